@@ -1,0 +1,424 @@
+//! Book: the customer's intention to use a space.
+//!
+//! A booking is placed, waits for its payment and its registration, is confirmed, and is closed when the
+//! rental is over or the cancellation has been carried through. It decides nothing about money: that is
+//! [`crate::payment`]. Commands of the saga are absorbed when the booking has moved on (no event, no error);
+//! commands of people are refused with the present state.
+
+use cqrs_es::event_sink::EventSink;
+use cqrs_es::{Aggregate, DomainEvent};
+use serde::{Deserialize, Serialize};
+
+use crate::status::Status;
+use crate::value::{BookId, Money, UserId};
+use crate::version;
+
+/// What can be asked of a booking.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Place the booking. The price is frozen here; `bookid` is given by the server.
+    Place {
+        /// The number that the server gave.
+        bookid: BookId,
+        /// Who books; the seed allows nobody.
+        userid: Option<UserId>,
+        /// Which space, by its name.
+        spacename: String,
+        /// What it costs.
+        price: Money,
+    },
+    /// The payment's outcome is not known yet (saga or `POST /books`).
+    DeferPayment {
+        /// Why it is not known.
+        reason: String,
+        /// Whether the charge may have reached the gateway.
+        sent: bool,
+    },
+    /// Payment and registration stand (saga).
+    Confirm,
+    /// The booking cannot be: declined, or the registration was refused (saga).
+    Reject {
+        /// Why, for the customer.
+        reason: String,
+    },
+    /// The hold ran out (timer).
+    Expire {
+        /// Whether a charge may be under way: then the hold stays.
+        attempt_in_flight: bool,
+    },
+    /// The customer or a manager cancels.
+    Cancel {
+        /// Why, in the canceller's words.
+        reason: Option<String>,
+    },
+    /// The story is over (saga).
+    Close {
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// How a booking's story ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything was undone.
+    Cancelled,
+    /// The space was used and given back.
+    Completed,
+    /// Nobody came.
+    NoShow,
+}
+
+impl Outcome {
+    /// The seed's status string of a booking that ended so.
+    #[must_use]
+    pub const fn status(self) -> Status {
+        match self {
+            Self::Cancelled => Status::CancelRegister,
+            Self::Completed => Status::Completed,
+            Self::NoShow => Status::NoShow,
+        }
+    }
+}
+
+/// What happened to a booking.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum Event {
+    /// A customer booked a space.
+    Booked {
+        /// The booking.
+        bookid: BookId,
+        /// Who booked.
+        userid: Option<UserId>,
+        /// Which space.
+        spacename: String,
+        /// `booking`.
+        status: Status,
+        /// The price at this moment; later price changes never alter it.
+        #[serde(flatten)]
+        price: Money,
+    },
+    /// The customer was told to wait for the payment.
+    PaymentDeferred {
+        /// The booking.
+        bookid: BookId,
+        /// `Timeout`.
+        status: Status,
+        /// Why the outcome is not known.
+        reason: String,
+        /// Whether the charge may have reached the gateway. `false` is certain: nothing was sent.
+        sent: bool,
+    },
+    /// Paid and registered.
+    BookConfirmed {
+        /// The booking.
+        bookid: BookId,
+        /// `success-register`.
+        status: Status,
+    },
+    /// The booking cannot be.
+    BookRejected {
+        /// The booking.
+        bookid: BookId,
+        /// `pay-failed`.
+        status: Status,
+        /// Why.
+        reason: String,
+    },
+    /// The hold ran out.
+    BookExpired {
+        /// The booking.
+        bookid: BookId,
+        /// `expired`.
+        status: Status,
+    },
+    /// The booking was cancelled; payment and registration follow.
+    Bookcancelled {
+        /// The booking.
+        bookid: BookId,
+        /// Whose booking it was.
+        userid: Option<UserId>,
+        /// Which space.
+        spacename: String,
+        /// `cancel-booking`.
+        status: Status,
+        /// What is to be given back, by the policy at this moment.
+        #[serde(flatten)]
+        refund: Money,
+        /// Why, in the canceller's words.
+        reason: Option<String>,
+    },
+    /// The story is over.
+    BookClosed {
+        /// The booking.
+        bookid: BookId,
+        /// `cancel-register`, `completed` or `no-show`.
+        status: Status,
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// How far a booking is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// No such booking.
+    #[default]
+    None,
+    /// Taken.
+    Placed,
+    /// Taken; the customer was told to wait for the payment.
+    Deferred,
+    /// Paid and registered.
+    Confirmed,
+    /// Being undone.
+    Cancelling,
+    /// Could not be.
+    Rejected,
+    /// Ran out.
+    Expired,
+    /// Over.
+    Closed,
+}
+
+/// A booking's state: the fold of its events.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Book {
+    /// How far it is.
+    pub stage: Stage,
+    bookid: Option<BookId>,
+    userid: Option<UserId>,
+    spacename: String,
+    price: Money,
+    outcome: Option<Outcome>,
+}
+
+/// Why a booking refused a command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Nothing was ever booked under this number.
+    #[error("there is no such booking")]
+    NoSuchBooking,
+    /// The number is taken.
+    #[error("the booking exists already")]
+    AlreadyPlaced,
+    /// The booking is past the point where this is possible.
+    #[error("a booking that is {current:?} cannot be {asked}")]
+    IllegalTransition {
+        /// Where it is.
+        current: Stage,
+        /// What was asked, as a participle.
+        asked: &'static str,
+    },
+    /// A charge may be under way, so the hold must stay.
+    #[error("a payment attempt is in flight")]
+    AttemptInFlight,
+}
+
+impl Book {
+    /// Whose booking it is.
+    #[must_use]
+    pub fn userid(&self) -> Option<UserId> {
+        self.userid
+    }
+
+    /// Which space was booked.
+    #[must_use]
+    pub fn spacename(&self) -> &str {
+        &self.spacename
+    }
+
+    /// What it costs.
+    #[must_use]
+    pub fn price(&self) -> Money {
+        self.price
+    }
+
+    /// The seed's status string of this stage, for an answer that is made from the stream itself.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self.stage {
+            Stage::None | Stage::Placed => Status::Booking,
+            Stage::Deferred => Status::Timeout,
+            Stage::Confirmed => Status::SuccessRegister,
+            Stage::Cancelling => Status::CancelBooking,
+            Stage::Rejected => Status::PayFailed,
+            Stage::Expired => Status::Expired,
+            Stage::Closed => self.outcome.map_or(Status::CancelRegister, Outcome::status),
+        }
+    }
+
+    /// Turns a command into events, or refuses. Pure.
+    ///
+    /// # Errors
+    /// [`Error`] names the refusal; nothing happened.
+    pub fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
+        if let Command::Place {
+            bookid,
+            userid,
+            spacename,
+            price,
+        } = command
+        {
+            return match self.stage {
+                Stage::None => Ok(vec![Event::Booked {
+                    bookid,
+                    userid,
+                    spacename,
+                    status: Status::Booking,
+                    price,
+                }]),
+                _ => Err(Error::AlreadyPlaced),
+            };
+        }
+        let bookid = self.bookid.ok_or(Error::NoSuchBooking)?;
+        match command {
+            Command::Place { .. } => Err(Error::AlreadyPlaced),
+            Command::DeferPayment { reason, sent } => {
+                Ok(self.while_unpaid(Event::PaymentDeferred {
+                    bookid,
+                    status: Status::Timeout,
+                    reason,
+                    sent,
+                }))
+            }
+            Command::Confirm => Ok(self.while_unpaid(Event::BookConfirmed {
+                bookid,
+                status: Status::SuccessRegister,
+            })),
+            Command::Reject { reason } => Ok(self.while_unpaid(Event::BookRejected {
+                bookid,
+                status: Status::PayFailed,
+                reason,
+            })),
+            Command::Expire {
+                attempt_in_flight: true,
+            } => Err(Error::AttemptInFlight),
+            Command::Expire {
+                attempt_in_flight: false,
+            } => Ok(self.while_unpaid(Event::BookExpired {
+                bookid,
+                status: Status::Expired,
+            })),
+            Command::Cancel { reason } => self.cancel(bookid, reason),
+            Command::Close { outcome } => Ok(self.close(bookid, outcome)),
+        }
+    }
+
+    /// The saga's and the timer's steps: they happen while the booking waits, and are absorbed later.
+    fn while_unpaid(&self, event: Event) -> Vec<Event> {
+        match self.stage {
+            Stage::Placed | Stage::Deferred => vec![event],
+            _ => vec![],
+        }
+    }
+
+    fn cancel(&self, bookid: BookId, reason: Option<String>) -> Result<Vec<Event>, Error> {
+        match self.stage {
+            Stage::Placed | Stage::Deferred | Stage::Confirmed => Ok(vec![Event::Bookcancelled {
+                bookid,
+                userid: self.userid,
+                spacename: self.spacename.clone(),
+                status: Status::CancelBooking,
+                // An unscheduled booking is refunded in full; tiers come with venues.
+                refund: self.price,
+                reason,
+            }]),
+            // Cancelling twice is one cancellation.
+            Stage::Cancelling => Ok(vec![]),
+            current => Err(Error::IllegalTransition {
+                current,
+                asked: "cancelled",
+            }),
+        }
+    }
+
+    fn close(&self, bookid: BookId, outcome: Outcome) -> Vec<Event> {
+        match (self.stage, outcome) {
+            (Stage::Cancelling, Outcome::Cancelled)
+            | (Stage::Confirmed, Outcome::Completed | Outcome::NoShow) => {
+                vec![Event::BookClosed {
+                    bookid,
+                    status: outcome.status(),
+                    outcome,
+                }]
+            }
+            _ => vec![],
+        }
+    }
+}
+
+impl Aggregate for Book {
+    const TYPE: &'static str = "Book";
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+    type Services = ();
+
+    async fn handle(
+        &mut self,
+        command: Command,
+        (): &(),
+        sink: &EventSink<Self>,
+    ) -> Result<(), Error> {
+        for event in self.decide(command)? {
+            sink.write(event, self).await;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Booked {
+                bookid,
+                userid,
+                spacename,
+                status: _,
+                price,
+            } => {
+                *self = Self {
+                    stage: Stage::Placed,
+                    bookid: Some(bookid),
+                    userid,
+                    spacename,
+                    price,
+                    outcome: None,
+                };
+            }
+            Event::PaymentDeferred { .. } => self.stage = Stage::Deferred,
+            Event::BookConfirmed { .. } => self.stage = Stage::Confirmed,
+            Event::BookRejected { .. } => self.stage = Stage::Rejected,
+            Event::BookExpired { .. } => self.stage = Stage::Expired,
+            Event::Bookcancelled { .. } => self.stage = Stage::Cancelling,
+            Event::BookClosed { outcome, .. } => {
+                self.stage = Stage::Closed;
+                self.outcome = Some(outcome);
+            }
+        }
+    }
+}
+
+impl DomainEvent for Event {
+    fn event_type(&self) -> String {
+        match self {
+            Self::Booked { .. } => "Booked",
+            Self::PaymentDeferred { .. } => "PaymentDeferred",
+            Self::BookConfirmed { .. } => "BookConfirmed",
+            Self::BookRejected { .. } => "BookRejected",
+            Self::BookExpired { .. } => "BookExpired",
+            Self::Bookcancelled { .. } => "Bookcancelled",
+            Self::BookClosed { .. } => "BookClosed",
+        }
+        .to_owned()
+    }
+
+    fn event_version(&self) -> String {
+        version::CURRENT.to_owned()
+    }
+}
+
+#[cfg(test)]
+#[path = "book_tests.rs"]
+mod tests;

@@ -1,0 +1,58 @@
+//! Decides. The business of renting spaces as pure state machines: no I/O, no clock, no randomness.
+//!
+//! Three aggregates ([`book`], [`payment`], [`space`]) turn commands into events; the [`order`] saga turns
+//! events into what must happen next; [`ports`] names what the outside must offer. An aggregate's `decide`
+//! reads its state and answers with events or a refusal that has a name; `apply` folds an event into the
+//! state and never fails. Everything else (storing, showing, calling) lives in other crates.
+
+pub mod book;
+pub mod order;
+pub mod payment;
+pub mod ports;
+pub mod space;
+pub mod status;
+pub mod value;
+pub mod version;
+
+use serde::{Deserialize, Serialize};
+
+pub use status::{Phase, Status};
+pub use value::{BookId, Currency, Money, UserId};
+
+/// Any event that a stream of this system can hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Event {
+    /// An event of a `Book` stream.
+    Book(book::Event),
+    /// An event of a `Payment` stream.
+    Payment(payment::Event),
+    /// An event of a `Space` stream.
+    Space(space::Event),
+}
+
+/// Any command, with the stream that it is for. `payid` and `spaceid` equal `bookid`, because streams are
+/// keyed by aggregate type and id: one payment and one registration per booking need no lookup table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// For `Book` stream `bookid`.
+    Book(BookId, book::Command),
+    /// For `Payment` stream `bookid`.
+    Payment(BookId, payment::Command),
+    /// For `Space` stream `bookid`.
+    Space(BookId, space::Command),
+}
+
+/// Why an aggregate refused a command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The booking refused.
+    #[error(transparent)]
+    Book(#[from] book::Error),
+    /// The payment refused.
+    #[error(transparent)]
+    Payment(#[from] payment::Error),
+    /// The registration refused.
+    #[error(transparent)]
+    Space(#[from] space::Error),
+}

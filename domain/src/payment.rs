@@ -1,0 +1,539 @@
+//! Payment: one booking's money and the points it earns.
+//!
+//! The intent to charge (`PaymentRequested`) is on disk before any money moves, and an outcome that is not
+//! known is never guessed: it stays open until the gateway says what happened. Money that arrives when it is
+//! no longer wanted (late, or twice) is recorded and given back. All recording commands may come twice.
+//!
+//! The decisions are in `payment/decide.rs`, the words in this file.
+
+mod decide;
+
+use std::collections::BTreeMap;
+
+use cqrs_es::event_sink::EventSink;
+use cqrs_es::{Aggregate, DomainEvent};
+use serde::{Deserialize, Serialize};
+
+use crate::status::Status;
+use crate::value::{BasisPoints, BookId, Money, UserId};
+use crate::version;
+
+/// Points earned on captured money: one percent, rounded down.
+pub const POINTS_RATE: BasisPoints = BasisPoints(100);
+
+/// The key under which a gateway knows a charge; the same key is the same charge, however often it is sent.
+#[must_use]
+pub fn charge_key(payid: BookId, charge_no: u32) -> String {
+    format!("charge:{payid}:{charge_no}")
+}
+
+/// The key under which a gateway knows a refund.
+#[must_use]
+pub fn refund_key(payid: BookId, refund_no: u32) -> String {
+    format!("refund:{payid}:{refund_no}")
+}
+
+/// What can be asked of a payment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Intend to charge the booking's price.
+    Request {
+        /// The booking, which is also the payment's number.
+        bookid: BookId,
+        /// Who pays.
+        userid: Option<UserId>,
+        /// Which space; the stub gateway's fault hooks go by it.
+        spacename: String,
+        /// How much.
+        price: Money,
+    },
+    /// The gateway approved a charge.
+    RecordApproval {
+        /// Which charge.
+        charge_no: u32,
+        /// The gateway's own reference.
+        gateway_ref: String,
+        /// What was captured.
+        captured: Money,
+    },
+    /// The gateway declined a charge for good.
+    RecordDecline {
+        /// Which charge.
+        charge_no: u32,
+        /// The gateway's code.
+        code: String,
+        /// The gateway's text.
+        message: String,
+    },
+    /// A charge was sent and its outcome is not known.
+    RecordUnknown {
+        /// Which charge.
+        charge_no: u32,
+        /// Which try, from 1.
+        attempt: u32,
+        /// What went wrong.
+        reason: String,
+    },
+    /// It is certain that the charge never happened and will not be sent again.
+    RecordNotCharged {
+        /// Which charge.
+        charge_no: u32,
+    },
+    /// Undo the payment (saga).
+    Cancel {
+        /// What is to be given back, at most.
+        refund: Money,
+        /// Why.
+        reason: String,
+    },
+    /// The gateway gave money back.
+    RecordRefund {
+        /// Which refund.
+        refund_no: u32,
+        /// The gateway's own reference.
+        refund_ref: String,
+    },
+    /// The gateway did not give money back this time.
+    RecordRefundFailure {
+        /// Which refund.
+        refund_no: u32,
+        /// Which try, from 1.
+        attempt: u32,
+        /// The gateway's code.
+        code: String,
+    },
+    /// Give part of the money back (manager).
+    RefundPartially {
+        /// How much.
+        amount: Money,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why money is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The booking is undone.
+    Cancellation,
+    /// A manager gives part of it back.
+    Partial,
+    /// The money should not have come: late, or twice.
+    Surplus,
+}
+
+/// What happened to a payment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum Event {
+    /// The intent to charge.
+    PaymentRequested {
+        /// The payment; equals `bookid`.
+        payid: BookId,
+        /// The booking.
+        bookid: BookId,
+        /// Who pays.
+        userid: Option<UserId>,
+        /// Which space.
+        spacename: String,
+        /// How much.
+        #[serde(flatten)]
+        price: Money,
+        /// Which charge of this payment, from 1. Captured money is the sum of approved charges.
+        charge_no: u32,
+        /// The gateway's idempotency key.
+        idempotency_key: String,
+    },
+    /// The money is captured.
+    Approved {
+        /// The payment.
+        payid: BookId,
+        /// The booking.
+        bookid: BookId,
+        /// Who paid.
+        userid: Option<UserId>,
+        /// `success-pay`.
+        status: Status,
+        /// Which space.
+        spacename: String,
+        /// How much was captured.
+        #[serde(flatten)]
+        captured: Money,
+        /// Which charge.
+        charge_no: u32,
+        /// The gateway's reference.
+        gateway_ref: String,
+    },
+    /// Points were earned, in the same append as `Approved`.
+    PointsAccrued {
+        /// The payment.
+        payid: BookId,
+        /// Who earned them; nobody when the booking has no user.
+        userid: Option<UserId>,
+        /// How many.
+        points: i64,
+    },
+    /// The gateway declined.
+    PaymentDeclined {
+        /// The payment.
+        payid: BookId,
+        /// `pay-failed`.
+        status: Status,
+        /// Which charge.
+        charge_no: u32,
+        /// The gateway's code.
+        code: String,
+        /// The gateway's text.
+        message: String,
+    },
+    /// A charge was sent and its outcome is not known; it is being found out.
+    PaymentOutcomeUnknown {
+        /// The payment.
+        payid: BookId,
+        /// Which charge.
+        charge_no: u32,
+        /// Which try.
+        attempt: u32,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The booking was cancelled while the outcome of its charge was open: no charge is sent from now on,
+    /// and what turns out to be captured goes back.
+    VoidRequested {
+        /// The payment.
+        payid: BookId,
+        /// What is to be given back if money was captured.
+        #[serde(flatten)]
+        refund: Money,
+        /// Why.
+        reason: String,
+    },
+    /// The intent to give money back.
+    RefundRequested {
+        /// The payment.
+        payid: BookId,
+        /// Which refund of this payment, from 1.
+        refund_no: u32,
+        /// How much.
+        #[serde(flatten)]
+        refund: Money,
+        /// Why.
+        purpose: Purpose,
+        /// The charge's reference at the gateway.
+        gateway_ref: String,
+        /// The gateway's idempotency key.
+        idempotency_key: String,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A try to give money back failed; it is tried again.
+    RefundFailed {
+        /// The payment.
+        payid: BookId,
+        /// Which refund.
+        refund_no: u32,
+        /// Which try.
+        attempt: u32,
+        /// The gateway's code.
+        code: String,
+    },
+    /// Part of the money is back.
+    PartiallyRefunded {
+        /// The payment.
+        payid: BookId,
+        /// Which refund.
+        refund_no: u32,
+        /// How much.
+        #[serde(flatten)]
+        refund: Money,
+        /// The gateway's reference.
+        refund_ref: String,
+    },
+    /// The payment is undone: refunded, or never charged.
+    Cancelled {
+        /// The payment.
+        payid: BookId,
+        /// The booking.
+        bookid: BookId,
+        /// Who had paid.
+        userid: Option<UserId>,
+        /// `cancel-pay`.
+        status: Status,
+        /// Which space.
+        spacename: String,
+        /// What was given back.
+        #[serde(flatten)]
+        refund: Money,
+        /// What was kept, in the same currency.
+        fee: i64,
+        /// Whether nothing had been captured.
+        voided: bool,
+    },
+    /// Points were taken back, in the same append as the refund that caused it.
+    PointsClawedBack {
+        /// The payment.
+        payid: BookId,
+        /// From whom.
+        userid: Option<UserId>,
+        /// How many.
+        points: i64,
+    },
+    /// The gateway captured money after the payment had been given up.
+    LateApproval {
+        /// The payment.
+        payid: BookId,
+        /// Which charge.
+        charge_no: u32,
+        /// How much.
+        #[serde(flatten)]
+        captured: Money,
+        /// The gateway's reference.
+        gateway_ref: String,
+    },
+    /// The gateway captured money a second time.
+    DuplicateCharge {
+        /// The payment.
+        payid: BookId,
+        /// Which charge.
+        charge_no: u32,
+        /// How much.
+        #[serde(flatten)]
+        captured: Money,
+        /// The gateway's reference.
+        gateway_ref: String,
+    },
+    /// Money that should not have come is back.
+    SurplusRefunded {
+        /// The payment.
+        payid: BookId,
+        /// Which refund.
+        refund_no: u32,
+        /// How much.
+        #[serde(flatten)]
+        refund: Money,
+        /// The gateway's reference.
+        refund_ref: String,
+    },
+}
+
+/// How far a payment is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// No such payment.
+    #[default]
+    None,
+    /// A charge is intended or under way.
+    Requested,
+    /// A charge was sent and its outcome is open.
+    Unknown,
+    /// Captured.
+    Approved,
+    /// Declined.
+    Declined,
+    /// Captured, and on its way back.
+    Refunding,
+    /// Undone.
+    Cancelled,
+}
+
+/// One refund, intended or done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refund {
+    /// How much.
+    pub amount: Money,
+    /// Why.
+    pub purpose: Purpose,
+    /// The charge's reference at the gateway.
+    pub gateway_ref: String,
+    /// Why, in words.
+    pub reason: String,
+    /// Whether the gateway has done it.
+    pub done: bool,
+}
+
+/// A payment's state: the fold of its events. Amounts are minor units of the price's currency.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Payment {
+    /// How far it is.
+    pub stage: Stage,
+    payid: Option<BookId>,
+    userid: Option<UserId>,
+    spacename: String,
+    price: Money,
+    charge_no: u32,
+    gateway_ref: Option<String>,
+    /// Set when the booking was cancelled while the outcome was open.
+    void: Option<Void>,
+    captured: i64,
+    surplus: BTreeMap<String, i64>,
+    refunds: BTreeMap<u32, Refund>,
+    points_earned: i64,
+    points_clawed_back: i64,
+}
+
+/// A cancellation that waits for the outcome of a charge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Void {
+    refund: Money,
+    reason: String,
+}
+
+/// Why a payment refused a command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No payment under this number.
+    #[error("there is no such payment")]
+    NoSuchPayment,
+    /// The payment was requested before.
+    #[error("the payment was requested already")]
+    AlreadyRequested,
+    /// The gateway captured something else than was asked; people must look.
+    #[error("the gateway captured {captured} where {asked} was asked")]
+    AmountMismatch {
+        /// Minor units that were captured.
+        captured: i64,
+        /// Minor units that were asked.
+        asked: i64,
+    },
+    /// More than there is to give back.
+    #[error("only {available} can be given back")]
+    NotRefundable {
+        /// Minor units that can still be given back.
+        available: i64,
+    },
+    /// No such charge or refund.
+    #[error("there is no {what} number {number} on this payment")]
+    NoSuchNumber {
+        /// `charge` or `refund`.
+        what: &'static str,
+        /// The number asked for.
+        number: u32,
+    },
+}
+
+impl Payment {
+    /// How much was asked.
+    #[must_use]
+    pub fn price(&self) -> Money {
+        self.price
+    }
+
+    /// Who pays.
+    #[must_use]
+    pub fn userid(&self) -> Option<UserId> {
+        self.userid
+    }
+
+    /// Which space is paid for.
+    #[must_use]
+    pub fn spacename(&self) -> &str {
+        &self.spacename
+    }
+
+    /// The charge whose outcome is open or was last known.
+    #[must_use]
+    pub fn charge_no(&self) -> u32 {
+        self.charge_no
+    }
+
+    /// The gateway's reference of the approved charge.
+    #[must_use]
+    pub fn gateway_ref(&self) -> Option<&str> {
+        self.gateway_ref.as_deref()
+    }
+
+    /// Whether the outcome of a charge is open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Requested | Stage::Unknown)
+    }
+
+    /// Whether no charge may be sent any more, because the booking was cancelled.
+    #[must_use]
+    pub fn is_void_requested(&self) -> bool {
+        self.void.is_some()
+    }
+
+    /// A refund by its number.
+    #[must_use]
+    pub fn refund(&self, refund_no: u32) -> Option<&Refund> {
+        self.refunds.get(&refund_no)
+    }
+
+    /// Money the gateway holds or held for this payment, surplus included: the sum of approved charges.
+    #[must_use]
+    pub fn captured(&self) -> i64 {
+        self.captured + self.surplus.values().sum::<i64>()
+    }
+
+    /// Money given back, surplus included.
+    #[must_use]
+    pub fn refunded(&self) -> i64 {
+        self.refunds
+            .values()
+            .filter(|r| r.done)
+            .map(|r| r.amount.minor)
+            .sum()
+    }
+
+    /// Points earned less points taken back.
+    #[must_use]
+    pub fn points(&self) -> i64 {
+        self.points_earned - self.points_clawed_back
+    }
+}
+
+impl Aggregate for Payment {
+    const TYPE: &'static str = "Payment";
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+    type Services = ();
+
+    async fn handle(
+        &mut self,
+        command: Command,
+        (): &(),
+        sink: &EventSink<Self>,
+    ) -> Result<(), Error> {
+        for event in self.decide(command)? {
+            sink.write(event, self).await;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, event: Event) {
+        self.fold(event);
+    }
+}
+
+impl DomainEvent for Event {
+    fn event_type(&self) -> String {
+        match self {
+            Self::PaymentRequested { .. } => "PaymentRequested",
+            Self::Approved { .. } => "Approved",
+            Self::PointsAccrued { .. } => "PointsAccrued",
+            Self::PaymentDeclined { .. } => "PaymentDeclined",
+            Self::PaymentOutcomeUnknown { .. } => "PaymentOutcomeUnknown",
+            Self::VoidRequested { .. } => "VoidRequested",
+            Self::RefundRequested { .. } => "RefundRequested",
+            Self::RefundFailed { .. } => "RefundFailed",
+            Self::PartiallyRefunded { .. } => "PartiallyRefunded",
+            Self::Cancelled { .. } => "Cancelled",
+            Self::PointsClawedBack { .. } => "PointsClawedBack",
+            Self::LateApproval { .. } => "LateApproval",
+            Self::DuplicateCharge { .. } => "DuplicateCharge",
+            Self::SurplusRefunded { .. } => "SurplusRefunded",
+        }
+        .to_owned()
+    }
+
+    fn event_version(&self) -> String {
+        version::CURRENT.to_owned()
+    }
+}
+
+#[cfg(test)]
+#[path = "payment_tests.rs"]
+mod tests;

@@ -1,0 +1,107 @@
+//! Two file locks decide who starts and who stops a server.
+//!
+//! `start` is exclusive and held by whoever starts, joins or leaves; `users` is held shared by every user for
+//! as long as it uses the server. Leaving means: with `start` held, exchange one's share of `users` for the
+//! whole; who gets it is the last one and stops the server. Nobody can join in between, as joining needs
+//! `start`. The kernel drops both when a process dies, however it dies.
+//!
+//! A lock belongs to the open file, and a child process holds a copy of it between fork and exec: giving up a
+//! lock therefore says so explicitly instead of merely closing the file.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::Error;
+
+/// How often a lock held by someone else is tried again.
+const RETRY_EVERY: Duration = Duration::from_millis(10);
+
+/// An exclusive lock, given up when dropped.
+#[derive(Debug)]
+pub(crate) struct Exclusive(File);
+
+impl Exclusive {
+    /// Takes the lock, waiting for its holder for at most `within`.
+    pub(crate) async fn take(path: &Path, within: Duration) -> Result<Self, Error> {
+        let deadline = Instant::now() + within;
+        loop {
+            match Self::try_take(path)? {
+                Some(lock) => return Ok(lock),
+                None if Instant::now() >= deadline => return Err(held(path, within)),
+                None => tokio::time::sleep(RETRY_EVERY).await,
+            }
+        }
+    }
+
+    /// The same for `Drop`, which cannot be async.
+    pub(crate) fn take_blocking(path: &Path, within: Duration) -> Result<Self, Error> {
+        let deadline = Instant::now() + within;
+        loop {
+            match Self::try_take(path)? {
+                Some(lock) => return Ok(lock),
+                None if Instant::now() >= deadline => return Err(held(path, within)),
+                None => std::thread::sleep(RETRY_EVERY),
+            }
+        }
+    }
+
+    /// Takes the lock if nobody holds it.
+    pub(crate) fn try_take(path: &Path) -> Result<Option<Self>, Error> {
+        let file = open(path)?;
+        Ok(try_whole(&file, path)?.then_some(Self(file)))
+    }
+}
+
+impl Drop for Exclusive {
+    fn drop(&mut self) {
+        // Fails only for a file that is no longer open; it is.
+        let _ = self.0.unlock();
+    }
+}
+
+/// One user's share of a server; given up when dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    file: File,
+    path: PathBuf,
+}
+
+impl Share {
+    /// Joins the users. Call with the start lock held: then nobody can be holding the whole.
+    pub(crate) fn join(path: &Path) -> Result<Self, Error> {
+        let file = open(path)?;
+        file.lock_shared().map_err(Error::file("lock", path))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Whether no other user is left. Call with the start lock held; the share is exchanged for the whole.
+    pub(crate) fn is_last(&self) -> Result<bool, Error> {
+        try_whole(&self.file, &self.path)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
+fn open(path: &Path) -> Result<File, Error> {
+    // Read-only for everyone but the owner, who alone may hold the locks.
+    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).to_owned();
+    options.open(path).map_err(Error::file("open", path))
+}
+
+fn try_whole(file: &File, path: &Path) -> Result<bool, Error> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(source)) => Err(Error::file("lock", path)(source)),
+    }
+}
+
+fn held(path: &Path, within: Duration) -> Error {
+    Error::TooSlow { what: format!("waiting for the holder of {}", path.display()), seconds: within.as_secs() }
+}
