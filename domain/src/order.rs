@@ -13,6 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::value::{BookId, Money};
 use crate::{Command, Event, book, payment, space};
 
+/// The kind of job that sees to a charge; open ones are the bookings that wait for money.
+pub const CHARGE_JOB: &str = "charge";
+/// The kind of job that gives money back.
+pub const REFUND_JOB: &str = "refund";
+
 /// Something that must happen next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Intent {

@@ -218,3 +218,28 @@ pub enum LookupOutcome {
         why: String,
     },
 }
+
+/// What the stub gateway remembers, for people who check it against the journal. Only development has one.
+#[async_trait]
+pub trait StubLedger: Send + Sync {
+    /// Every captured charge, oldest first.
+    ///
+    /// # Errors
+    /// Why the ledger cannot be read.
+    async fn charges(&self) -> Result<Vec<LedgerCharge>, String>;
+}
+
+/// A captured charge in the stub's ledger.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LedgerCharge {
+    /// The booking.
+    pub bookid: BookId,
+    /// Which charge of it.
+    pub charge_no: u32,
+    /// Minor units captured.
+    pub amount: i64,
+    /// Minor units given back.
+    pub refunded: i64,
+    /// The idempotency key.
+    pub key: String,
+}

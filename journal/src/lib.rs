@@ -1,1 +1,157 @@
-//! journal
+//! Remembers. The only crate that knows the events table.
+//!
+//! [`Journal::execute`] takes commands and answers each of them: load, decide, append, retry. [`append`] writes
+//! groups of commands, each all or nothing and once per command id. [`feed`] reads everything in order without
+//! passing over an event that is still being committed. [`follow`] drives a handler along the feed under a
+//! fenced lease, with its checkpoint as the first statement of every batch. [`jobs`] holds what must call the
+//! outside or wait for time. cqrs-es and postgres-es load streams ([`repository`]); the rest is ours, because
+//! theirs loses events under concurrency (see docs/adr).
+
+pub mod append;
+pub mod command;
+mod error;
+pub mod feed;
+pub mod follow;
+pub mod jobs;
+mod metadata;
+pub mod notify;
+pub mod repository;
+pub mod runtime;
+pub mod schema;
+pub mod status;
+
+use std::sync::Arc;
+
+use domain::ports::{Clock, Random};
+use sqlx::PgPool;
+use tokio::sync::watch;
+
+pub use command::{CommandError, Done, Request};
+pub use error::StoreError;
+pub use feed::Recorded;
+pub use metadata::{Actor, Metadata, Trace};
+
+/// Aggregate type and id of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId {
+    /// `Book`, `Payment` or `Space`.
+    pub aggregate_type: String,
+    /// The booking's number, as text.
+    pub aggregate_id: String,
+}
+
+impl StreamId {
+    /// A stream by type and id.
+    #[must_use]
+    pub fn new(aggregate_type: &str, aggregate_id: &(impl ToString + ?Sized)) -> Self {
+        Self {
+            aggregate_type: aggregate_type.to_owned(),
+            aggregate_id: aggregate_id.to_string(),
+        }
+    }
+}
+
+/// The journal of one database. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal {
+    pool: PgPool,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    /// Counts appends of this process; followers wait on it.
+    appended: Arc<watch::Sender<u64>>,
+    /// Counts what other processes said they appended.
+    heard: Arc<watch::Sender<u64>>,
+    /// Counts checkpoints that moved in this process; readers of their own writes wait on it.
+    moved: Arc<watch::Sender<u64>>,
+}
+
+impl Journal {
+    /// A journal over a pool that [`schema::connect`] made.
+    #[must_use]
+    pub fn new(pool: PgPool, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        let signal = || Arc::new(watch::Sender::new(0));
+        Self {
+            pool,
+            clock,
+            random,
+            appended: signal(),
+            heard: signal(),
+            moved: signal(),
+        }
+    }
+
+    /// The pool of the runtime role, for what lives beside the journal in the same database.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The clock that stamps events.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// The source of fresh ids and jitter.
+    #[must_use]
+    pub fn random(&self) -> &dyn Random {
+        &*self.random
+    }
+
+    /// Signals that carry no data: something was appended here, or elsewhere. Polling stays the truth.
+    #[must_use]
+    pub fn wake(&self) -> Wake {
+        Wake {
+            appended: self.appended.subscribe(),
+            heard: self.heard.subscribe(),
+        }
+    }
+
+    /// A signal that a checkpoint moved in this process.
+    #[must_use]
+    pub fn moved(&self) -> watch::Receiver<u64> {
+        self.moved.subscribe()
+    }
+
+    /// The number of the next booking.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn next_book_id(&self) -> Result<domain::BookId, StoreError> {
+        let id = sqlx::query_scalar("select nextval('book_ids')")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(domain::BookId(id))
+    }
+
+    /// Whether the database answers a query: what readiness asks.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("select").execute(&self.pool).await?;
+        Ok(())
+    }
+}
+
+/// Waits for a reason to look at the journal again.
+#[derive(Clone)]
+pub struct Wake {
+    appended: watch::Receiver<u64>,
+    heard: watch::Receiver<u64>,
+}
+
+impl Wake {
+    /// Returns when something was appended since the last call, here or elsewhere.
+    pub async fn woken(&mut self) {
+        let gone = tokio::select! {
+            biased;
+            changed = self.appended.changed() => changed.is_err(),
+            changed = self.heard.changed() => changed.is_err(),
+        };
+        if gone {
+            // The journal is gone; nobody will ever signal, and polling goes on until its owner stops.
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -17,7 +17,12 @@ use crate::Error;
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
 /// What the server may know of our environment: where its libraries are, and nothing secret.
-const PASSED_ON: [&str; 4] = ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"];
+const PASSED_ON: [&str; 4] = [
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "DYLD_FALLBACK_LIBRARY_PATH",
+];
 
 /// The user a server runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,13 +44,31 @@ impl Account {
         };
         let me = rustix::process::geteuid().as_raw();
         match owner {
-            Some((owner, _)) if me != 0 && owner != me => Err(Error::NotOurs { folder: data.to_owned(), owner }),
-            Some((0, _)) if me == 0 => Err(Error::NotOurs { folder: data.to_owned(), owner: 0 }),
-            Some((uid, gid)) if me == 0 => Ok(Self { name: format!("#{uid}"), uid, gid, switch: true }),
-            None if me == 0 => Self::unprivileged(&fs::read_to_string("/etc/passwd").unwrap_or_default()),
+            Some((owner, _)) if me != 0 && owner != me => Err(Error::NotOurs {
+                folder: data.to_owned(),
+                owner,
+            }),
+            Some((0, _)) if me == 0 => Err(Error::NotOurs {
+                folder: data.to_owned(),
+                owner: 0,
+            }),
+            Some((uid, gid)) if me == 0 => Ok(Self {
+                name: format!("#{uid}"),
+                uid,
+                gid,
+                switch: true,
+            }),
+            None if me == 0 => {
+                Self::unprivileged(&fs::read_to_string("/etc/passwd").unwrap_or_default())
+            }
             _ => {
                 let gid = rustix::process::getegid().as_raw();
-                Ok(Self { name: format!("#{me}"), uid: me, gid, switch: false })
+                Ok(Self {
+                    name: format!("#{me}"),
+                    uid: me,
+                    gid,
+                    switch: false,
+                })
             }
         }
     }
@@ -58,12 +81,20 @@ impl Account {
                 let name = fields.next().filter(|name| *name == wanted)?;
                 let uid = id(fields.nth(1)?)?;
                 let gid = id(fields.next()?)?;
-                (uid != 0).then(|| Self { name: name.to_owned(), uid, gid, switch: true })
+                (uid != 0).then(|| Self {
+                    name: name.to_owned(),
+                    uid,
+                    gid,
+                    switch: true,
+                })
             })
         };
-        UNPRIVILEGED.into_iter().find_map(entry).ok_or_else(|| Error::NoAccount {
-            reason: "there is neither a user postgres nor a user nobody".to_owned(),
-        })
+        UNPRIVILEGED
+            .into_iter()
+            .find_map(entry)
+            .ok_or_else(|| Error::NoAccount {
+                reason: "there is neither a user postgres nor a user nobody".to_owned(),
+            })
     }
 
     /// The user's id, which owns every process of the server.
@@ -78,16 +109,22 @@ impl Account {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 // Not followed: a link somebody planted in the temporary folder is not ours.
                 let metadata = fs::symlink_metadata(path).map_err(Error::file("look at", path))?;
-                let mine = metadata.uid() == self.uid || metadata.uid() == rustix::process::geteuid().as_raw();
+                let mine = metadata.uid() == self.uid
+                    || metadata.uid() == rustix::process::geteuid().as_raw();
                 if !metadata.is_dir() || !mine {
-                    return Err(Error::NotOurs { folder: path.to_owned(), owner: metadata.uid() });
+                    return Err(Error::NotOurs {
+                        folder: path.to_owned(),
+                        owner: metadata.uid(),
+                    });
                 }
             }
             Err(error) => return Err(Error::file("create", path)(error)),
         }
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(Error::file("close", path))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+            .map_err(Error::file("close", path))?;
         if self.switch {
-            std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid)).map_err(Error::file("give away", path))?;
+            std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid))
+                .map_err(Error::file("give away", path))?;
         }
         Ok(())
     }
@@ -95,8 +132,16 @@ impl Account {
     /// A command that runs as this user, away from the terminal and with no secrets in its environment.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.envs(
+            PASSED_ON
+                .iter()
+                .filter_map(|name| Some((name, std::env::var_os(name)?))),
+        );
         // English messages: a few of them are looked for.
         command.env("LC_ALL", "C");
         // Its own process group: Ctrl-C in the terminal is for us, and we stop the server when it is unused.
@@ -110,7 +155,11 @@ impl Account {
 
     /// Makes sure that this user can run `program` with `folder` as its working directory.
     pub(crate) fn can_run(&self, program: &Path, folder: &Path) -> Result<(), Error> {
-        let tried = self.command(program).arg("--version").current_dir(folder).status();
+        let tried = self
+            .command(program)
+            .arg("--version")
+            .current_dir(folder)
+            .status();
         match tried {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(Error::Failed {
@@ -120,8 +169,13 @@ impl Account {
             }),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && self.switch => {
                 match closed_ancestor(folder).or_else(|| closed_ancestor(program)) {
-                    Some(closed) => Err(Error::OutOfReach { account: self.name.clone(), closed }),
-                    None => Err(Error::NoAccount { reason: format!("becoming {}: {error}", self.name) }),
+                    Some(closed) => Err(Error::OutOfReach {
+                        account: self.name.clone(),
+                        closed,
+                    }),
+                    None => Err(Error::NoAccount {
+                        reason: format!("becoming {}: {error}", self.name),
+                    }),
                 }
             }
             Err(error) => Err(Error::file("run", program)(error)),
@@ -131,14 +185,18 @@ impl Account {
 
 /// A numeric id of a passwd file; some systems write nobody's as -2.
 fn id(text: &str) -> Option<u32> {
-    text.parse().ok().or_else(|| text.parse::<i32>().ok().map(i32::cast_unsigned))
+    text.parse()
+        .ok()
+        .or_else(|| text.parse::<i32>().ok().map(i32::cast_unsigned))
 }
 
 /// The outermost folder above (or at) `path` that strangers cannot enter.
 fn closed_ancestor(path: &Path) -> Option<PathBuf> {
     let mut ancestors: Vec<&Path> = path.ancestors().collect();
     ancestors.reverse();
-    let closed = |folder: &&Path| fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & 0o001 == 0);
+    let closed = |folder: &&Path| {
+        fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & 0o001 == 0)
+    };
     ancestors.into_iter().find(closed).map(Path::to_owned)
 }
 
@@ -150,7 +208,10 @@ mod tests {
     fn root_prefers_postgres_to_nobody() {
         let passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65533::/:/bin/false\npostgres:x:70:71::/:/bin/sh\n";
         let account = Account::unprivileged(passwd).unwrap();
-        assert_eq!((account.name.as_str(), account.uid, account.gid), ("postgres", 70, 71));
+        assert_eq!(
+            (account.name.as_str(), account.uid, account.gid),
+            ("postgres", 70, 71)
+        );
     }
 
     #[test]

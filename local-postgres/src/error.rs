@@ -68,7 +68,9 @@ pub enum Error {
         closed: PathBuf,
     },
     /// Root has to hand the server to an unprivileged user, and there is none to be had.
-    #[error("PostgreSQL does not run as root, and the server cannot be run as another user: {reason}")]
+    #[error(
+        "PostgreSQL does not run as root, and the server cannot be run as another user: {reason}"
+    )]
     NoAccount {
         /// What is missing.
         reason: String,
@@ -121,6 +123,10 @@ impl Error {
     /// Wraps an I/O error with what was tried on which path.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::File { action, path, source }
+        move |source| Self::File {
+            action,
+            path,
+            source,
+        }
     }
 }

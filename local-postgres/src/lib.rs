@@ -20,6 +20,7 @@ mod server;
 mod stop;
 pub mod testing;
 mod uri;
+mod wait;
 
 pub use error::Error;
 pub use folder::default_folder;

@@ -13,7 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::Error;
+use crate::{Error, wait};
 
 /// How often a lock held by someone else is tried again.
 const RETRY_EVERY: Duration = Duration::from_millis(10);
@@ -30,7 +30,7 @@ impl Exclusive {
             match Self::try_take(path)? {
                 Some(lock) => return Ok(lock),
                 None if Instant::now() >= deadline => return Err(held(path, within)),
-                None => tokio::time::sleep(RETRY_EVERY).await,
+                None => wait::pause(RETRY_EVERY).await,
             }
         }
     }
@@ -73,7 +73,10 @@ impl Share {
     pub(crate) fn join(path: &Path) -> Result<Self, Error> {
         let file = open(path)?;
         file.lock_shared().map_err(Error::file("lock", path))?;
-        Ok(Self { file, path: path.to_owned() })
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+        })
     }
 
     /// Whether no other user is left. Call with the start lock held; the share is exchanged for the whole.
@@ -90,7 +93,13 @@ impl Drop for Share {
 
 fn open(path: &Path) -> Result<File, Error> {
     // Read-only for everyone but the owner, who alone may hold the locks.
-    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).to_owned();
+    let options = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .to_owned();
     options.open(path).map_err(Error::file("open", path))
 }
 
@@ -103,5 +112,8 @@ fn try_whole(file: &File, path: &Path) -> Result<bool, Error> {
 }
 
 fn held(path: &Path, within: Duration) -> Error {
-    Error::TooSlow { what: format!("waiting for the holder of {}", path.display()), seconds: within.as_secs() }
+    Error::TooSlow {
+        what: format!("waiting for the holder of {}", path.display()),
+        seconds: within.as_secs(),
+    }
 }

@@ -33,6 +33,8 @@ impl Profile {
                 ("synchronous_commit", "off"),
                 ("full_page_writes", "off"),
                 ("autovacuum", "off"),
+                // Every copy of a template takes two checkpoints.
+                ("log_checkpoints", "off"),
             ],
         }
     }
@@ -64,8 +66,13 @@ pub(crate) fn settings(
         ("log_rotation_age", "60".to_owned()),
         ("log_truncate_on_rotation", "on".to_owned()),
     ];
-    let always = always.into_iter().map(|(name, value)| format!("{name}={value}"));
-    let of_profile = profile.settings().iter().map(|(name, value)| format!("{name}={value}"));
+    let always = always
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"));
+    let of_profile = profile
+        .settings()
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
     let of_caller = extra.iter().map(|(name, value)| format!("{name}={value}"));
     always.chain(of_profile).chain(of_caller).collect()
 }

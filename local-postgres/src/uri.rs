@@ -42,7 +42,8 @@ mod tests {
     #[test]
     fn sqlx_reads_back_what_was_written() {
         let folder = PathBuf::from("/tmp/a b+c&d=é%/socket");
-        let options = sqlx::postgres::PgConnectOptions::from_str(&of(&folder, "my+data base")).unwrap();
+        let options =
+            sqlx::postgres::PgConnectOptions::from_str(&of(&folder, "my+data base")).unwrap();
         assert_eq!(options.get_socket(), Some(&folder));
         assert_eq!(options.get_database(), Some("my+data base"));
         assert_eq!(options.get_username(), ROLE);

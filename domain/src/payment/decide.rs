@@ -316,7 +316,6 @@ impl Payment {
     }
 
     fn cancelled(&self, payid: BookId, refund_now: i64, voided: bool) -> Event {
-        let refunded = self.wanted_refunds(true) + refund_now;
         Event::Cancelled {
             payid,
             bookid: payid,
@@ -324,7 +323,8 @@ impl Payment {
             status: Status::CancelPay,
             spacename: self.spacename.clone(),
             refund: self.price.with_minor(refund_now),
-            fee: if voided { 0 } else { self.captured - refunded },
+            // A part that is still on its way back is not kept.
+            fee: self.refundable(),
             voided,
         }
     }

@@ -1,0 +1,98 @@
+//! What holds whatever happens: one booking is played through in random ways, and the promises are checked
+//! after every step.
+//!
+//! [`world`] plays: customer, manager and staff ask what they like when they like; the [`gateway`] answers
+//! late, twice, wrongly or not at all; the saga lags, crashes and sees things again. [`invariants`] checks.
+//! [`payment`] asks a payment alone for what no saga would. A failure prints the shortest story that fails
+//! and leaves its seed in `regressions.txt`; a story that showed a bug becomes a test of its own in `src`.
+
+mod account;
+mod gateway;
+mod invariants;
+mod payment;
+mod story;
+mod world;
+
+use std::collections::BTreeSet;
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{
+    Config, FileFailurePersistence, TestCaseError, TestCaseResult, TestRunner,
+};
+
+use crate::story::Story;
+use crate::world::World;
+
+/// How many stories a run plays: enough to meet every race, few enough for seconds.
+const CASES: u32 = 3_000;
+
+pub(crate) fn config() -> Config {
+    Config {
+        cases: CASES,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/properties/regressions.txt"
+        )))),
+        ..Config::default()
+    }
+}
+
+/// Plays `story` to its end, checking at every step, and then lets the world come to rest.
+fn play(story: &Story) -> Result<World, TestCaseError> {
+    let mut world = World::new(story.price)?;
+    invariants::always(&world)?;
+    for step in &story.steps {
+        if world.take(step)? {
+            invariants::always(&world)?;
+        }
+    }
+    world.come_to_rest(story.hanging_is_captured)?;
+    invariants::always(&world)?;
+    invariants::at_rest(&world)?;
+    Ok(world)
+}
+
+#[test]
+fn the_promises_hold_after_every_step_and_everything_comes_to_a_good_end() {
+    let run = |story: Story| -> TestCaseResult { play(&story).map(|_| ()) };
+    TestRunner::new(config())
+        .run(&story::any_story(), run)
+        .unwrap();
+}
+
+#[test]
+fn a_saga_that_sees_everything_again_changes_nothing() {
+    let run = |story: Story| -> TestCaseResult {
+        let mut world = play(&story)?;
+        let (events, order) = (world.log.len(), world.order.clone());
+        world.see_everything_again()?;
+        proptest::prop_assert_eq!(&world.log[events..], &[]);
+        proptest::prop_assert_eq!(world.order, order);
+        Ok(())
+    };
+    TestRunner::new(Config {
+        cases: CASES / 4,
+        ..config()
+    })
+    .run(&story::any_story(), run)
+    .unwrap();
+}
+
+/// The stories are worth nothing if they never get anywhere: each event that has a sample must occur.
+#[test]
+fn the_stories_meet_every_event_there_is() {
+    let mut runner = TestRunner::deterministic();
+    let mut met = BTreeSet::new();
+    for _ in 0..CASES / 4 {
+        let story = story::any_story().new_tree(&mut runner).unwrap().current();
+        met.extend(play(&story).unwrap().log.iter().map(world::event_type));
+    }
+    let samples = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/samples")).unwrap();
+    let expected: BTreeSet<String> = samples
+        .map(|file| {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            name.split('.').nth(1).unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(met, expected);
+}

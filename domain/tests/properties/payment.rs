@@ -1,0 +1,130 @@
+//! A payment alone, asked for anything in any order: also for what no saga would ask, such as a
+//! cancellation that keeps a fee.
+
+use cqrs_es::Aggregate;
+use domain::payment::{Command, Event, Payment, Stage};
+use domain::{BookId, Money};
+use proptest::prelude::*;
+use proptest::test_runner::{TestCaseResult, TestRunner};
+
+use crate::account::Account;
+use crate::story::any_price;
+
+const PAY: BookId = BookId(7);
+
+/// More refunds than a story can ask for.
+const REFUNDS_MAX: u32 = 100;
+
+/// A command, with amounts in percent of the price.
+#[derive(Clone, Copy, Debug)]
+enum Ask {
+    Approve { gateway_ref: u8 },
+    Decline,
+    Unknown,
+    NotCharged,
+    Cancel { percent: u8 },
+    RefundPart { percent: u8 },
+    Refund { refund_no: u32 },
+    RefundFails { refund_no: u32 },
+}
+
+fn any_ask() -> impl Strategy<Value = Ask> {
+    prop_oneof![
+        4 => (1..=3_u8).prop_map(|gateway_ref| Ask::Approve { gateway_ref }),
+        1 => Just(Ask::Decline),
+        1 => Just(Ask::Unknown),
+        1 => Just(Ask::NotCharged),
+        2 => (0..=120_u8).prop_map(|percent| Ask::Cancel { percent }),
+        3 => (0..=120_u8).prop_map(|percent| Ask::RefundPart { percent }),
+        4 => (0..=5_u32).prop_map(|refund_no| Ask::Refund { refund_no }),
+        1 => (0..=5_u32).prop_map(|refund_no| Ask::RefundFails { refund_no }),
+    ]
+}
+
+fn command(ask: Ask, price: Money) -> Command {
+    let charge_no = 1;
+    let part = |percent: u8| price.with_minor(price.minor * i64::from(percent) / 100);
+    match ask {
+        Ask::Approve { gateway_ref } => Command::RecordApproval {
+            charge_no,
+            gateway_ref: format!("tx-{gateway_ref}"),
+            captured: price,
+        },
+        Ask::Decline => Command::RecordDecline {
+            charge_no,
+            code: "card".to_owned(),
+            message: "no funds".to_owned(),
+        },
+        Ask::Unknown => Command::RecordUnknown {
+            charge_no,
+            attempt: 1,
+            reason: "timeout".to_owned(),
+        },
+        Ask::NotCharged => Command::RecordNotCharged { charge_no },
+        Ask::Cancel { percent } => Command::Cancel {
+            refund: part(percent),
+            reason: "rain".to_owned(),
+        },
+        Ask::RefundPart { percent } => Command::RefundPartially {
+            amount: part(percent),
+            reason: "broken heater".to_owned(),
+        },
+        Ask::Refund { refund_no } => Command::RecordRefund {
+            refund_no,
+            refund_ref: format!("re-{refund_no}"),
+        },
+        Ask::RefundFails { refund_no } => Command::RecordRefundFailure {
+            refund_no,
+            attempt: 1,
+            code: "busy".to_owned(),
+        },
+    }
+}
+
+/// Asks, and when something happened, checks the books.
+fn ask(payment: &mut Payment, log: &mut Vec<Event>, command: Command) -> TestCaseResult {
+    let Ok(events) = payment.decide(command) else {
+        return Ok(());
+    };
+    for event in &events {
+        payment.apply(event.clone());
+    }
+    log.extend(events);
+    Account::of(&*log).balances(payment)
+}
+
+fn play(price: Money, asks: Vec<Ask>) -> TestCaseResult {
+    let (mut payment, mut log) = (Payment::default(), vec![]);
+    let request = Command::Request {
+        bookid: PAY,
+        userid: None,
+        spacename: "numberone".to_owned(),
+        price,
+    };
+    ask(&mut payment, &mut log, request)?;
+    for one in asks {
+        ask(&mut payment, &mut log, command(one, price))?;
+    }
+    for refund_no in 1..=REFUNDS_MAX {
+        ask(
+            &mut payment,
+            &mut log,
+            command(Ask::Refund { refund_no }, price),
+        )?;
+    }
+    let account = Account::of(&log);
+    account.is_settled()?;
+    prop_assert_eq!(account.fee.is_some(), payment.stage == Stage::Cancelled);
+    if account.captured == account.refunded {
+        account.is_undone()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_books_of_a_payment_balance_whatever_it_is_asked() {
+    let asks = prop::collection::vec(any_ask(), 0..=30);
+    TestRunner::new(crate::config())
+        .run(&(any_price(), asks), |(price, asks)| play(price, asks))
+        .unwrap();
+}

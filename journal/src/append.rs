@@ -1,0 +1,404 @@
+//! Appends commands: N in, N answers out, also when N is 1.
+//!
+//! A command is all or nothing: its streams, its slot claims, its command id. What is sent together is
+//! committed together, in groups of at most [`GROUP_MAX`]; a stream or a command id stands in a group once,
+//! and its second command waits for the next group. The rules that a group keeps are in the SQL function
+//! `journal_append` (migrations/0001), each beside the line that keeps it. A group that fails as a whole is
+//! sent again one command at a time, so that only the one at fault fails.
+//!
+//! Cost: one round trip and one commit per group.
+
+use std::collections::HashSet;
+
+use cqrs_es::DomainEvent;
+use domain::Event;
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::Row;
+use uuid::Uuid;
+
+use crate::{Journal, Metadata, StoreError, StreamId};
+
+/// How many commands are committed together at most.
+pub const GROUP_MAX: usize = 64;
+
+/// How often a group is sent again when the connection broke or the database was busy. The command ids make
+/// that safe: what was committed is answered, not repeated.
+pub const SENDS_MAX: u32 = 3;
+
+/// SQLSTATE of a group in which a command won only part of what it asked for.
+const HALF_WON: &str = "SR001";
+
+/// One command's events, ready to be stored.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The same id is stored once.
+    pub command_id: Uuid,
+    /// Of every event.
+    pub metadata: Metadata,
+    /// At least one stream with at least one event each.
+    pub streams: Vec<StreamAppend>,
+    /// Slots that the command needs.
+    pub claims: Vec<Claim>,
+}
+
+/// Events for one stream.
+#[derive(Clone, Debug)]
+pub struct StreamAppend {
+    /// Which stream.
+    pub stream: StreamId,
+    /// The version the decision was made on; zero for a new stream.
+    pub expected_version: i64,
+    /// The events, in order.
+    pub events: Vec<StoredEvent>,
+}
+
+/// An event as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    /// Its name.
+    pub event_type: String,
+    /// Its shape's version.
+    pub event_version: String,
+    /// Its content.
+    pub payload: Value,
+}
+
+impl StoredEvent {
+    /// The stored form of an event of the domain.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`] when it cannot be written as JSON.
+    pub fn of(event: &Event) -> Result<Self, StoreError> {
+        match event {
+            Event::Book(event) => Self::from_domain(event),
+            Event::Payment(event) => Self::from_domain(event),
+            Event::Space(event) => Self::from_domain(event),
+        }
+    }
+
+    fn from_domain<E: DomainEvent>(event: &E) -> Result<Self, StoreError> {
+        let payload = serde_json::to_value(event)
+            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        Ok(Self {
+            event_type: event.event_type(),
+            event_version: event.event_version(),
+            payload,
+        })
+    }
+}
+
+/// A slot: one unit of a space from `start` up to, not including, `end`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// For which booking.
+    pub bookid: i64,
+    /// Which unit.
+    pub unit: i64,
+    /// From.
+    pub start: Timestamp,
+    /// Up to, not including.
+    pub end: Timestamp,
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Stored now.
+    Stored(Answer),
+    /// Stored before, under the same command id; the answer of then.
+    Already(Answer),
+    /// Another version is in the stream, or the one before is missing. Nothing is stored.
+    Conflict,
+    /// A slot is taken. Nothing is stored.
+    Taken,
+}
+
+/// What a stored command is answered with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Position of its last event.
+    pub position: i64,
+    /// The streams it wrote to, and the versions they then had.
+    pub streams: Vec<StreamVersion>,
+}
+
+impl Answer {
+    /// The version of the stream of this aggregate type, if the command wrote to it.
+    #[must_use]
+    pub fn version_of(&self, aggregate_type: &str) -> Option<i64> {
+        self.streams
+            .iter()
+            .find(|s| s.aggregate_type == aggregate_type)
+            .map(|s| s.version)
+    }
+}
+
+/// A stream's version after a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamVersion {
+    /// Aggregate type.
+    #[serde(rename = "type")]
+    pub aggregate_type: String,
+    /// Aggregate id.
+    #[serde(rename = "id")]
+    pub aggregate_id: String,
+    /// Sequence of its last event.
+    pub version: i64,
+}
+
+impl Journal {
+    /// Stores commands; answers stand in the order of the commands.
+    pub async fn append(&self, commands: Vec<Append>) -> Vec<Result<Outcome, StoreError>> {
+        let mut answers: Vec<Option<Result<Outcome, StoreError>>> = Vec::new();
+        answers.resize_with(commands.len(), || None);
+        let mut waiting: Vec<Placed> = commands.into_iter().enumerate().collect();
+        while !waiting.is_empty() {
+            let (group, rest) = next_group(waiting);
+            waiting = rest;
+            let (places, group): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+            for (place, answer) in places.into_iter().zip(self.append_group(&group).await) {
+                answers[place] = Some(answer);
+            }
+        }
+        answers.into_iter().flatten().collect()
+    }
+
+    /// A group in one commit; or, where that cannot be, its members one by one.
+    async fn append_group(&self, group: &[Append]) -> Vec<Result<Outcome, StoreError>> {
+        match self.send(group).await {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(_) if group.len() > 1 => {
+                metrics::counter!("journal_groups_split_total").increment(1);
+                let mut answers = Vec::with_capacity(group.len());
+                for command in group {
+                    answers.push(self.append_alone(command).await);
+                }
+                answers
+            }
+            Err(error) => vec![alone(error)],
+        }
+    }
+
+    async fn append_alone(&self, command: &Append) -> Result<Outcome, StoreError> {
+        match self.send(std::slice::from_ref(command)).await {
+            Ok(outcomes) => Ok(outcomes.into_iter().next().unwrap_or(Outcome::Conflict)),
+            Err(error) => alone(error),
+        }
+    }
+
+    /// Sends a group until the database has said what became of it, at most [`SENDS_MAX`] times.
+    async fn send(&self, group: &[Append]) -> Result<Vec<Outcome>, SendError> {
+        let mut sends = 1;
+        loop {
+            match self.send_once(group).await {
+                Err(SendError::Store(error)) if error.is_transient() && sends < SENDS_MAX => {
+                    tracing::warn!(%error, sends, "an append is sent again");
+                }
+                // Only the id was in the way: the next look finds the twin's answer.
+                Err(SendError::Twin) if group.len() == 1 && sends < SENDS_MAX => {}
+                answer => return answer,
+            }
+            sends += 1;
+        }
+    }
+
+    async fn send_once(&self, group: &[Append]) -> Result<Vec<Outcome>, SendError> {
+        let columns = Columns::of(group);
+        let rows = sqlx::query(
+            "select outcome, answer from journal_append(
+                $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+             ) order by ordinal",
+        )
+        .bind(columns.command_ids)
+        .bind(columns.event_ordinals)
+        .bind(columns.aggregate_types)
+        .bind(columns.aggregate_ids)
+        .bind(columns.sequences)
+        .bind(columns.event_types)
+        .bind(columns.event_versions)
+        .bind(columns.payloads)
+        .bind(columns.metadatas)
+        .bind(columns.event_ids)
+        .bind(columns.claim_ordinals)
+        .bind(columns.claim_bookids)
+        .bind(columns.claim_units)
+        .bind(columns.claim_starts)
+        .bind(columns.claim_ends)
+        .fetch_all(self.pool())
+        .await
+        .map_err(SendError::from)?;
+        let outcomes = rows
+            .iter()
+            .map(read_outcome)
+            .collect::<Result<Vec<_>, _>>()?;
+        self.count(group, &outcomes);
+        Ok(outcomes)
+    }
+
+    fn count(&self, group: &[Append], outcomes: &[Outcome]) {
+        let mut stored = false;
+        for (command, outcome) in group.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Stored(_) => {
+                    stored = true;
+                    for stream in &command.streams {
+                        let aggregate = stream.stream.aggregate_type.clone();
+                        metrics::counter!("events_appended_total", "aggregate" => aggregate)
+                            .increment(stream.events.len() as u64);
+                    }
+                }
+                Outcome::Already(_) => metrics::counter!("append_repeats_total").increment(1),
+                Outcome::Conflict => metrics::counter!("append_conflicts_total").increment(1),
+                Outcome::Taken => metrics::counter!("append_slots_taken_total").increment(1),
+            }
+        }
+        if stored {
+            self.appended
+                .send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+}
+
+/// A command and its place among the answers.
+type Placed = (usize, Append);
+
+/// Takes what may be committed together off the front: each stream and each command id once.
+fn next_group(waiting: Vec<Placed>) -> (Vec<Placed>, Vec<Placed>) {
+    let mut ids = HashSet::new();
+    let mut streams: HashSet<StreamId> = HashSet::new();
+    let (mut group, mut rest) = (Vec::new(), Vec::new());
+    for (place, command) in waiting {
+        let free = group.len() < GROUP_MAX
+            && !ids.contains(&command.command_id)
+            && command.streams.iter().all(|s| !streams.contains(&s.stream));
+        // Also of a command that waits: what comes behind it on the same stream must stay behind it.
+        ids.insert(command.command_id);
+        streams.extend(command.streams.iter().map(|s| s.stream.clone()));
+        let place_it = if free { &mut group } else { &mut rest };
+        place_it.push((place, command));
+    }
+    (group, rest)
+}
+
+/// Why a group was not stored.
+enum SendError {
+    /// A member won only part of what it asked for.
+    Half {
+        taken: bool,
+    },
+    /// A member's id was recorded by somebody else meanwhile.
+    Twin,
+    Store(StoreError),
+}
+
+impl From<sqlx::Error> for SendError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::postgres::PgDatabaseError;
+        let half = error.as_database_error().and_then(|answer| {
+            let answer = answer.try_downcast_ref::<PgDatabaseError>()?;
+            (answer.code() == HALF_WON).then(|| answer.detail().unwrap_or_default().to_owned())
+        });
+        match half.as_deref() {
+            Some("twin") => Self::Twin,
+            Some(detail) => Self::Half {
+                taken: detail == "taken",
+            },
+            None => Self::Store(error.into()),
+        }
+    }
+}
+
+impl From<StoreError> for SendError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What a failed group of one means for its command.
+fn alone(error: SendError) -> Result<Outcome, StoreError> {
+    match error {
+        SendError::Half { taken: true } => Ok(Outcome::Taken),
+        SendError::Half { taken: false } | SendError::Twin => Ok(Outcome::Conflict),
+        SendError::Store(error) => Err(error),
+    }
+}
+
+fn read_outcome(row: &sqlx::postgres::PgRow) -> Result<Outcome, StoreError> {
+    let outcome: String = row.try_get("outcome")?;
+    let answer = || -> Result<Answer, StoreError> {
+        let answer: sqlx::types::Json<Answer> = row.try_get("answer")?;
+        Ok(answer.0)
+    };
+    match outcome.as_str() {
+        "stored" => Ok(Outcome::Stored(answer()?)),
+        "already" => Ok(Outcome::Already(answer()?)),
+        "taken" => Ok(Outcome::Taken),
+        _ => Ok(Outcome::Conflict),
+    }
+}
+
+/// A group as the columns of the SQL function.
+#[derive(Default)]
+struct Columns {
+    command_ids: Vec<Uuid>,
+    event_ordinals: Vec<i32>,
+    aggregate_types: Vec<String>,
+    aggregate_ids: Vec<String>,
+    sequences: Vec<i64>,
+    event_types: Vec<String>,
+    event_versions: Vec<String>,
+    payloads: Vec<Value>,
+    metadatas: Vec<Value>,
+    event_ids: Vec<Uuid>,
+    claim_ordinals: Vec<i32>,
+    claim_bookids: Vec<i64>,
+    claim_units: Vec<i64>,
+    claim_starts: Vec<jiff_sqlx::Timestamp>,
+    claim_ends: Vec<jiff_sqlx::Timestamp>,
+}
+
+impl Columns {
+    fn of(group: &[Append]) -> Self {
+        let mut columns = Self::default();
+        for (ordinal, command) in (1..).zip(group) {
+            columns.push(ordinal, command);
+        }
+        columns
+    }
+
+    fn push(&mut self, ordinal: i32, command: &Append) {
+        self.command_ids.push(command.command_id);
+        let metadata = Value::from_iter(command.metadata.to_map());
+        let events = command.streams.iter().flat_map(|s| {
+            (s.expected_version + 1..)
+                .zip(&s.events)
+                .map(move |event| (&s.stream, event))
+        });
+        for (number, (stream, (sequence, event))) in events.enumerate() {
+            self.event_ordinals.push(ordinal);
+            self.aggregate_types.push(stream.aggregate_type.clone());
+            self.aggregate_ids.push(stream.aggregate_id.clone());
+            self.sequences.push(sequence);
+            self.event_types.push(event.event_type.clone());
+            self.event_versions.push(event.event_version.clone());
+            self.payloads.push(event.payload.clone());
+            self.metadatas.push(metadata.clone());
+            self.event_ids.push(event_id(command.command_id, number));
+        }
+        for claim in &command.claims {
+            self.claim_ordinals.push(ordinal);
+            self.claim_bookids.push(claim.bookid);
+            self.claim_units.push(claim.unit);
+            self.claim_starts.push(claim.start.to_sqlx());
+            self.claim_ends.push(claim.end.to_sqlx());
+        }
+    }
+}
+
+/// The id of a command's event: derived, so that it is the same however often the command is sent.
+fn event_id(command_id: Uuid, number: usize) -> Uuid {
+    Uuid::new_v5(&command_id, number.to_string().as_bytes())
+}

@@ -1,0 +1,348 @@
+//! Runs commands: load, decide, append, and again when somebody else was faster.
+//!
+//! A request is one or more commands, one per stream, that are stored together or not at all. A command that
+//! creates its stream is decided without loading; when the stream turns out to be there, it is loaded and
+//! decided again. The retry budget is [`ROUNDS_MAX`]; what is decided again sees the winner's events, so a
+//! round always moves somebody forward.
+//!
+//! Cost of a command on an existing stream: one load and one append; of a creating one: the append alone.
+
+use cqrs_es::event_sink::EventSink;
+use cqrs_es::{Aggregate, AggregateError, EventStore};
+use domain::book::Book;
+use domain::payment::Payment;
+use domain::space::Space;
+use domain::{Command, Event, Refusal, book, payment, space};
+use futures::StreamExt;
+use futures::stream;
+use sqlx::Row;
+use uuid::Uuid;
+
+use crate::append::{Answer, Append, Claim, Outcome, StoredEvent, StreamAppend, StreamVersion};
+use crate::{Journal, Metadata, StoreError, StreamId, Trace};
+
+/// How often a request is decided at most.
+pub const ROUNDS_MAX: u32 = 24;
+
+/// How many streams one call loads at a time.
+const LOADS_MAX: usize = 8;
+
+/// Commands that are stored together or not at all.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The same id happens once.
+    pub command_id: Uuid,
+    /// Where it comes from.
+    pub trace: Trace,
+    /// One per stream.
+    pub commands: Vec<Command>,
+    /// Slots that must be free.
+    pub claims: Vec<Claim>,
+}
+
+impl Request {
+    /// A request of one command without claims.
+    #[must_use]
+    pub fn one(command_id: Uuid, trace: Trace, command: Command) -> Self {
+        Self {
+            command_id,
+            trace,
+            commands: vec![command],
+            claims: vec![],
+        }
+    }
+}
+
+/// What a request that was not refused did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// Its events are stored.
+    Stored(Answer),
+    /// It was stored before, under the same command id; the answer of then.
+    Already(Answer),
+    /// There was nothing to do; where its streams stand.
+    Unchanged(Answer),
+}
+
+impl Done {
+    /// Position and versions, whichever way it went.
+    #[must_use]
+    pub fn answer(&self) -> &Answer {
+        match self {
+            Self::Stored(answer) | Self::Already(answer) | Self::Unchanged(answer) => answer,
+        }
+    }
+}
+
+/// Why a request did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// An aggregate refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A slot is taken.
+    #[error("the slot is taken")]
+    SlotTaken,
+    /// Others were faster [`ROUNDS_MAX`] times.
+    #[error("others changed the same streams {ROUNDS_MAX} times in a row")]
+    Contended,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a request comes to on the streams as they are now.
+enum Decided {
+    Append(Append),
+    Unchanged(Vec<StreamId>),
+}
+
+/// A stream's part of a decision.
+struct Part {
+    stream: StreamId,
+    version: i64,
+    events: Vec<Event>,
+}
+
+type Answered = Result<Done, CommandError>;
+
+impl Journal {
+    /// Runs requests; answers stand in the order of the requests. Requests on one stream keep their order.
+    pub async fn execute(&self, requests: Vec<Request>) -> Vec<Answered> {
+        let mut answers: Vec<Option<Answered>> = Vec::new();
+        answers.resize_with(requests.len(), || None);
+        let mut open: Vec<(usize, Request)> = requests.into_iter().enumerate().collect();
+        for round in 0..ROUNDS_MAX {
+            open = self.round(open, round == 0, &mut answers).await;
+            if open.is_empty() {
+                break;
+            }
+        }
+        for (place, _) in open {
+            answers[place] = Some(Err(CommandError::Contended));
+        }
+        answers.into_iter().flatten().collect()
+    }
+
+    /// Runs one request.
+    ///
+    /// # Errors
+    /// [`CommandError`]; nothing was stored, except after [`StoreError::Unreachable`], where the same
+    /// command id may be sent again to find out.
+    pub async fn execute_one(&self, request: Request) -> Answered {
+        self.execute(vec![request])
+            .await
+            .pop()
+            .unwrap_or(Err(CommandError::Contended))
+    }
+
+    /// Loads a stream through cqrs-es; `None` when it has no event. The number is its version.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn load<A: Aggregate>(
+        &self,
+        id: impl ToString + Send,
+    ) -> Result<Option<(A, i64)>, StoreError> {
+        let (aggregate, version) = self.load_or_default::<A>(&id.to_string()).await?;
+        Ok((version > 0).then_some((aggregate, version)))
+    }
+
+    async fn load_or_default<A: Aggregate>(&self, id: &str) -> Result<(A, i64), StoreError> {
+        let context = self
+            .store::<A>()
+            .load_aggregate(id)
+            .await
+            .map_err(load_error)?;
+        let version = i64::try_from(context.current_sequence)
+            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        Ok((context.aggregate, version))
+    }
+
+    /// Decides and appends everything that is open; returns what must be decided again.
+    async fn round(
+        &self,
+        open: Vec<(usize, Request)>,
+        first: bool,
+        answers: &mut [Option<Answered>],
+    ) -> Vec<(usize, Request)> {
+        let decided: Vec<_> = stream::iter(open)
+            .map(|(place, request)| async move {
+                let decided = self.decide(&request, first).await;
+                (place, request, decided)
+            })
+            .buffered(LOADS_MAX)
+            .collect()
+            .await;
+        let (mut sent, mut appends) = (Vec::new(), Vec::new());
+        for (place, request, decided) in decided {
+            match decided {
+                Ok(Decided::Append(append)) => {
+                    sent.push((place, request));
+                    appends.push(append);
+                }
+                Ok(Decided::Unchanged(streams)) => {
+                    answers[place] =
+                        Some(self.where_they_stand(&streams).await.map(Done::Unchanged));
+                }
+                Err(error) => answers[place] = Some(Err(error)),
+            }
+        }
+        let mut again = Vec::new();
+        for ((place, request), outcome) in sent.into_iter().zip(self.append(appends).await) {
+            answers[place] = Some(match outcome {
+                Ok(Outcome::Stored(answer)) => Ok(Done::Stored(answer)),
+                Ok(Outcome::Already(answer)) => Ok(Done::Already(answer)),
+                Ok(Outcome::Taken) => Err(CommandError::SlotTaken),
+                Err(error) => Err(error.into()),
+                Ok(Outcome::Conflict) => {
+                    again.push((place, request));
+                    continue;
+                }
+            });
+        }
+        again
+    }
+
+    async fn decide(&self, request: &Request, first: bool) -> Result<Decided, CommandError> {
+        let mut streams = Vec::with_capacity(request.commands.len());
+        let mut untouched = Vec::new();
+        for command in &request.commands {
+            let Part {
+                stream,
+                version,
+                events,
+            } = self.decide_part(command, first).await?;
+            if events.is_empty() {
+                untouched.push(stream);
+                continue;
+            }
+            let events = events
+                .iter()
+                .map(StoredEvent::of)
+                .collect::<Result<_, _>>()?;
+            streams.push(StreamAppend {
+                stream,
+                expected_version: version,
+                events,
+            });
+        }
+        if streams.is_empty() {
+            return Ok(Decided::Unchanged(untouched));
+        }
+        Ok(Decided::Append(Append {
+            command_id: request.command_id,
+            metadata: Metadata::new(&request.trace, self.clock().now()),
+            streams,
+            claims: request.claims.clone(),
+        }))
+    }
+
+    async fn decide_part(&self, command: &Command, first: bool) -> Result<Part, CommandError> {
+        // A creating command is decided on an empty stream first; the append finds out whether it is.
+        let assume_new = first && creates(command);
+        match command.clone() {
+            Command::Book(id, command) => {
+                self.decide_on::<Book, _>(id.0, assume_new, command, Event::Book)
+                    .await
+            }
+            Command::Payment(id, command) => {
+                self.decide_on::<Payment, _>(id.0, assume_new, command, Event::Payment)
+                    .await
+            }
+            Command::Space(id, command) => {
+                self.decide_on::<Space, _>(id.0, assume_new, command, Event::Space)
+                    .await
+            }
+        }
+    }
+
+    async fn decide_on<A, F>(
+        &self,
+        id: i64,
+        assume_new: bool,
+        command: A::Command,
+        event: F,
+    ) -> Result<Part, CommandError>
+    where
+        A: Aggregate<Services = ()>,
+        A::Command: Send,
+        Refusal: From<A::Error>,
+        F: Fn(A::Event) -> Event,
+    {
+        let (mut aggregate, version) = if assume_new {
+            (A::default(), 0)
+        } else {
+            self.load_or_default::<A>(&id.to_string()).await?
+        };
+        let sink = EventSink::default();
+        aggregate
+            .handle(command, &(), &sink)
+            .await
+            .map_err(Refusal::from)?;
+        let events = sink.collect().await.into_iter().map(event).collect();
+        Ok(Part {
+            stream: StreamId::new(A::TYPE, &id),
+            version,
+            events,
+        })
+    }
+
+    /// Last position and version of each stream, for a request that changed nothing.
+    async fn where_they_stand(&self, streams: &[StreamId]) -> Result<Answer, CommandError> {
+        let (types, ids): (Vec<_>, Vec<_>) = streams
+            .iter()
+            .map(|stream| (stream.aggregate_type.clone(), stream.aggregate_id.clone()))
+            .unzip();
+        let rows = sqlx::query(
+            "select e.aggregate_type, e.aggregate_id, max(e.sequence) as version, max(e.position) as position
+             from events e
+             join unnest($1::text[], $2::text[]) as s (aggregate_type, aggregate_id)
+               using (aggregate_type, aggregate_id)
+             group by 1, 2 order by 1, 2",
+        )
+        .bind(types)
+        .bind(ids)
+        .fetch_all(self.pool())
+        .await
+        .map_err(StoreError::from)?;
+        let mut answer = Answer::default();
+        for row in rows {
+            answer.position = answer
+                .position
+                .max(row.try_get("position").map_err(StoreError::from)?);
+            answer.streams.push(StreamVersion {
+                aggregate_type: row.try_get("aggregate_type").map_err(StoreError::from)?,
+                aggregate_id: row.try_get("aggregate_id").map_err(StoreError::from)?,
+                version: row.try_get("version").map_err(StoreError::from)?,
+            });
+        }
+        Ok(answer)
+    }
+}
+
+/// Whether a command is the first of its stream.
+fn creates(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Book(_, book::Command::Place { .. })
+            | Command::Payment(_, payment::Command::Request { .. })
+            | Command::Space(
+                _,
+                space::Command::Register { .. } | space::Command::Refuse { .. }
+            )
+    )
+}
+
+fn load_error<E: std::error::Error>(error: AggregateError<E>) -> StoreError {
+    match error {
+        AggregateError::DatabaseConnectionError(error) | AggregateError::UnexpectedError(error) => {
+            // postgres-es boxes sqlx's error; sort it as our own calls' errors are sorted.
+            match error.downcast::<sqlx::Error>() {
+                Ok(error) => (*error).into(),
+                Err(other) => StoreError::Unreadable(other.to_string()),
+            }
+        }
+        other => StoreError::Unreadable(other.to_string()),
+    }
+}

@@ -1,0 +1,77 @@
+//! Why the database did not do what was asked, sorted by what the caller can do about it.
+
+use sqlx::Error as Sqlx;
+
+/// A failure below the domain. Messages name SQLSTATEs and constraints, never payloads or addresses.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection, or it broke: what was asked may or may not have happened.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(String),
+    /// The database answered that it cannot now: locks, time-outs, too many connections. Nothing happened.
+    #[error("the database is busy ({sqlstate}): {message}")]
+    Busy {
+        /// SQLSTATE.
+        sqlstate: String,
+        /// The server's words.
+        message: String,
+    },
+    /// The database refused, and will again.
+    #[error("the database refused ({sqlstate}): {message}")]
+    Refused {
+        /// SQLSTATE.
+        sqlstate: String,
+        /// The server's words.
+        message: String,
+    },
+    /// What is stored cannot be read by this version of the code.
+    #[error("a stored event cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Busy { .. })
+    }
+
+    /// SQLSTATE, when the database answered.
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Busy { sqlstate, .. } | Self::Refused { sqlstate, .. } => Some(sqlstate),
+            Self::Unreachable(_) | Self::Unreadable(_) => None,
+        }
+    }
+}
+
+impl From<Sqlx> for StoreError {
+    fn from(error: Sqlx) -> Self {
+        match error {
+            Sqlx::Database(answer) => {
+                let sqlstate = answer
+                    .code()
+                    .map(std::borrow::Cow::into_owned)
+                    .unwrap_or_default();
+                let message = answer.message().to_owned();
+                match sqlstate.get(..2) {
+                    // The server is going down, coming up, or gone: the transaction's fate is open.
+                    Some("57") if sqlstate != "57014" => Self::Unreachable(message),
+                    Some("08") => Self::Unreachable(message),
+                    // Serialisation and deadlock, locks, resources, cancelled by a time-out, idle time-out.
+                    Some("40" | "55" | "53" | "57" | "25") => Self::Busy { sqlstate, message },
+                    _ => Self::Refused { sqlstate, message },
+                }
+            }
+            Sqlx::PoolTimedOut => Self::Busy {
+                sqlstate: "53300".into(),
+                message: "no connection came free".into(),
+            },
+            Sqlx::ColumnDecode { .. } | Sqlx::Decode(_) | Sqlx::TypeNotFound { .. } => {
+                Self::Unreadable(error.to_string())
+            }
+            other => Self::Unreachable(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! Reads every event, in the order of positions, and never passes over one.
+//!
+//! A position is drawn before its transaction commits, so rows become visible out of order, and a reader that
+//! walked past a hole would lose the event that fills it later. We stop at a hole until it is proved dead:
+//! after the hole survived a second look, a transaction id X is drawn by a *fresh* transaction. Whoever could
+//! own the hole drew its own id before its position, and so before X. When a later snapshot shows no living
+//! transaction older than X and the row is still absent, no row will ever come. Rows, holes and the verdict
+//! are read in one statement, because two statements are two snapshots. One X serves every hole that was
+//! below the highest row seen when it was drawn.
+//!
+//! A hole costs nothing while writers are quick: the second look finds the row.
+
+use cqrs_es::persist::SerializedEvent;
+use domain::{Event, version};
+use jiff::Timestamp;
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use uuid::Uuid;
+
+use crate::{Journal, Metadata, StoreError, StreamId};
+
+/// How many looks one [`Feed::read`] takes at a hole: see it, see it again and draw X, ask for the verdict.
+const LOOKS_MAX: u32 = 3;
+
+/// An event as the journal holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// Its place in the whole journal.
+    pub position: i64,
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its place in the stream, from 1.
+    pub sequence: i64,
+    /// Its id.
+    pub event_id: Uuid,
+    /// The command that stored it.
+    pub command_id: Uuid,
+    /// Its name.
+    pub event_type: String,
+    /// When the database wrote it.
+    pub recorded_at: Timestamp,
+    /// What it says beside its payload.
+    pub metadata: Metadata,
+    /// What happened.
+    pub event: Event,
+}
+
+impl Recorded {
+    /// The booking that it belongs to: all three streams of a booking carry its number.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.stream.aggregate_id
+    }
+}
+
+/// A stored event that this version of the code cannot read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its place in the journal.
+    pub position: i64,
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its name.
+    pub event_type: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// One event of the feed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// An event.
+    Event(Box<Recorded>),
+    /// One that cannot be read: it is shown, not skipped.
+    Unreadable(Unreadable),
+}
+
+/// Positions without rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first one.
+    pub first: i64,
+    /// The last one.
+    pub last: i64,
+}
+
+/// What one read found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// Events in order of position.
+    pub items: Vec<Item>,
+    /// Everything up to here is in this page, was before it, or is dead.
+    pub position: i64,
+    /// Where the page had to stop, if it did.
+    pub hole: Option<Span>,
+}
+
+/// A transaction id drawn after holes were seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// `xid8`, as text: sqlx has no type for it.
+    pub x: String,
+    /// Holes below this position were there when X was drawn.
+    pub ceiling: i64,
+}
+
+/// What one look at the journal shows: rows in order, and the verdict on a proof, from one snapshot.
+#[derive(Debug)]
+pub struct Look {
+    rows: Vec<SeenRow>,
+    /// Whether every transaction older than the proof's X has ended.
+    pub proved: bool,
+}
+
+/// One row, and whether the hole before it is known to be dead.
+#[derive(Debug)]
+struct SeenRow {
+    item: Item,
+    position: i64,
+    hole_is_dead: bool,
+}
+
+/// How far a look may be delivered.
+#[derive(Debug, Default, PartialEq)]
+struct Delivery {
+    items: Vec<Item>,
+    position: i64,
+    hole: Option<Span>,
+    newly_dead: Vec<Span>,
+}
+
+/// A reader of the feed. Keeps an open proof between reads; losing it costs a new one.
+pub struct Feed {
+    journal: Journal,
+    reader: String,
+    suspect: Option<Span>,
+    proof: Option<Proof>,
+    reported: Option<Span>,
+}
+
+impl Feed {
+    /// A reader; `reader` names it in holes and proofs.
+    #[must_use]
+    pub fn new(journal: Journal, reader: &str) -> Self {
+        Self {
+            journal,
+            reader: reader.to_owned(),
+            suspect: None,
+            proof: None,
+            reported: None,
+        }
+    }
+
+    /// Reads at most `limit` events behind `after`, up to the first hole that is not proved dead.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn read(&mut self, after: i64, limit: i64) -> Result<Page, StoreError> {
+        let mut looks = 1;
+        loop {
+            let look = self.journal.look(after, limit, self.proof.as_ref()).await?;
+            let top = look.rows.last().map_or(after, |row| row.position);
+            let delivery = deliver(look, after, self.proof.as_ref());
+            self.record_dead(&delivery.newly_dead).await?;
+            let page = Page {
+                items: delivery.items,
+                position: delivery.position,
+                hole: delivery.hole,
+            };
+            let Some(hole) = page.hole else {
+                self.suspect = None;
+                self.proof = None;
+                self.hole_passed().await?;
+                return Ok(page);
+            };
+            if !page.items.is_empty() || looks == LOOKS_MAX {
+                // What is there goes out now; the hole is looked at again with the next read.
+                if looks == LOOKS_MAX {
+                    self.report(hole).await?;
+                }
+                return Ok(page);
+            }
+            if self.suspect != Some(hole) {
+                self.suspect = Some(hole);
+            } else if self
+                .proof
+                .as_ref()
+                .is_none_or(|proof| proof.ceiling < hole.last)
+            {
+                self.proof = Some(Proof {
+                    x: self.journal.draw_x().await?,
+                    ceiling: top,
+                });
+            }
+            looks += 1;
+        }
+    }
+
+    async fn record_dead(&self, spans: &[Span]) -> Result<(), StoreError> {
+        let Some(proof) = self.proof.as_ref().filter(|_| !spans.is_empty()) else {
+            return Ok(());
+        };
+        let (first, last): (Vec<_>, Vec<_>) = spans.iter().map(|s| (s.first, s.last)).unzip();
+        sqlx::query(
+            "insert into dead_spans (first_position, last_position, proof, proved_by)
+             select s.first, s.last, $3::text::xid8, $4 from unnest($1::bigint[], $2::bigint[]) as s (first, last)
+             order by 1 on conflict do nothing",
+        )
+        .bind(first)
+        .bind(last)
+        .bind(&proof.x)
+        .bind(&self.reader)
+        .execute(self.journal.pool())
+        .await?;
+        for span in spans {
+            metrics::counter!("feed_dead_positions_total")
+                .increment(span.last.abs_diff(span.first) + 1);
+            tracing::info!(
+                first = span.first,
+                last = span.last,
+                x = proof.x,
+                reader = self.reader,
+                "positions proved dead: their transactions rolled back or were lost in a crash"
+            );
+        }
+        Ok(())
+    }
+
+    /// A hole that held up a whole read becomes a row, a metric and a log line.
+    async fn report(&mut self, hole: Span) -> Result<(), StoreError> {
+        if self.reported == Some(hole) {
+            return Ok(());
+        }
+        sqlx::query(
+            "insert into open_holes (follower, first_position, last_position, proof)
+             values ($1, $2, $3, $4::text::xid8)
+             on conflict (follower) do update
+             set first_position = excluded.first_position, last_position = excluded.last_position,
+                 proof = excluded.proof, since = excluded.since",
+        )
+        .bind(&self.reader)
+        .bind(hole.first)
+        .bind(hole.last)
+        .bind(self.proof.as_ref().map(|proof| &proof.x))
+        .execute(self.journal.pool())
+        .await?;
+        metrics::counter!("feed_holds_total").increment(1);
+        tracing::warn!(
+            first = hole.first,
+            last = hole.last,
+            reader = self.reader,
+            "the feed holds at a hole: an older transaction has not ended"
+        );
+        self.reported = Some(hole);
+        Ok(())
+    }
+
+    async fn hole_passed(&mut self) -> Result<(), StoreError> {
+        if self.reported.is_some() {
+            sqlx::query("delete from open_holes where follower = $1")
+                .bind(&self.reader)
+                .execute(self.journal.pool())
+                .await?;
+            self.reported = None;
+        }
+        Ok(())
+    }
+}
+
+impl Journal {
+    /// One look at the rows behind `after`, with the verdict on `proof`. One statement: one snapshot.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn look(
+        &self,
+        after: i64,
+        limit: i64,
+        proof: Option<&Proof>,
+    ) -> Result<Look, StoreError> {
+        let rows = sqlx::query(
+            "with page as (
+                 select e.*, lag(e.position, 1, $1) over (order by e.position) as before
+                 from (select * from events where position > $1 order by position limit $2) e
+             )
+             select p.aggregate_type, p.aggregate_id, p.sequence, p.event_type, p.event_version,
+                    p.payload, p.metadata, p.position, p.event_id, p.command_id, p.recorded_at,
+                    p.position > p.before + 1 and exists (
+                        select from dead_spans d
+                        where d.first_position <= p.before + 1 and d.last_position >= p.position - 1
+                    ) as hole_is_dead,
+                    coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= $3::text::xid8, false) as proved
+             from page p order by p.position",
+        )
+        .bind(after)
+        .bind(limit)
+        .bind(proof.map(|proof| proof.x.as_str()))
+        .fetch_all(self.pool())
+        .await?;
+        let proved = match rows.first() {
+            Some(row) => row.try_get("proved")?,
+            None => false,
+        };
+        let rows = rows.iter().map(read_row).collect::<Result<_, _>>()?;
+        Ok(Look { rows, proved })
+    }
+
+    /// Draws a transaction id in a transaction of its own. It must begin after the hole was seen: an id that a
+    /// running transaction drew earlier proves nothing about holes that came later.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn draw_x(&self) -> Result<String, StoreError> {
+        Ok(sqlx::query_scalar("select pg_current_xact_id()::text")
+            .fetch_one(self.pool())
+            .await?)
+    }
+
+    /// The highest committed position; never the sequence's last value, which counts what rolled back.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn head(&self) -> Result<i64, StoreError> {
+        let head: Option<i64> = sqlx::query_scalar("select max(position) from events")
+            .fetch_one(self.pool())
+            .await?;
+        Ok(head.unwrap_or(0))
+    }
+}
+
+/// Walks the rows in order and stops at the first hole that is not dead.
+fn deliver(look: Look, after: i64, proof: Option<&Proof>) -> Delivery {
+    let mut delivery = Delivery {
+        position: after,
+        ..Delivery::default()
+    };
+    for row in look.rows {
+        if row.position > delivery.position + 1 && !row.hole_is_dead {
+            let hole = Span {
+                first: delivery.position + 1,
+                last: row.position - 1,
+            };
+            let dead = look.proved && proof.is_some_and(|proof| hole.last < proof.ceiling);
+            if !dead {
+                delivery.hole = Some(hole);
+                break;
+            }
+            delivery.newly_dead.push(hole);
+        }
+        delivery.position = row.position;
+        delivery.items.push(row.item);
+    }
+    delivery
+}
+
+fn read_row(row: &PgRow) -> Result<SeenRow, StoreError> {
+    let position: i64 = row.try_get("position")?;
+    let stream = StreamId {
+        aggregate_type: row.try_get("aggregate_type")?,
+        aggregate_id: row.try_get("aggregate_id")?,
+    };
+    let event_type: String = row.try_get("event_type")?;
+    let item = match decode(row, position, stream.clone(), event_type.clone())? {
+        Ok(recorded) => Item::Event(Box::new(recorded)),
+        Err(reason) => Item::Unreadable(Unreadable {
+            position,
+            stream,
+            event_type,
+            reason,
+        }),
+    };
+    Ok(SeenRow {
+        item,
+        position,
+        hole_is_dead: row.try_get("hole_is_dead")?,
+    })
+}
+
+/// The outer error is the database's, the inner one the event's.
+fn decode(
+    row: &PgRow,
+    position: i64,
+    stream: StreamId,
+    event_type: String,
+) -> Result<Result<Recorded, String>, StoreError> {
+    let sequence: i64 = row.try_get("sequence")?;
+    let metadata: Value = row.try_get("metadata")?;
+    let stored = SerializedEvent::new(
+        stream.aggregate_id.clone(),
+        usize::try_from(sequence).unwrap_or(0),
+        stream.aggregate_type.clone(),
+        event_type.clone(),
+        row.try_get("event_version")?,
+        row.try_get("payload")?,
+        Value::Null,
+    );
+    let metadata = match serde_json::from_value::<Metadata>(metadata) {
+        Ok(metadata) => metadata,
+        Err(error) => return Ok(Err(format!("its metadata: {error}"))),
+    };
+    let event = match version::decode(stored) {
+        Ok(event) => event,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at")?;
+    Ok(Ok(Recorded {
+        position,
+        stream,
+        sequence,
+        event_id: row.try_get("event_id")?,
+        command_id: row.try_get("command_id")?,
+        event_type,
+        recorded_at: recorded_at.to_jiff(),
+        metadata,
+        event,
+    }))
+}

@@ -1,0 +1,384 @@
+//! Drives a handler along the feed: lease, batch, checkpoint, park.
+//!
+//! [`Follower::step`] is one testable step, [`run`] the thin loop around it. A step holds the lease, reads a
+//! page, lets the handler plan outside any transaction, and then opens one whose *first* statement moves the
+//! checkpoint, checked against owner, epoch and old position. What the handler writes commits with it: exactly
+//! once in effect. A process that slept through its lease fails at that first statement.
+//!
+//! An event that cannot be read or applied parks its key (that booking) and everything of the same key behind
+//! it, in order; the rest goes on.
+
+mod park;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::{PgConnection, Row};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::feed::{Feed, Span};
+use crate::runtime::Runtime;
+use crate::{Journal, Recorded, StoreError};
+
+/// How long a lease lasts without a sign of life, by the database's clock.
+pub const LEASE_MS: u64 = 5_000;
+/// An idle follower renews its lease when this much of it has passed by its own clock; only the wait is
+/// measured so, never the lease's end.
+const RENEW_AFTER_MS: i64 = 1_500;
+/// How many events one step takes at most.
+pub const BATCH_MAX: i64 = 1_000;
+/// How long an idle follower waits before it looks again without being woken.
+const POLL: Duration = Duration::from_millis(250);
+/// How long a woken follower waits for more to come, so that a burst of appends is one batch.
+const GATHER: Duration = Duration::from_millis(5);
+/// How long a follower that holds at a hole, or lost its lease, waits.
+const HOLD: Duration = Duration::from_millis(20);
+/// The longest wait after repeated errors.
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// Which follower: a name, and the generation and slice of what it fills.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FollowerId {
+    /// Its name; a projection's follower has the projection's.
+    pub name: String,
+    /// Which generation of its tables it fills; 1 for a follower that has none.
+    pub generation: i32,
+    /// Which part of the keys; 0 when it takes all.
+    pub slice: i32,
+}
+
+impl FollowerId {
+    /// A follower of all keys.
+    #[must_use]
+    pub fn new(name: &str, generation: i32) -> Self {
+        Self {
+            name: name.to_owned(),
+            generation,
+            slice: 0,
+        }
+    }
+}
+
+/// Why a batch was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum HandlerError {
+    /// This event cannot be applied, and will not be able to: park it.
+    #[error("event {position} cannot be applied: {reason}")]
+    Poison {
+        /// Which event.
+        position: i64,
+        /// Why.
+        reason: String,
+    },
+    /// Something else failed; the batch comes again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for HandlerError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// What is driven along the feed.
+#[async_trait]
+pub trait Handler: Send + Sync {
+    /// What [`Handler::plan`] works out and [`Handler::apply`] writes.
+    type Plan: Send;
+
+    /// Works on a batch outside any transaction. What it does to the outside must be safe to do again: the
+    /// batch comes again when the transaction behind it fails.
+    async fn plan(&self, events: &[Recorded]) -> Result<Self::Plan, HandlerError>;
+
+    /// Writes the batch in the checkpoint's transaction.
+    async fn apply(
+        &self,
+        tx: &mut PgConnection,
+        events: &[Recorded],
+        plan: Self::Plan,
+    ) -> Result<(), HandlerError>;
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Somebody else holds the lease.
+    Denied,
+    /// The lease was lost in the middle; nothing was written.
+    Lost,
+    /// There was nothing to take.
+    Idle {
+        /// Where it holds, if it does.
+        hole: Option<Span>,
+    },
+    /// Events were taken.
+    Advanced {
+        /// How many.
+        events: usize,
+        /// Up to where.
+        position: i64,
+    },
+}
+
+/// A held lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lease {
+    epoch: i64,
+    position: i64,
+}
+
+/// One follower in one process.
+pub struct Follower<H> {
+    journal: Journal,
+    id: FollowerId,
+    owner: Uuid,
+    feed: Feed,
+    handler: H,
+    lease: Option<Lease>,
+    renewed_at: Timestamp,
+    parked: park::Keys,
+}
+
+impl<H: Handler> Follower<H> {
+    /// A follower that does not hold its lease yet.
+    #[must_use]
+    pub fn new(journal: Journal, id: FollowerId, handler: H) -> Self {
+        let owner = journal.random().uuid();
+        let feed = Feed::new(journal.clone(), &format!("{}/{}", id.name, id.generation));
+        let renewed_at = journal.clock().now();
+        Self {
+            journal,
+            id,
+            owner,
+            feed,
+            handler,
+            lease: None,
+            renewed_at,
+            parked: park::Keys::default(),
+        }
+    }
+
+    /// Which follower this is.
+    #[must_use]
+    pub fn id(&self) -> &FollowerId {
+        &self.id
+    }
+
+    /// One step: take the lease if need be, take one batch if there is one.
+    ///
+    /// # Errors
+    /// [`HandlerError`] when the database or the handler failed; nothing was written.
+    pub async fn step(&mut self) -> Result<Step, HandlerError> {
+        let Some(lease) = self.hold_lease().await? else {
+            return Ok(Step::Denied);
+        };
+        let page = self.feed.read(lease.position, BATCH_MAX).await?;
+        if page.position == lease.position {
+            return self.renew(lease, page.hole).await;
+        }
+        let mut batch = park::Batch::sort(page.items, &self.parked);
+        let count = batch.len();
+        loop {
+            match self.take(lease, page.position, &batch).await {
+                Ok(true) => break,
+                Ok(false) => return Ok(self.lost()),
+                Err(HandlerError::Poison { position, reason }) => {
+                    // Each round parks at least one more event, so the batch's size bounds the rounds.
+                    batch = batch.park(position, &reason)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.parked.add(batch.parked_keys());
+        self.lease = Some(Lease {
+            position: page.position,
+            ..lease
+        });
+        self.journal
+            .moved
+            .send_modify(|moves| *moves = moves.wrapping_add(1));
+        let name = self.id.name.clone();
+        metrics::counter!("follower_events_total", "follower" => name).increment(count as u64);
+        Ok(Step::Advanced {
+            events: count,
+            position: page.position,
+        })
+    }
+
+    /// Gives the lease back, so that another process need not wait for its end.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer; the lease then runs out.
+    pub async fn release(&mut self) -> Result<(), StoreError> {
+        if let Some(lease) = self.lease.take() {
+            sqlx::query("select follower_release($1, $2, $3, $4, $5)")
+                .bind(&self.id.name)
+                .bind(self.id.generation)
+                .bind(self.id.slice)
+                .bind(self.owner)
+                .bind(lease.epoch)
+                .execute(self.journal.pool())
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn hold_lease(&mut self) -> Result<Option<Lease>, StoreError> {
+        if self.lease.is_some() {
+            return Ok(self.lease);
+        }
+        let row = sqlx::query("select epoch, position from follower_claim($1, $2, $3, $4, $5)")
+            .bind(&self.id.name)
+            .bind(self.id.generation)
+            .bind(self.id.slice)
+            .bind(self.owner)
+            .bind(lease_ms())
+            .fetch_optional(self.journal.pool())
+            .await?;
+        let Some(row) = row else {
+            metrics::counter!("follower_leases_denied_total", "follower" => self.id.name.clone())
+                .increment(1);
+            return Ok(None);
+        };
+        let lease = Lease {
+            epoch: row.try_get("epoch")?,
+            position: row.try_get("position")?,
+        };
+        self.parked = park::Keys::load(&self.journal, &self.id).await?;
+        tracing::info!(
+            follower = self.id.name,
+            epoch = lease.epoch,
+            position = lease.position,
+            "lease taken"
+        );
+        self.renewed_at = self.journal.clock().now();
+        self.lease = Some(lease);
+        Ok(self.lease)
+    }
+
+    async fn renew(&mut self, lease: Lease, hole: Option<Span>) -> Result<Step, HandlerError> {
+        let now = self.journal.clock().now();
+        let age_ms = now.as_millisecond() - self.renewed_at.as_millisecond();
+        if (0..RENEW_AFTER_MS).contains(&age_ms) {
+            return Ok(Step::Idle { hole });
+        }
+        let mut connection = self.journal.pool().acquire().await?;
+        self.renewed_at = now;
+        if self.advance(&mut connection, lease, lease.position).await? {
+            Ok(Step::Idle { hole })
+        } else {
+            Ok(self.lost())
+        }
+    }
+
+    /// Plans and writes a batch; false when the lease was lost.
+    async fn take(&self, lease: Lease, to: i64, batch: &park::Batch) -> Result<bool, HandlerError> {
+        let plan = self.handler.plan(&batch.live).await?;
+        let mut tx = self.journal.pool().begin().await?;
+        if !self.advance(&mut tx, lease, to).await? {
+            return Ok(false);
+        }
+        batch.write_parked(&mut tx, &self.id).await?;
+        self.handler.apply(&mut tx, &batch.live, plan).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Moves the checkpoint and renews the lease. The first statement of a batch's transaction.
+    async fn advance(
+        &self,
+        connection: &mut PgConnection,
+        lease: Lease,
+        to: i64,
+    ) -> Result<bool, StoreError> {
+        Ok(
+            sqlx::query_scalar("select follower_advance($1, $2, $3, $4, $5, $6, $7, $8)")
+                .bind(&self.id.name)
+                .bind(self.id.generation)
+                .bind(self.id.slice)
+                .bind(self.owner)
+                .bind(lease.epoch)
+                .bind(lease.position)
+                .bind(to)
+                .bind(lease_ms())
+                .fetch_one(connection)
+                .await?,
+        )
+    }
+
+    fn lost(&mut self) -> Step {
+        self.lease = None;
+        metrics::counter!("follower_leases_lost_total", "follower" => self.id.name.clone())
+            .increment(1);
+        tracing::warn!(
+            follower = self.id.name,
+            "the lease was lost: somebody else goes on"
+        );
+        Step::Lost
+    }
+}
+
+fn lease_ms() -> i32 {
+    i32::try_from(LEASE_MS).unwrap_or(i32::MAX)
+}
+
+/// Steps until cancelled, woken by appends and by the poll; then gives the lease back.
+pub async fn run<H: Handler>(
+    mut follower: Follower<H>,
+    runtime: Arc<dyn Runtime>,
+    stop: CancellationToken,
+) {
+    let mut wake = follower.journal.wake();
+    let mut failures = 0;
+    loop {
+        let step = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            step = follower.step() => step,
+        };
+        let pause = match step {
+            Ok(step) => {
+                failures = 0;
+                pause_after(step)
+            }
+            Err(error) => {
+                failures += 1;
+                // The connection may have broken after the commit: the position is read again.
+                follower.lease = None;
+                metrics::counter!("follower_errors_total", "follower" => follower.id.name.clone())
+                    .increment(1);
+                tracing::warn!(follower = follower.id.name, %error, failures, "a step failed");
+                Some((backoff(failures), false))
+            }
+        };
+        if let Some((pause, wakes)) = pause {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = wake.woken(), if wakes => runtime.sleep(GATHER).await,
+                () = runtime.sleep(pause) => {}
+            }
+        }
+    }
+    if let Err(error) = follower.release().await {
+        tracing::debug!(follower = follower.id.name, %error, "the lease was not given back; it will run out");
+    }
+}
+
+/// How long to wait after a step, and whether an append cuts the wait short.
+fn pause_after(step: Step) -> Option<(Duration, bool)> {
+    match step {
+        Step::Advanced { .. } => None,
+        Step::Idle { hole: None } => Some((POLL, true)),
+        Step::Idle { hole: Some(_) } | Step::Lost => Some((HOLD, false)),
+        Step::Denied => Some((POLL, false)),
+    }
+}
+
+fn backoff(failures: u32) -> Duration {
+    (HOLD * 2u32.saturating_pow(failures.min(16))).min(BACKOFF_MAX)
+}

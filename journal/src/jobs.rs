@@ -1,0 +1,218 @@
+//! Jobs: what must call the outside or wait for time, as rows.
+//!
+//! A follower schedules in the transaction of its checkpoint. A worker claims in a short transaction, works
+//! with none open, and finishes with a fenced update: when its claim ran out and somebody else took over, its
+//! finish does nothing, and says so.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
+
+use crate::{Journal, StoreError};
+
+/// A job to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewJob {
+    /// Which worker's.
+    pub kind: &'static str,
+    /// What it is about; one job of a kind for each.
+    pub key: String,
+    /// Of which booking.
+    pub bookid: i64,
+    /// What the worker needs to know.
+    pub payload: HashMap<String, String>,
+    /// Not before this time.
+    pub due_at: Timestamp,
+}
+
+/// A claimed job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Its row.
+    pub id: i64,
+    /// Which worker's.
+    pub kind: String,
+    /// What it is about.
+    pub key: String,
+    /// Of which booking.
+    pub bookid: i64,
+    /// What the worker needs to know.
+    pub payload: HashMap<String, String>,
+    /// How often it was claimed, this time included.
+    pub attempts: i32,
+    /// Grows with every claim.
+    pub fence: i64,
+    /// When it was first written.
+    pub created_at: Timestamp,
+}
+
+/// How a claim ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// Nothing more to do.
+    Done,
+    /// Once more, not before this time.
+    Again {
+        /// Not before.
+        due_at: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// People must look.
+    Attention {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Writes jobs in the caller's transaction. One that is there already and nobody works on is brought forward
+/// when the new one is due earlier, and learns what the new one knows; a finished one stays finished.
+///
+/// # Errors
+/// [`StoreError`] when the database does not answer.
+pub async fn schedule(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<(), StoreError> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let (mut kinds, mut keys, mut bookids) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut payloads, mut dues) = (Vec::new(), Vec::new());
+    for job in jobs {
+        kinds.push(job.kind);
+        keys.push(job.key.clone());
+        bookids.push(job.bookid);
+        payloads.push(Json(&job.payload));
+        dues.push(job.due_at.to_sqlx());
+    }
+    sqlx::query(
+        // A batch may name a job twice; a statement may touch a row once.
+        "insert into jobs (kind, key, bookid, payload, due_at)
+         select distinct on (kind, key) kind, key, bookid, payload, due_at
+         from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[], $5::timestamptz[])
+           as j (kind, key, bookid, payload, due_at)
+         order by kind, key, due_at
+         on conflict (kind, key) do update
+         set due_at = least(jobs.due_at, excluded.due_at), payload = jobs.payload || excluded.payload
+         where jobs.state = 'open' and jobs.attempts = 0",
+    )
+    .bind(kinds)
+    .bind(keys)
+    .bind(bookids)
+    .bind(payloads)
+    .bind(dues)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Ends jobs whose matter settled itself, in the caller's transaction. One that never ran leaves no row; a
+/// worker that has one claimed finds its fence shut.
+///
+/// # Errors
+/// [`StoreError`] when the database does not answer.
+pub async fn settle(tx: &mut PgConnection, kind: &str, keys: &[String]) -> Result<(), StoreError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("delete from jobs where kind = $1 and key = any($2) and attempts = 0")
+        .bind(kind)
+        .bind(keys)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(
+        "update jobs set state = 'done', fence = fence + 1, owner = null, claimed_until = null,
+                finished_at = clock_timestamp()
+         where kind = $1 and key = any($2) and state <> 'done'",
+    )
+    .bind(kind)
+    .bind(keys)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+impl Journal {
+    /// Claims up to `limit` jobs of these kinds that are due, for `lease_ms`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn claim_jobs(
+        &self,
+        kinds: &[&str],
+        owner: Uuid,
+        limit: i32,
+        lease_ms: i32,
+    ) -> Result<Vec<Job>, StoreError> {
+        let rows = sqlx::query("select * from job_claim($1, $2, $3, $4)")
+            .bind(kinds)
+            .bind(owner)
+            .bind(limit)
+            .bind(lease_ms)
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(read_job).collect()
+    }
+
+    /// Ends a claim; false when somebody else holds the job by now, and nothing was changed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn finish_job(&self, job: &Job, finish: &Finish) -> Result<bool, StoreError> {
+        let (state, due_at, error) = match finish {
+            Finish::Done => ("done", None, None),
+            Finish::Again { due_at, reason } => ("open", Some(due_at.to_sqlx()), Some(reason)),
+            Finish::Attention { reason } => ("attention", None, Some(reason)),
+        };
+        let held = sqlx::query_scalar("select job_finish($1, $2, $3, $4, $5)")
+            .bind(job.id)
+            .bind(job.fence)
+            .bind(state)
+            .bind(due_at)
+            .bind(error)
+            .fetch_one(self.pool())
+            .await?;
+        if state == "attention" {
+            metrics::counter!("jobs_attention_total", "kind" => job.kind.clone()).increment(1);
+            tracing::error!(
+                job = job.id,
+                kind = job.kind,
+                bookid = job.bookid,
+                reason = error,
+                "a job needs people"
+            );
+        }
+        Ok(held)
+    }
+
+    /// How many jobs of a kind are not done.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn open_jobs(&self, kind: &str) -> Result<i64, StoreError> {
+        Ok(
+            sqlx::query_scalar("select count(*) from jobs where kind = $1 and state = 'open'")
+                .bind(kind)
+                .fetch_one(self.pool())
+                .await?,
+        )
+    }
+}
+
+fn read_job(row: &PgRow) -> Result<Job, StoreError> {
+    let payload: Json<HashMap<String, String>> = row.try_get("payload")?;
+    let created_at: jiff_sqlx::Timestamp = row.try_get("created_at")?;
+    Ok(Job {
+        id: row.try_get("id")?,
+        kind: row.try_get("kind")?,
+        key: row.try_get("key")?,
+        bookid: row.try_get("bookid")?,
+        payload: payload.0,
+        attempts: row.try_get("attempts")?,
+        fence: row.try_get("fence")?,
+        created_at: created_at.to_jiff(),
+    })
+}

@@ -1,0 +1,151 @@
+//! Connecting to the database, and bringing it to the shape that `migrations/` describes.
+
+use std::time::Duration;
+
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+
+use crate::StoreError;
+use crate::follow::LEASE_MS;
+
+/// The files of `migrations/`, embedded.
+pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
+
+/// The role that [`connect`] works as: it may add to the journal and never change it.
+pub const RUNTIME_ROLE: &str = "spacerent_runtime";
+
+/// How long a writer waits for a lock. `ON CONFLICT` waits for a foreign open transaction on its key, and the
+/// whole group of commands with it.
+const LOCK_TIMEOUT_MS: u64 = 2_000;
+/// How long a statement may take.
+const STATEMENT_TIMEOUT_MS: u64 = 10_000;
+/// How long a transaction may idle. Below the lease of a follower: a process that was stopped inside its
+/// transaction must not hold the checkpoint row when the next owner comes.
+const IDLE_IN_TRANSACTION_MS: u64 = LEASE_MS - 1_000;
+/// How long unacknowledged data may stand on a connection.
+const TCP_USER_TIMEOUT_MS: u64 = 5_000;
+/// How long a caller waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A pool of at most `connections_max` connections that work as [`RUNTIME_ROLE`], with every time-out set.
+/// Connects lazily: that the database is away is found by the first query.
+///
+/// # Errors
+/// [`StoreError`] when `url` is not a libpq URI.
+pub fn connect(url: &str, connections_max: u32) -> Result<PgPool, StoreError> {
+    let options: PgConnectOptions = url.parse()?;
+    let options = options.application_name("spacerent").options([
+        ("role", RUNTIME_ROLE.to_owned()),
+        ("timezone", "UTC".to_owned()),
+        ("lock_timeout", LOCK_TIMEOUT_MS.to_string()),
+        ("statement_timeout", STATEMENT_TIMEOUT_MS.to_string()),
+        (
+            "idle_in_transaction_session_timeout",
+            IDLE_IN_TRANSACTION_MS.to_string(),
+        ),
+        ("tcp_user_timeout", TCP_USER_TIMEOUT_MS.to_string()),
+    ]);
+    Ok(PgPoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A ping before every use costs a round trip; a broken connection shows at once anyway.
+        .test_before_acquire(false)
+        .connect_lazy_with(options))
+}
+
+/// A single connection as whoever `url` names, without time-outs: for migrations and rebuilds.
+///
+/// # Errors
+/// [`StoreError`] when it cannot be made.
+pub async fn connect_as_owner(url: &str) -> Result<PgConnection, StoreError> {
+    let options: PgConnectOptions = url.parse()?;
+    let options = options
+        .application_name("spacerent-owner")
+        .options([("timezone", "UTC")]);
+    Ok(options.connect().await?)
+}
+
+/// Why a database could not be brought to today's shape.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// The database is newer than this program, or was changed by hand.
+    #[error("this database was migrated by another version of spacerent: {0}")]
+    Foreign(String),
+    /// The database holds something else.
+    #[error(
+        "this database holds tables that are not spacerent's (there is a table `events` and no record of \
+         migrations); point DATABASE_URL at an empty one"
+    )]
+    NotOurs,
+    /// Migrations are missing.
+    #[error("this database is not migrated; run `spacerent migrate`")]
+    Behind,
+    /// A migration failed; nothing of it stays.
+    #[error("a migration failed: {0}")]
+    Failed(String),
+    /// The database does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<MigrateError> for SchemaError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMissing(_)
+            | MigrateError::VersionMismatch(_)
+            | MigrateError::VersionTooNew(..)
+            | MigrateError::Dirty(_) => Self::Foreign(error.to_string()),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+/// Brings the database to the shape of this program. Safe to run twice and from several processes at once.
+///
+/// # Errors
+/// [`SchemaError`] when the database is newer, foreign, or does not answer.
+pub async fn migrate(url: &str) -> Result<(), SchemaError> {
+    let mut connection = connect_as_owner(url).await?;
+    let foreign: bool = sqlx::query_scalar(
+        "select to_regclass('public.events') is not null and to_regclass('public._sqlx_migrations') is null",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .map_err(StoreError::from)?;
+    if foreign {
+        return Err(SchemaError::NotOurs);
+    }
+    MIGRATOR.run_direct(&mut connection).await?;
+    connection.close().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Checks that every migration is done, and none that this program does not know.
+///
+/// # Errors
+/// [`SchemaError`] says which.
+pub async fn check(pool: &PgPool) -> Result<(), SchemaError> {
+    let mut connection = pool.acquire().await.map_err(StoreError::from)?;
+    let recorded: bool =
+        sqlx::query_scalar("select to_regclass('public._sqlx_migrations') is not null")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(StoreError::from)?;
+    if !recorded {
+        return Err(SchemaError::Behind);
+    }
+    let applied = connection.list_applied_migrations().await?;
+    for migration in &applied {
+        if !MIGRATOR.version_exists(migration.version) {
+            return Err(SchemaError::Foreign(format!(
+                "it has migration {}",
+                migration.version
+            )));
+        }
+    }
+    if applied.len() < MIGRATOR.iter().count() {
+        return Err(SchemaError::Behind);
+    }
+    Ok(())
+}

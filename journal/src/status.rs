@@ -1,0 +1,218 @@
+//! What the journal says of itself: head, watermark, open hole, followers, jobs.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::Row;
+
+use crate::{Journal, StoreError};
+
+/// The journal's state at one moment, as `spacerent status --json` prints it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// The highest committed position.
+    pub head: i64,
+    /// Everything up to here is delivered to every live follower's feed, or proved dead.
+    pub watermark: i64,
+    /// Where the feed holds, if it does.
+    pub hole: Option<Hole>,
+    /// Followers of live generations, one entry a name.
+    pub followers: Vec<FollowerStatus>,
+    /// Followers of other generations.
+    pub generations: Vec<FollowerStatus>,
+    /// What waits to be done outside.
+    pub jobs: JobCounts,
+}
+
+/// A hole that a follower waits at, and who keeps it open.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Hole {
+    /// First missing position.
+    pub first: i64,
+    /// Last missing position.
+    pub last: i64,
+    /// Since when it is known.
+    pub since: Timestamp,
+    /// The oldest writing session that could own it, if one is visible.
+    pub blocked_by: Option<Session>,
+}
+
+/// A database session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Session {
+    /// Process id at the server.
+    pub pid: i32,
+    /// Seconds since its transaction began.
+    pub age_seconds: i64,
+    /// `active`, `idle in transaction`, …
+    pub state: String,
+    /// The statement it runs or ran last, without its parameters.
+    pub query: String,
+}
+
+/// How far a follower is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FollowerStatus {
+    /// Its name.
+    pub name: String,
+    /// Which generation it fills.
+    pub generation: i32,
+    /// Its lowest slice's position.
+    pub position: i64,
+    /// Committed events behind it.
+    pub lag_events: i64,
+    /// Age of the oldest of them, in seconds.
+    pub lag_seconds: i64,
+    /// `running`, `unowned` (nobody holds the lease), `holding` (at a hole).
+    pub state: String,
+    /// Parked events.
+    pub parked: i64,
+}
+
+/// Jobs by what can be done about them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct JobCounts {
+    /// Runnable now, or running.
+    pub due: i64,
+    /// Waiting for their time: a retry in back-off, or a charge whose customer still waits.
+    pub waiting: i64,
+    /// For people.
+    pub needs_attention: i64,
+    /// Dated by the business.
+    pub timers: i64,
+}
+
+impl Journal {
+    /// Reads everything that [`Status`] says.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn status(&self) -> Result<Status, StoreError> {
+        let head = self.head().await?;
+        let all = self.follower_status().await?;
+        let (followers, generations): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(_, live)| *live);
+        let strip = |list: Vec<(FollowerStatus, bool)>| list.into_iter().map(|(f, _)| f).collect();
+        Ok(Status {
+            head,
+            watermark: self.watermark(head).await?,
+            hole: self.open_hole().await?,
+            followers: strip(followers),
+            generations: strip(generations),
+            jobs: self.job_counts().await?,
+        })
+    }
+
+    /// The position below the first hole that is not proved dead, at or above the slowest live follower.
+    async fn watermark(&self, head: i64) -> Result<i64, StoreError> {
+        let first_hole: Option<i64> = sqlx::query_scalar(
+            "with floor as (
+                 select coalesce(min(f.position), 0) as position from followers f
+                 left join projections p using (name, generation)
+                 where p.name is null or p.state = 'live'
+             ), gaps as (
+                 select e.position, lag(e.position, 1, floor.position) over (order by e.position) as before
+                 from events e, floor where e.position > floor.position
+             )
+             select min(g.before + 1) from gaps g
+             where g.position > g.before + 1
+               and not exists (
+                   select from dead_spans d
+                   where d.first_position <= g.before + 1 and d.last_position >= g.position - 1
+               )",
+        )
+        .fetch_one(self.pool())
+        .await?;
+        Ok(first_hole.map_or(head, |first| first - 1))
+    }
+
+    async fn open_hole(&self) -> Result<Option<Hole>, StoreError> {
+        let row = sqlx::query(
+            "select h.first_position, h.last_position, h.since,
+                    s.pid, extract(epoch from clock_timestamp() - s.xact_start)::bigint as age, s.state, s.query
+             from open_holes h
+             left join lateral (
+                 select a.pid, a.xact_start, coalesce(a.state, '') as state, coalesce(a.query, '') as query
+                 from pg_stat_activity a
+                 where a.backend_xid is not null and a.pid <> pg_backend_pid()
+                 order by a.xact_start limit 1
+             ) s on true
+             order by h.first_position limit 1",
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let since: jiff_sqlx::Timestamp = row.try_get("since")?;
+        let blocked_by = match row.try_get::<Option<i32>, _>("pid")? {
+            Some(pid) => Some(Session {
+                pid,
+                age_seconds: row.try_get::<Option<i64>, _>("age")?.unwrap_or(0),
+                state: row.try_get("state")?,
+                query: row.try_get("query")?,
+            }),
+            None => None,
+        };
+        Ok(Some(Hole {
+            first: row.try_get("first_position")?,
+            last: row.try_get("last_position")?,
+            since: since.to_jiff(),
+            blocked_by,
+        }))
+    }
+
+    async fn follower_status(&self) -> Result<Vec<(FollowerStatus, bool)>, StoreError> {
+        let rows = sqlx::query(
+            "select f.name, f.generation, min(f.position) as position,
+                    bool_and(f.lease_until is not null and f.lease_until > clock_timestamp()) as owned,
+                    coalesce(bool_and(p.state = 'live'), true) as live,
+                    exists (select from open_holes h where h.follower = f.name || '/' || f.generation) as holding,
+                    (select count(*) from parked k where k.name = f.name and k.generation = f.generation) as parked,
+                    (select count(*) from events e where e.position > min(f.position)) as lag_events,
+                    coalesce((
+                        select extract(epoch from clock_timestamp() - e.recorded_at)::bigint from events e
+                        where e.position > min(f.position) order by e.position limit 1
+                    ), 0) as lag_seconds
+             from followers f left join projections p using (name, generation)
+             group by f.name, f.generation order by f.name, f.generation",
+        )
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(read_follower).collect()
+    }
+
+    async fn job_counts(&self) -> Result<JobCounts, StoreError> {
+        let row = sqlx::query(
+            "select count(*) filter (where state = 'open' and not timer and due_at <= clock_timestamp()) as due,
+                    count(*) filter (where state = 'open' and not timer and due_at > clock_timestamp()) as waiting,
+                    count(*) filter (where state = 'attention') as needs_attention,
+                    count(*) filter (where state = 'open' and timer) as timers
+             from jobs where state <> 'done'",
+        )
+        .fetch_one(self.pool())
+        .await?;
+        Ok(JobCounts {
+            due: row.try_get("due")?,
+            waiting: row.try_get("waiting")?,
+            needs_attention: row.try_get("needs_attention")?,
+            timers: row.try_get("timers")?,
+        })
+    }
+}
+
+fn read_follower(row: &sqlx::postgres::PgRow) -> Result<(FollowerStatus, bool), StoreError> {
+    let (owned, holding): (bool, bool) = (row.try_get("owned")?, row.try_get("holding")?);
+    let state = match (owned, holding) {
+        (false, _) => "unowned",
+        (true, true) => "holding",
+        (true, false) => "running",
+    };
+    let status = FollowerStatus {
+        name: row.try_get("name")?,
+        generation: row.try_get("generation")?,
+        position: row.try_get("position")?,
+        lag_events: row.try_get("lag_events")?,
+        lag_seconds: row.try_get("lag_seconds")?,
+        state: state.to_owned(),
+        parked: row.try_get("parked")?,
+    };
+    Ok((status, row.try_get("live")?))
+}

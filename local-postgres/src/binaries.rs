@@ -1,0 +1,354 @@
+//! Finds the server programs of this machine.
+//!
+//! Looked at in this order: the folder named by `SPACERENT_PG_BIN` (and then nowhere else), `PATH` (links
+//! followed to the real folder, where `initdb` finds its siblings), `pg_config --bindir`, and the folders
+//! that Debian, Fedora, SUSE, Alpine, Homebrew and Postgres.app install into. An existing data folder decides
+//! the major version; otherwise the newest wins.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Error;
+
+/// `create database … strategy file_copy` and the rest of what we use is there from this version on.
+pub(crate) const OLDEST_MAJOR: u32 = 15;
+
+/// Usual folders as (parent, how the next component begins, what follows it).
+const USUAL: [(&str, &str, &str); 9] = [
+    ("/usr/lib/postgresql", "", "bin"),
+    ("/usr", "pgsql-", "bin"),
+    ("/usr/lib", "postgresql", "bin"),
+    ("/usr/libexec", "postgresql", ""),
+    ("/usr/local", "pgsql", "bin"),
+    ("/opt/homebrew/opt", "postgresql", "bin"),
+    ("/usr/local/opt", "postgresql", "bin"),
+    ("/home/linuxbrew/.linuxbrew/opt", "postgresql", "bin"),
+    ("/Applications/Postgres.app/Contents/Versions", "", "bin"),
+];
+
+/// Package managers: the program that gives each away, and what to type.
+const INSTALL: [(&str, &str); 6] = [
+    ("apt-get", "sudo apt-get install postgresql"),
+    ("dnf", "sudo dnf install postgresql-server"),
+    ("apk", "sudo apk add postgresql"),
+    ("pacman", "sudo pacman -S postgresql"),
+    ("zypper", "sudo zypper install postgresql-server"),
+    ("brew", "brew install postgresql@17"),
+];
+
+/// Where package managers are when `PATH` is no help.
+const SYSTEM_FOLDERS: [&str; 5] = [
+    "/usr/bin",
+    "/bin",
+    "/sbin",
+    "/opt/homebrew/bin",
+    "/usr/local/bin",
+];
+
+/// A folder with `postgres` and `initdb` of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Installation {
+    pub(crate) folder: PathBuf,
+    pub(crate) major: u32,
+}
+
+impl Installation {
+    /// The server program.
+    pub(crate) fn postgres(&self) -> PathBuf {
+        self.folder.join("postgres")
+    }
+
+    /// The program that makes a data folder.
+    pub(crate) fn initdb(&self) -> PathBuf {
+        self.folder.join("initdb")
+    }
+}
+
+/// Where to look. Everything it depends on is a field, so that a test can look elsewhere.
+#[derive(Debug)]
+pub(crate) struct Search {
+    pinned: Option<PathBuf>,
+    path: OsString,
+    usual: Vec<PathBuf>,
+}
+
+impl Search {
+    /// Looks where this machine and this process's environment say.
+    pub(crate) fn here() -> Self {
+        Self {
+            pinned: std::env::var_os("SPACERENT_PG_BIN")
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from),
+            path: std::env::var_os("PATH").unwrap_or_default(),
+            usual: USUAL
+                .iter()
+                .flat_map(|(parent, start, rest)| folders_under(parent, start, rest))
+                .collect(),
+        }
+    }
+
+    /// The installation for a data folder of major version `wanted`, or the newest.
+    pub(crate) fn find(&self, data: &Path, wanted: Option<u32>) -> Result<Installation, Error> {
+        let found = match &self.pinned {
+            Some(folder) => vec![pinned(folder)?],
+            None => self.installations(),
+        };
+        let usable = found
+            .iter()
+            .filter(|installation| installation.major >= OLDEST_MAJOR);
+        let Some(newest) = usable
+            .clone()
+            .rev()
+            .max_by_key(|installation| installation.major)
+        else {
+            return Err(self.nothing(&found));
+        };
+        let Some(wanted) = wanted else {
+            return Ok(newest.clone());
+        };
+        usable
+            .clone()
+            .find(|installation| installation.major == wanted)
+            .cloned()
+            .ok_or_else(|| Error::OtherMajor {
+                folder: data.to_owned(),
+                wanted,
+                installed: majors(usable),
+            })
+    }
+
+    /// Everything there is, the more deliberate choice first.
+    fn installations(&self) -> Vec<Installation> {
+        let mut folders: Vec<PathBuf> = std::env::split_paths(&self.path).collect();
+        folders.extend(pg_config(&self.path));
+        folders.extend(self.usual.iter().cloned());
+        let mut found: Vec<Installation> = Vec::new();
+        for folder in folders {
+            // The link in /usr/local/bin or Homebrew's opt leads to the folder that has everything.
+            let Ok(postgres) = folder.join("postgres").canonicalize() else {
+                continue;
+            };
+            let Some(folder) = postgres.parent() else {
+                continue;
+            };
+            if found.iter().all(|known| known.folder != folder) {
+                found.extend(installation(folder));
+            }
+        }
+        found
+    }
+
+    fn nothing(&self, found: &[Installation]) -> Error {
+        let seen = match found {
+            [] => String::new(),
+            _ => format!("; too old: {}", majors(found.iter())),
+        };
+        let folders =
+            || std::env::split_paths(&self.path).chain(SYSTEM_FOLDERS.iter().map(PathBuf::from));
+        let here = |program: &str| folders().any(|folder| folder.join(program).is_file());
+        let install = INSTALL
+            .iter()
+            .find(|(program, _)| here(program))
+            .map(|(_, line)| *line);
+        let install = install.unwrap_or("see https://www.postgresql.org/download/");
+        Error::NoBinaries {
+            oldest: OLDEST_MAJOR,
+            seen,
+            install,
+        }
+    }
+}
+
+/// The installation in `folder`, if both programs are there and say who they are.
+fn installation(folder: &Path) -> Option<Installation> {
+    let found = Installation {
+        folder: folder.to_owned(),
+        major: major(&folder.join("postgres"))?,
+    };
+    found.initdb().is_file().then_some(found)
+}
+
+/// The installation the user insists on.
+fn pinned(folder: &Path) -> Result<Installation, Error> {
+    let refuse = |reason: String| Error::PinnedBinaries {
+        folder: folder.to_owned(),
+        reason,
+    };
+    let real = folder
+        .canonicalize()
+        .map_err(|error| refuse(error.to_string()))?;
+    let found = installation(&real)
+        .ok_or_else(|| refuse("it holds no working postgres and initdb".to_owned()))?;
+    if found.major < OLDEST_MAJOR {
+        return Err(refuse(format!(
+            "it is version {}, and {OLDEST_MAJOR} or newer is needed",
+            found.major
+        )));
+    }
+    Ok(found)
+}
+
+/// Asks a server program for its major version.
+fn major(postgres: &Path) -> Option<u32> {
+    let output = Command::new(postgres).arg("--version").output().ok()?;
+    parse_major(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Reads `postgres (PostgreSQL) 15.18 (Debian …)` and `postgres (PostgreSQL) 19beta1`.
+fn parse_major(text: &str) -> Option<u32> {
+    let version = text.split_once("(PostgreSQL) ")?.1;
+    let digits = version
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(version.len());
+    version.get(..digits)?.parse().ok()
+}
+
+/// The folder that the first `pg_config` in `path` knows.
+fn pg_config(path: &OsString) -> Option<PathBuf> {
+    let program = std::env::split_paths(path)
+        .map(|folder| folder.join("pg_config"))
+        .find(|file| file.is_file())?;
+    let output = Command::new(program).arg("--bindir").output().ok()?;
+    Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
+}
+
+fn folders_under(parent: &str, start: &str, rest: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| {
+        entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(start.as_bytes())
+    });
+    named.map(|entry| entry.path().join(rest)).collect()
+}
+
+fn majors<'a>(found: impl Iterator<Item = &'a Installation>) -> String {
+    let mut majors: Vec<u32> = found.map(|installation| installation.major).collect();
+    majors.sort_unstable();
+    majors.dedup();
+    majors
+        .iter()
+        .map(u32::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::{Path, PathBuf};
+
+    use super::{Search, folders_under, parse_major};
+    use crate::Error;
+
+    /// Pretends that `folder` holds the programs of `version`.
+    fn install(folder: &Path, version: &str) {
+        fs::create_dir_all(folder).unwrap();
+        for program in ["postgres", "initdb"] {
+            let script = format!("#!/bin/sh\necho '{program} (PostgreSQL) {version}'\n");
+            fs::write(folder.join(program), script).unwrap();
+            fs::set_permissions(folder.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+
+    fn search(path: &Path, usual: Vec<PathBuf>) -> Search {
+        Search {
+            pinned: None,
+            path: OsString::from(path),
+            usual,
+        }
+    }
+
+    #[test]
+    fn versions_are_read_as_packagers_write_them() {
+        assert_eq!(
+            parse_major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
+            Some(15)
+        );
+        assert_eq!(parse_major("postgres (PostgreSQL) 19beta1\n"), Some(19));
+        assert_eq!(parse_major("postgres (PostgreSQL) 18"), Some(18));
+        assert_eq!(parse_major("something else"), None);
+    }
+
+    #[test]
+    fn the_newest_is_taken_unless_the_data_decides() {
+        let root = tempfile::tempdir().unwrap();
+        for version in ["15.3", "17.1", "16.9"] {
+            install(&root.path().join(format!("pgsql-{version}/bin")), version);
+        }
+        let usual = folders_under(&root.path().to_string_lossy(), "pgsql-", "bin");
+        let search = search(Path::new("/nowhere"), usual);
+        assert_eq!(search.find(Path::new("/data"), None).unwrap().major, 17);
+        assert_eq!(search.find(Path::new("/data"), Some(16)).unwrap().major, 16);
+        let error = search
+            .find(Path::new("/data"), Some(14))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("/data was made by PostgreSQL 14, and only 15, 16, 17 is installed"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_link_in_the_path_is_followed_to_the_folder_with_both_programs() {
+        let root = tempfile::tempdir().unwrap();
+        let real = root.path().canonicalize().unwrap().join("real");
+        install(&real, "16.1");
+        let links = root.path().join("links");
+        fs::create_dir(&links).unwrap();
+        symlink(real.join("postgres"), links.join("postgres")).unwrap();
+        assert_eq!(
+            search(&links, Vec::new())
+                .find(Path::new("/data"), None)
+                .unwrap()
+                .folder,
+            real
+        );
+    }
+
+    #[test]
+    fn nothing_found_names_a_command_to_type() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("apt-get"), "").unwrap();
+        let error = search(root.path(), Vec::new())
+            .find(Path::new("/data"), None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("sudo apt-get install postgresql "),
+            "{error}"
+        );
+        assert!(error.contains("version 15 or newer"), "{error}");
+    }
+
+    #[test]
+    fn an_old_version_is_seen_and_refused() {
+        let root = tempfile::tempdir().unwrap();
+        install(root.path(), "13.4");
+        let error = search(root.path(), Vec::new())
+            .find(Path::new("/data"), None)
+            .unwrap_err();
+        assert!(
+            matches!(&error, Error::NoBinaries { seen, .. } if seen == "; too old: 13"),
+            "{error}"
+        );
+        let pinned = Search {
+            pinned: Some(root.path().to_owned()),
+            path: OsString::new(),
+            usual: Vec::new(),
+        };
+        let error = pinned
+            .find(Path::new("/data"), None)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("it is version 13, and 15 or newer is needed"),
+            "{error}"
+        );
+    }
+}

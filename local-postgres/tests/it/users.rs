@@ -1,0 +1,99 @@
+//! Several users, in one process or many: the first starts the server, the last stops it.
+
+use std::path::Path;
+
+use local_postgres::{Server, Stopped};
+
+use crate::child::scenario;
+use crate::{ended, has_postmaster, number, open_folder, start, stop, until};
+
+#[tokio::test]
+async fn the_last_user_stops_the_server() {
+    let folder = open_folder();
+    let first = start(folder.path()).await;
+    let second = start(folder.path()).await;
+    let pid = first.postmaster_pid();
+    assert_eq!(second.postmaster_pid(), pid);
+    assert_eq!(first.stop().await.unwrap(), Stopped::StillUsed);
+    assert_eq!(number(&second.url("postgres"), "select 1::bigint").await, 1);
+    stop(second).await;
+    ended(pid).await;
+}
+
+#[tokio::test]
+async fn a_user_that_is_dropped_leaves_too() {
+    let folder = open_folder();
+    let first = start(folder.path()).await;
+    let second = start(folder.path()).await;
+    drop(first);
+    assert_eq!(number(&second.url("postgres"), "select 1::bigint").await, 1);
+    drop(second);
+    until("the dropped server is down", || {
+        !has_postmaster(folder.path())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_start_waits_for_the_end_of_a_server_that_is_shutting_down() {
+    let folder = open_folder();
+    for _ in 0..5 {
+        let server = start(folder.path()).await;
+        assert_eq!(number(&server.url("postgres"), "select 1::bigint").await, 1);
+        // Sends the signal and does not wait.
+        drop(server);
+    }
+    stop(start(folder.path()).await).await;
+}
+
+#[tokio::test]
+async fn joining_starts_nothing() {
+    let folder = open_folder();
+    assert!(Server::join(folder.path()).await.unwrap().is_none());
+    let server = start(folder.path()).await;
+    let joined = Server::join(folder.path())
+        .await
+        .unwrap()
+        .expect("a server to join");
+    assert_eq!(joined.postmaster_pid(), server.postmaster_pid());
+    assert_eq!(server.stop().await.unwrap(), Stopped::StillUsed);
+    stop(joined).await;
+    assert!(Server::join(folder.path()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn of_four_processes_that_start_at_once_all_use_one_server() {
+    let folder = open_folder();
+    let children: Vec<_> = (0..4)
+        .map(|_| scenario("hold", folder.path()).run())
+        .collect();
+    let pids: Vec<String> = children.iter().map(crate::child::Child::says).collect();
+    assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
+    let left: Vec<String> = children
+        .into_iter()
+        .map(crate::child::Child::finish)
+        .collect();
+    assert_eq!(left, ["StillUsed", "StillUsed", "StillUsed", "Down"]);
+    assert!(!has_postmaster(folder.path()));
+}
+
+/// Whoever has started or joined can rely on the server until it leaves, whatever others do meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn coming_and_going_never_pulls_the_server_from_under_a_user() {
+    async fn come_and_go(folder: &Path) {
+        for _ in 0..8 {
+            let server = start(folder).await;
+            let one = number(&server.url("postgres"), "select 1::bigint").await;
+            assert_eq!(one, 1);
+            server.stop().await.unwrap();
+        }
+    }
+    let folder = open_folder();
+    let (a, b, c) = (
+        come_and_go(folder.path()),
+        come_and_go(folder.path()),
+        come_and_go(folder.path()),
+    );
+    tokio::join!(a, b, c);
+    assert!(!has_postmaster(folder.path()));
+}
