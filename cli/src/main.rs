@@ -1,1 +1,32 @@
-fn main() {}
+//! Starts. The one binary, `spacerent`: reads the command line and the environment, wires the parts together,
+//! and says in one line what is wrong when something is.
+
+mod args;
+mod commands;
+mod database;
+mod listen;
+mod log;
+mod node;
+mod output;
+mod settings;
+mod signal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    // Both reqwest and sqlx find the provider that is installed first; without one, the first client panics.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        return output::failed(&anyhow::anyhow!("a second TLS provider was installed"));
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::failed(&error.into()),
+    };
+    match runtime.block_on(commands::run(args)) {
+        Ok(code) => code,
+        Err(error) => output::failed(&error),
+    }
+}

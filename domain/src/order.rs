@@ -5,8 +5,10 @@
 //! commands it names, so it knows what is under way. Running intents, giving them ids and keeping the state
 //! is the business of the `processes` crate.
 //!
-//! Late and double events are absorbed by the aggregates; two guards here are the saga's own: nothing is
-//! registered once a cancellation was seen, and a cancellation waits for a registration that was asked for.
+//! Late and double commands are absorbed by the aggregates, and an event that is seen again moves nothing
+//! back. The saga's own guards: nothing is registered once a cancellation was seen; a cancellation waits for
+//! a registration that was asked for; and a registration that can no longer be undone, because the customer
+//! has the space or did not come, does not keep a cancelled booking from being closed.
 
 use serde::{Deserialize, Serialize};
 
@@ -74,15 +76,41 @@ pub enum Stage {
     Failed,
 }
 
+/// Why an order is being undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Undoing {
+    /// The booking was cancelled, and waits to be closed.
+    Cancelled,
+    /// The hold ran out: the booking is over already.
+    Expired,
+}
+
+/// What is known of an order's registration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Registration {
+    /// There is none: not asked for, or refused.
+    #[default]
+    None,
+    /// Asked for.
+    OnItsWay,
+    /// There, and can be undone.
+    Standing,
+    /// There to stay: the customer has or had the space, or did not come.
+    Kept,
+}
+
 /// An order's state: the fold of its events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Order {
     /// How far it is.
     pub stage: Stage,
     price: Money,
-    cancel_requested: bool,
-    register_requested: bool,
-    registered: bool,
+    undoing: Option<Undoing>,
+    /// Whether the money is back, or was never taken.
+    payment_undone: bool,
+    registration: Registration,
 }
 
 impl Order {
@@ -99,8 +127,10 @@ impl Order {
         use book::Event as E;
         match event {
             E::Booked { price, .. } => {
-                self.stage = Stage::AwaitingPayment;
-                self.price = *price;
+                if self.stage == Stage::None {
+                    self.stage = Stage::AwaitingPayment;
+                    self.price = *price;
+                }
                 vec![]
             }
             E::PaymentDeferred { sent: false, .. } if self.stage == Stage::AwaitingPayment => {
@@ -110,14 +140,12 @@ impl Order {
                 }]
             }
             E::Bookcancelled { refund, .. } => {
-                self.cancel_requested = true;
-                self.stage = Stage::Refunding;
-                vec![cancel_payment(bookid, *refund, "the booking was cancelled")]
+                let cancel = cancel_payment(bookid, *refund, "the booking was cancelled");
+                self.undo(bookid, Undoing::Cancelled, cancel)
             }
             E::BookExpired { .. } => {
-                self.cancel_requested = true;
-                self.stage = Stage::Refunding;
-                vec![cancel_payment(bookid, self.price, "the booking expired")]
+                let cancel = cancel_payment(bookid, self.price, "the booking expired");
+                self.undo(bookid, Undoing::Expired, cancel)
             }
             E::BookClosed { .. } => {
                 self.stage = Stage::Done;
@@ -150,15 +178,12 @@ impl Order {
                 let mut intents = vec![Intent::ChargeSettled {
                     charge_no: *charge_no,
                 }];
-                if self.cancel_requested {
-                    intents.push(cancel_payment(
-                        bookid,
-                        self.price,
-                        "the booking was cancelled",
-                    ));
-                } else {
+                if self.undoing.is_some() {
+                    let reason = "the booking was cancelled";
+                    intents.push(cancel_payment(bookid, self.price, reason));
+                } else if self.stage == Stage::AwaitingPayment {
                     self.stage = Stage::AwaitingRegistration;
-                    self.register_requested = true;
+                    self.registration = Registration::OnItsWay;
                     intents.push(Intent::Command(Command::Space(
                         bookid,
                         space::Command::Register {
@@ -187,7 +212,13 @@ impl Order {
             E::RefundRequested { refund_no, .. } => vec![Intent::Refund {
                 refund_no: *refund_no,
             }],
-            E::Cancelled { .. } => self.release(bookid),
+            E::Cancelled { .. } => {
+                self.payment_undone = true;
+                match self.stage {
+                    Stage::Refunding => self.release(bookid),
+                    _ => vec![],
+                }
+            }
             E::PointsAccrued { .. }
             | E::PaymentOutcomeUnknown { .. }
             | E::VoidRequested { .. }
@@ -203,25 +234,25 @@ impl Order {
     fn on_space(&mut self, bookid: BookId, event: &space::Event) -> Vec<Intent> {
         use space::Event as E;
         match event {
-            E::Registered { .. } => {
-                self.registered = true;
+            E::Registered { .. } if self.registration == Registration::OnItsWay => {
+                self.registration = Registration::Standing;
                 match self.stage {
                     // The money was undone while the registration was on its way.
                     Stage::Releasing => vec![cancel_registration(bookid)],
                     Stage::AwaitingRegistration => {
                         self.stage = Stage::Fulfilling;
-                        vec![Intent::Command(Command::Book(
-                            bookid,
-                            book::Command::Confirm,
-                        ))]
+                        let confirm = book::Command::Confirm;
+                        vec![Intent::Command(Command::Book(bookid, confirm))]
                     }
                     _ => vec![],
                 }
             }
-            E::RegistrationRefused { reason, .. } => {
-                self.register_requested = false;
+            E::RegistrationRefused { reason, .. }
+                if self.registration == Registration::OnItsWay =>
+            {
+                self.registration = Registration::None;
                 match self.stage {
-                    Stage::Releasing => vec![close(bookid, book::Outcome::Cancelled)],
+                    Stage::Releasing => self.end(bookid),
                     Stage::Refunding => vec![],
                     _ => vec![
                         cancel_payment(bookid, self.price, "the registration was refused"),
@@ -234,29 +265,63 @@ impl Order {
                     ],
                 }
             }
-            E::Registercancelled { .. } => vec![close(bookid, book::Outcome::Cancelled)],
-            E::CheckedOut { .. } => vec![close(bookid, book::Outcome::Completed)],
-            E::NoShowMarked { .. } => vec![close(bookid, book::Outcome::NoShow)],
-            E::PreparationStarted { .. }
-            | E::Prepared { .. }
-            | E::HandedOver { .. }
-            | E::CheckedIn { .. } => vec![],
+            E::Registercancelled { .. } => self.end(bookid),
+            E::HandedOver { .. } | E::CheckedIn { .. } => self.keep(bookid, None),
+            E::CheckedOut { .. } => self.keep(bookid, Some(book::Outcome::Completed)),
+            E::NoShowMarked { .. } => self.keep(bookid, Some(book::Outcome::NoShow)),
+            E::Registered { .. }
+            | E::RegistrationRefused { .. }
+            | E::PreparationStarted { .. }
+            | E::Prepared { .. } => vec![],
+        }
+    }
+
+    /// The booking is no longer wanted: first its money, which may have been undone before.
+    fn undo(&mut self, bookid: BookId, undoing: Undoing, cancel_payment: Intent) -> Vec<Intent> {
+        if self.undoing.is_some() {
+            return vec![];
+        }
+        self.undoing = Some(undoing);
+        self.stage = Stage::Refunding;
+        if self.payment_undone {
+            self.release(bookid)
+        } else {
+            vec![cancel_payment]
         }
     }
 
     /// The money is undone: now the registration, if there is one or one is on its way.
     fn release(&mut self, bookid: BookId) -> Vec<Intent> {
-        if !self.cancel_requested {
+        self.stage = Stage::Releasing;
+        match self.registration {
+            Registration::Standing => vec![cancel_registration(bookid)],
+            Registration::OnItsWay => vec![],
+            Registration::None | Registration::Kept => self.end(bookid),
+        }
+    }
+
+    /// The registration is there to stay; `outcome` when the rental is over with it.
+    fn keep(&mut self, bookid: BookId, outcome: Option<book::Outcome>) -> Vec<Intent> {
+        self.registration = Registration::Kept;
+        match self.stage {
+            // Undoing the registration was asked for, and came too late.
+            Stage::Releasing => self.end(bookid),
+            // It is closed when the money is back.
+            Stage::Refunding => vec![],
+            _ => outcome
+                .map(|outcome| close(bookid, outcome))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    /// Everything that could be undone is.
+    fn end(&mut self, bookid: BookId) -> Vec<Intent> {
+        if self.undoing == Some(Undoing::Expired) {
+            self.stage = Stage::Done;
             return vec![];
         }
-        self.stage = Stage::Releasing;
-        if self.registered {
-            vec![cancel_registration(bookid)]
-        } else if self.register_requested {
-            vec![]
-        } else {
-            vec![close(bookid, book::Outcome::Cancelled)]
-        }
+        vec![close(bookid, book::Outcome::Cancelled)]
     }
 }
 

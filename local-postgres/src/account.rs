@@ -37,30 +37,26 @@ pub(crate) struct Account {
 impl Account {
     /// The user for the server of `data`, a folder that need not exist yet.
     pub(crate) fn of(data: &Path) -> Result<Self, Error> {
+        let me = rustix::process::geteuid().as_raw();
         let owner = match fs::metadata(data) {
             Ok(metadata) => Some((metadata.uid(), metadata.gid())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(Error::file("look at", data)(error)),
         };
-        let me = rustix::process::geteuid().as_raw();
         match owner {
-            Some((owner, _)) if me != 0 && owner != me => Err(Error::NotOurs {
+            // The owner has to be us, or, for root, somebody who is not root.
+            Some((owner, _)) if owner != me && me != 0 || owner == 0 => Err(Error::NotOurs {
                 folder: data.to_owned(),
                 owner,
-            }),
-            Some((0, _)) if me == 0 => Err(Error::NotOurs {
-                folder: data.to_owned(),
-                owner: 0,
             }),
             Some((uid, gid)) if me == 0 => Ok(Self {
                 name: format!("#{uid}"),
                 uid,
                 gid,
                 switch: true,
-            }),
-            None if me == 0 => {
-                Self::unprivileged(&fs::read_to_string("/etc/passwd").unwrap_or_default())
             }
+            .named(&passwd())),
+            None if me == 0 => Self::unprivileged(&passwd()),
             _ => {
                 let gid = rustix::process::getegid().as_raw();
                 Ok(Self {
@@ -75,26 +71,25 @@ impl Account {
 
     /// The first unprivileged user in the text of a passwd file.
     fn unprivileged(passwd: &str) -> Result<Self, Error> {
-        let entry = |wanted: &str| {
-            passwd.lines().find_map(|line| {
-                let mut fields = line.split(':');
-                let name = fields.next().filter(|name| *name == wanted)?;
-                let uid = id(fields.nth(1)?)?;
-                let gid = id(fields.next()?)?;
-                (uid != 0).then(|| Self {
-                    name: name.to_owned(),
-                    uid,
-                    gid,
-                    switch: true,
-                })
-            })
-        };
+        let named =
+            |wanted: &str| entries(passwd).find(|entry| entry.name == wanted && entry.uid != 0);
         UNPRIVILEGED
             .into_iter()
-            .find_map(entry)
+            .find_map(named)
             .ok_or_else(|| Error::NoAccount {
                 reason: "there is neither a user postgres nor a user nobody".to_owned(),
             })
+    }
+
+    /// The same user by the name people know it by.
+    fn named(self, passwd: &str) -> Self {
+        let name = entries(passwd)
+            .find(|entry| entry.uid == self.uid)
+            .map(|entry| entry.name);
+        Self {
+            name: name.unwrap_or(self.name),
+            ..self
+        }
     }
 
     /// The user's id, which owns every process of the server.
@@ -183,6 +178,27 @@ impl Account {
     }
 }
 
+/// The system's users; those of a directory service are not among them.
+fn passwd() -> String {
+    fs::read_to_string("/etc/passwd").unwrap_or_default()
+}
+
+/// The users root can become according to the text of a passwd file.
+fn entries(passwd: &str) -> impl Iterator<Item = Account> {
+    passwd.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?.to_owned();
+        let uid = id(fields.nth(1)?)?;
+        let gid = id(fields.next()?)?;
+        Some(Account {
+            name,
+            uid,
+            gid,
+            switch: true,
+        })
+    })
+}
+
 /// A numeric id of a passwd file; some systems write nobody's as -2.
 fn id(text: &str) -> Option<u32> {
     text.parse()
@@ -218,6 +234,24 @@ mod tests {
     fn nobody_may_have_a_negative_id() {
         let account = Account::unprivileged("nobody:*:-2:-2::/:/bin/false\n").unwrap();
         assert_eq!((account.uid, account.gid), (u32::MAX - 1, u32::MAX - 1));
+    }
+
+    #[test]
+    fn an_owner_is_called_by_its_name() {
+        let account = |uid| Account {
+            name: format!("#{uid}"),
+            uid,
+            gid: 7,
+            switch: true,
+        };
+        assert_eq!(
+            account(70).named("postgres:x:70:71::/:/bin/sh\n"),
+            Account {
+                name: "postgres".to_owned(),
+                ..account(70)
+            }
+        );
+        assert_eq!(account(70).named(""), account(70));
     }
 
     #[test]

@@ -23,14 +23,16 @@ const SOCKET_FOLDER_BYTES_MAX: usize = 80;
 /// user may enter, and the server runs as one), else `$XDG_DATA_HOME/spacerent` or `~/.local/share/spacerent`.
 #[must_use]
 pub fn default_folder() -> PathBuf {
-    let absolute = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    if rustix::process::geteuid().is_root() {
+    let root = rustix::process::geteuid().is_root();
+    default_folder_for(root, |name| std::env::var_os(name).map(PathBuf::from))
+}
+
+fn default_folder_for(root: bool, variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
+    if root {
         return PathBuf::from("/var/lib/spacerent");
     }
+    // A relative path would mean another folder in every place the program is started in.
+    let absolute = |name| variable(name).filter(|path| path.is_absolute());
     let data = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
     data.unwrap_or_else(std::env::temp_dir).join("spacerent")
 }
@@ -166,9 +168,9 @@ fn parse_postmaster(text: &str) -> Option<Postmaster> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
-    use super::{Folder, SOCKET_FOLDER_BYTES_MAX, parse_postmaster};
+    use super::{Folder, SOCKET_FOLDER_BYTES_MAX, default_folder_for, parse_postmaster};
 
     #[test]
     fn postmaster_pid_is_read_at_every_stage_of_a_start() {
@@ -179,6 +181,27 @@ mod tests {
         let ready =
             parse_postmaster("42\n/data\n1700000000\n5432\n/s\n\n  1 2\nready   \n").unwrap();
         assert_eq!(ready.socket_folder.as_deref(), Some(Path::new("/s")));
+    }
+
+    #[test]
+    fn the_default_folder_is_the_data_folder_of_the_user_or_the_system() {
+        let variables = |xdg: Option<&'static str>| {
+            move |name: &str| match name {
+                "XDG_DATA_HOME" => xdg.map(PathBuf::from),
+                _ => Some(PathBuf::from("/home/a")),
+            }
+        };
+        assert_eq!(
+            default_folder_for(true, variables(Some("/xdg"))),
+            Path::new("/var/lib/spacerent")
+        );
+        assert_eq!(
+            default_folder_for(false, variables(Some("/xdg"))),
+            Path::new("/xdg/spacerent")
+        );
+        let home = Path::new("/home/a/.local/share/spacerent");
+        assert_eq!(default_folder_for(false, variables(None)), home);
+        assert_eq!(default_folder_for(false, variables(Some("relative"))), home);
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::{Error, wait};
 
 /// How often a lock held by someone else is tried again.
 const RETRY_EVERY: Duration = Duration::from_millis(10);
+/// How long the whole of the users' lock may still be held once the start lock is free.
+const JOIN_WITHIN: Duration = Duration::from_secs(10);
 
 /// An exclusive lock, given up when dropped.
 #[derive(Debug)]
@@ -50,7 +52,8 @@ impl Exclusive {
     /// Takes the lock if nobody holds it.
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>, Error> {
         let file = open(path)?;
-        Ok(try_whole(&file, path)?.then_some(Self(file)))
+        let taken = taken(file.try_lock(), path)?;
+        Ok(taken.then_some(Self(file)))
     }
 }
 
@@ -69,10 +72,16 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// Joins the users. Call with the start lock held: then nobody can be holding the whole.
-    pub(crate) fn join(path: &Path) -> Result<Self, Error> {
+    /// Joins the users. Call with the start lock held: then nobody holds the whole for long.
+    pub(crate) async fn join(path: &Path) -> Result<Self, Error> {
+        let deadline = Instant::now() + JOIN_WITHIN;
         let file = open(path)?;
-        file.lock_shared().map_err(Error::file("lock", path))?;
+        while !taken(file.try_lock_shared(), path)? {
+            if Instant::now() >= deadline {
+                return Err(held(path, JOIN_WITHIN));
+            }
+            wait::pause(RETRY_EVERY).await;
+        }
         Ok(Self {
             file,
             path: path.to_owned(),
@@ -81,7 +90,7 @@ impl Share {
 
     /// Whether no other user is left. Call with the start lock held; the share is exchanged for the whole.
     pub(crate) fn is_last(&self) -> Result<bool, Error> {
-        try_whole(&self.file, &self.path)
+        taken(self.file.try_lock(), &self.path)
     }
 }
 
@@ -103,8 +112,9 @@ fn open(path: &Path) -> Result<File, Error> {
     options.open(path).map_err(Error::file("open", path))
 }
 
-fn try_whole(file: &File, path: &Path) -> Result<bool, Error> {
-    match file.try_lock() {
+/// Whether an attempt to lock `path` succeeded.
+fn taken(attempt: Result<(), TryLockError>, path: &Path) -> Result<bool, Error> {
+    match attempt {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(source)) => Err(Error::file("lock", path)(source)),
@@ -115,5 +125,40 @@ fn held(path: &Path, within: Duration) -> Error {
     Error::TooSlow {
         what: format!("waiting for the holder of {}", path.display()),
         seconds: within.as_secs(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Exclusive, Share};
+    use crate::Error;
+
+    #[tokio::test]
+    async fn only_the_last_share_can_be_exchanged_for_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.lock");
+        let (one, other) = (
+            Share::join(&path).await.unwrap(),
+            Share::join(&path).await.unwrap(),
+        );
+        assert!(!one.is_last().unwrap());
+        drop(one);
+        assert!(other.is_last().unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_exclusive_lock_is_waited_for_within_bounds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("start.lock");
+        let held = Exclusive::take(&path, Duration::ZERO).await.unwrap();
+        let error = Exclusive::take(&path, Duration::from_millis(30))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::TooSlow { .. }), "{error}");
+        assert!(Exclusive::take_blocking(&path, Duration::from_millis(30)).is_err());
+        drop(held);
+        assert!(Exclusive::try_take(&path).unwrap().is_some());
     }
 }

@@ -14,6 +14,7 @@ use crate::folder::Folder;
 struct Listed {
     pid: Pid,
     uid: u32,
+    /// Its title or its arguments, a space between them.
     command: String,
 }
 
@@ -58,18 +59,10 @@ impl Mark {
     }
 
     fn fits(&self, process: &Listed) -> bool {
-        let program = process
-            .command
-            .split([' ', '\0'])
-            .next()
-            .unwrap_or_default();
-        let program = program.trim_end_matches(':').rsplit('/').next();
-        process.uid == self.uid
-            && program == Some("postgres")
-            && self
-                .names
-                .iter()
-                .any(|name| process.command.contains(name.as_str()))
+        let command = process.command.as_str();
+        let named = self.names.iter().any(|name| command.contains(name));
+        let postgres = command.starts_with("postgres: ") || command.contains("/postgres -D ");
+        named && postgres && process.uid == self.uid
     }
 }
 
@@ -79,24 +72,15 @@ fn listed(pid: Pid) -> Option<Listed> {
     let folder = std::path::PathBuf::from(format!("/proc/{pid}"));
     let command = std::fs::read(folder.join("cmdline")).ok()?;
     let uid = std::fs::metadata(&folder).ok()?.uid();
-    Some(Listed {
-        pid,
-        uid,
-        command: String::from_utf8_lossy(&command).into_owned(),
-    })
+    let command = String::from_utf8_lossy(&command).replace('\0', " ");
+    Some(Listed { pid, uid, command })
 }
 
 #[cfg(target_os = "linux")]
 fn everything() -> Vec<Listed> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| {
-        entry
-            .file_name()
-            .to_str()?
-            .parse()
-            .ok()
-            .and_then(Pid::from_raw)
-    });
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = numbers.filter_map(Pid::from_raw);
     pids.filter_map(listed).collect()
 }
 
@@ -161,12 +145,12 @@ mod tests {
     fn postmaster_and_children_are_recognised_and_nobody_else() {
         assert!(mark().fits(&process(
             70,
-            "/usr/lib/postgresql/15/bin/postgres\0-D\0/a/data\0"
+            "/usr/lib/postgresql/15/bin/postgres -D /a/data -c x"
         )));
         assert!(mark().fits(&process(70, "postgres: spacerent-1: checkpointer ")));
         assert!(!mark().fits(&process(0, "postgres: spacerent-1: checkpointer ")));
         assert!(!mark().fits(&process(70, "postgres: 15/main: checkpointer ")));
-        assert!(!mark().fits(&process(70, "less\0/a/data/postgresql.conf\0")));
+        assert!(!mark().fits(&process(70, "less /a/data/postgresql.conf")));
         assert!(!mark().fits(&process(70, "")));
     }
 

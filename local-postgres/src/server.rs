@@ -27,10 +27,10 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 pub struct Options {
     /// The folder to live in; the server makes a `postgres` folder in it and touches nothing else.
     pub folder: PathBuf,
-    /// How much the data is worth.
+    /// How much the data is worth. An adopted server keeps the profile and settings it was started with: do
+    /// not use one folder with both profiles.
     pub profile: Profile,
-    /// Further server settings (`name`, `value`); they win over the profile's, and an adopted server keeps
-    /// the ones it was started with.
+    /// Further server settings (`name`, `value`); they win over the profile's.
     pub settings: Vec<(String, String)>,
 }
 
@@ -79,7 +79,7 @@ impl Server {
     pub async fn start(options: Options) -> Result<Self, Error> {
         let folder = Folder::open(&options.folder)?;
         let _start = Exclusive::take(&folder.start_lock(), START_LOCK_WITHIN).await?;
-        let share = Share::join(&folder.users_lock())?;
+        let share = Share::join(&folder.users_lock()).await?;
         let account = Account::of(&folder.data())?;
         let mark = Mark::of(&folder, account.uid());
         let (profile, settings) = (options.profile, options.settings.as_slice());
@@ -108,7 +108,7 @@ impl Server {
             return Ok(None);
         };
         let _start = Exclusive::take(&folder.start_lock(), START_LOCK_WITHIN).await?;
-        let share = Share::join(&folder.users_lock())?;
+        let share = Share::join(&folder.users_lock()).await?;
         let mark = Mark::of(&folder, Account::of(&folder.data())?.uid());
         match probe::look(&folder, &mark).await {
             Found::Answering(running) => Ok(Some(Self {
@@ -162,7 +162,7 @@ impl Server {
         let Some(share) = self.share.take() else {
             return Ok(Stopped::StillUsed);
         };
-        let _start = Exclusive::take(&self.folder.start_lock(), START_LOCK_WITHIN).await?;
+        let start = Exclusive::take(&self.folder.start_lock(), START_LOCK_WITHIN).await?;
         if !share.is_last()? {
             return Ok(Stopped::StillUsed);
         }
@@ -171,6 +171,9 @@ impl Server {
             self.folder.forget_socket();
             tracing::info!(folder = %self.folder.root().display(), "local server stopped");
         }
+        // In this order: whoever gets the start lock next wants a share at once.
+        drop(share);
+        drop(start);
         Ok(Stopped::Down)
     }
 
@@ -181,13 +184,15 @@ impl Server {
     }
 
     /// Leaves without waiting for the shutdown to end; the next start waits for it.
-    fn leave(&self, share: &Share) -> Result<(), Error> {
-        let _start = Exclusive::take_blocking(&self.folder.start_lock(), DROP_LOCK_WITHIN)?;
+    fn leave(&self, share: Share) -> Result<(), Error> {
+        let start = Exclusive::take_blocking(&self.folder.start_lock(), DROP_LOCK_WITHIN)?;
         if share.is_last()?
             && let Some(pid) = self.live_postmaster()
         {
             stop::send(pid, Signal::INT);
         }
+        drop(share);
+        drop(start);
         Ok(())
     }
 }
@@ -195,7 +200,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(share) = self.share.take()
-            && let Err(error) = self.leave(&share)
+            && let Err(error) = self.leave(share)
         {
             tracing::warn!(%error, "the local server was left running; the next start adopts it");
         }

@@ -10,13 +10,13 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use cqrs_es::event_sink::EventSink;
+use cqrs_es::persist::SerializedEvent;
 use cqrs_es::{Aggregate, DomainEvent};
 use domain::book::{self, Book};
 use domain::order::{Intent, Order};
 use domain::payment::{self, Payment, refund_key};
 use domain::space::{self, Space};
-use domain::{BookId, Command, Event, Money, Refusal, UserId};
-use proptest::prelude::*;
+use domain::{BookId, Command, Event, Money, Refusal, UserId, version};
 use proptest::sample::Index;
 use proptest::test_runner::TestCaseError;
 
@@ -36,11 +36,20 @@ struct Kept {
     outbox: VecDeque<Intent>,
 }
 
-pub(crate) struct World {
-    pub(crate) price: Money,
+/// The three aggregates of a booking.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Aggregates {
     pub(crate) book: Book,
     pub(crate) payment: Payment,
     pub(crate) space: Space,
+}
+
+pub(crate) struct World {
+    price: Money,
+    /// As handling left them.
+    pub(crate) live: Aggregates,
+    /// As the log folds, each event read back from its JSON.
+    pub(crate) folded: Aggregates,
     /// Everything that happened, in the order of its positions.
     pub(crate) log: Vec<Event>,
     pub(crate) order: Order,
@@ -62,6 +71,24 @@ pub(crate) fn event_type(event: &Event) -> String {
         Event::Payment(event) => event.event_type(),
         Event::Space(event) => event.event_type(),
     }
+}
+
+/// As the journal keeps it.
+fn stored(event: &Event) -> SerializedEvent {
+    let aggregate_type = match event {
+        Event::Book(_) => Book::TYPE,
+        Event::Payment(_) => Payment::TYPE,
+        Event::Space(_) => Space::TYPE,
+    };
+    SerializedEvent::new(
+        BOOK.to_string(),
+        1,
+        aggregate_type.to_owned(),
+        event_type(event),
+        version::CURRENT.to_owned(),
+        serde_json::to_value(event).unwrap(),
+        serde_json::Value::Null,
+    )
 }
 
 /// Lets an aggregate handle a command. Deciding never waits, so that asking once is enough.
@@ -89,9 +116,8 @@ impl World {
     pub(crate) fn new(price: Money) -> Result<Self, TestCaseError> {
         let mut world = Self {
             price,
-            book: Book::default(),
-            payment: Payment::default(),
-            space: Space::default(),
+            live: Aggregates::default(),
+            folded: Aggregates::default(),
             log: vec![],
             order: Order::default(),
             gateway: Gateway::new(price),
@@ -131,6 +157,10 @@ impl World {
             }
             Step::RefundPart { percent } => self.refund_part(*percent),
             Step::Fulfil(step) => self.people(Command::Space(BOOK, fulfilment(*step))),
+            Step::FulfilNext => {
+                let next = fulfilment(next_of(self.live.space.stage));
+                self.people(Command::Space(BOOK, next));
+            }
             Step::Expire { attempt_in_flight } => {
                 let attempt_in_flight = *attempt_in_flight;
                 let expire = book::Command::Expire { attempt_in_flight };
@@ -172,6 +202,7 @@ impl World {
                 }
             }
             Step::See => self.see(),
+            Step::CatchUp => self.catch_up()?,
             Step::SeeAgain(which) => {
                 if let Some(event) = pick(which, &self.log[..self.seen]).cloned() {
                     self.outbox.extend(self.order.react(BOOK, &event));
@@ -220,12 +251,7 @@ impl World {
             for answer in std::mem::take(&mut self.answers) {
                 self.must(Command::Payment(BOOK, answer))?;
             }
-            while self.seen < self.log.len() {
-                self.see();
-            }
-            while !self.outbox.is_empty() {
-                self.run(false)?;
-            }
+            self.catch_up()?;
             if idle && self.log.len() == before {
                 return Ok(());
             }
@@ -238,28 +264,36 @@ impl World {
         for event in self.log.clone() {
             self.outbox.extend(self.order.react(BOOK, &event));
         }
-        while !self.outbox.is_empty() {
-            self.run(false)?;
-        }
-        Ok(())
+        self.catch_up()
     }
 
     fn execute(&mut self, command: Command) -> Result<(), Refusal> {
         match command {
             Command::Book(_, command) => {
-                let events = handle(&mut self.book, command)?;
-                self.log.extend(events.into_iter().map(Event::Book));
+                let events = handle(&mut self.live.book, command)?;
+                self.append(events, Event::Book);
             }
             Command::Payment(_, command) => {
-                let events = handle(&mut self.payment, command)?;
-                self.log.extend(events.into_iter().map(Event::Payment));
+                let events = handle(&mut self.live.payment, command)?;
+                self.append(events, Event::Payment);
             }
             Command::Space(_, command) => {
-                let events = handle(&mut self.space, command)?;
-                self.log.extend(events.into_iter().map(Event::Space));
+                let events = handle(&mut self.live.space, command)?;
+                self.append(events, Event::Space);
             }
         }
         Ok(())
+    }
+
+    fn append<E>(&mut self, events: Vec<E>, kind: fn(E) -> Event) {
+        for event in events.into_iter().map(kind) {
+            match version::decode(stored(&event)).unwrap() {
+                Event::Book(event) => self.folded.book.apply(event),
+                Event::Payment(event) => self.folded.payment.apply(event),
+                Event::Space(event) => self.folded.space.apply(event),
+            }
+            self.log.push(event);
+        }
     }
 
     /// People may ask for what is not possible.
@@ -286,7 +320,7 @@ impl World {
 
     /// Whoever sends a charge asks the payment first whether it may.
     fn send_charge(&mut self, how: Charge) {
-        if self.payment.is_open() && !self.payment.is_void_requested() {
+        if self.live.payment.is_open() && !self.live.payment.is_void_requested() {
             self.charges_sent.push(self.log.len());
             self.answers.extend(self.gateway.charge(how));
         }
@@ -295,7 +329,8 @@ impl World {
     /// Asks what became of the charge. What is not wanted any more and was never heard of, or is denied, is
     /// taken for never charged.
     fn look_up(&mut self, deny: bool) {
-        let unheard = self.gateway.state == State::NeverHeardOf && self.payment.is_void_requested();
+        let unheard =
+            self.gateway.state == State::NeverHeardOf && self.live.payment.is_void_requested();
         let denied = self.gateway.state == State::Hanging && deny;
         if unheard || denied {
             let charge_no = 1;
@@ -307,7 +342,12 @@ impl World {
     }
 
     fn send_refund(&mut self, refund_no: u32, how: Refund) {
-        let Some(refund) = self.payment.refund(refund_no).filter(|refund| !refund.done) else {
+        let Some(refund) = self
+            .live
+            .payment
+            .refund(refund_no)
+            .filter(|refund| !refund.done)
+        else {
             self.refunds_due.remove(&refund_no);
             return;
         };
@@ -338,6 +378,15 @@ impl World {
             self.answers.remove(which.index(self.answers.len()));
         }
         self.must(Command::Payment(BOOK, answer))
+    }
+
+    /// The saga sees all there is and carries out all it wants.
+    fn catch_up(&mut self) -> Result<(), TestCaseError> {
+        while self.seen < self.log.len() || !self.outbox.is_empty() {
+            self.see();
+            self.run(false)?;
+        }
+        Ok(())
     }
 
     fn see(&mut self) {
@@ -372,6 +421,17 @@ impl World {
             }
         }
         Ok(())
+    }
+}
+
+/// What staff and customer do when nothing goes wrong.
+fn next_of(stage: space::Stage) -> Fulfil {
+    match stage {
+        space::Stage::Registered => Fulfil::Start,
+        space::Stage::Preparing => Fulfil::Complete,
+        space::Stage::Prepared => Fulfil::HandOver,
+        space::Stage::HandedOver => Fulfil::CheckIn,
+        _ => Fulfil::CheckOut,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::server::{Options, Server};
 use crate::{Error, probe};
 
 /// How long the server waits for the next test process after the last one: `cargo test` runs them in a row.
-const LINGER: Duration = Duration::from_secs(3);
+const LINGER: Duration = Duration::from_secs(2);
 /// How long a test may wait for its connection; many tests start at the same time.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
 

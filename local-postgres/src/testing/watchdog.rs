@@ -40,6 +40,9 @@ impl Watchdog {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        command
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         // Out of reach of the terminal's Ctrl-C and of test runners that kill a process group.
         command.process_group(0).current_dir("/");
         let child = command

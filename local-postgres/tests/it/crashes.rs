@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use local_postgres::testing::{self, Cluster};
 use local_postgres::Profile;
+use local_postgres::testing::{self, Cluster};
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 

@@ -1,0 +1,27 @@
+//! One module a command. Each opens what it needs, does its work, and closes it again.
+
+mod dev;
+mod migrate;
+mod replay;
+mod serve;
+mod status;
+mod url;
+
+use std::process::ExitCode;
+
+use crate::args::{Args, Command};
+use crate::settings::Settings;
+
+/// Runs what the command line asks for.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let settings = Settings::from_environment()?;
+    let folder = args.data_dir;
+    match args.command {
+        Command::Dev { fresh } => dev::run(settings, folder, fresh).await,
+        Command::Serve { role } => serve::run(settings, &role).await,
+        Command::Migrate => migrate::run(&settings, folder).await,
+        Command::Status { json } => status::run(&settings, folder, json).await,
+        Command::Replay { name, json } => replay::run(&settings, folder, &name, json).await,
+        Command::Url => url::run(&settings, folder).await,
+    }
+}

@@ -1,0 +1,52 @@
+//! `spacerent dev`: everything in one process, on loopback, with a Postgres of its own.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::args::Role;
+use crate::database::Database;
+use crate::listen::Sockets;
+use crate::node::Node;
+use crate::settings::Settings;
+use crate::signal::Stop;
+use crate::{log, node, output};
+
+/// `localhost` is either of these.
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+pub async fn run(settings: Settings, folder: Option<PathBuf>, fresh: bool) -> anyhow::Result<ExitCode> {
+    log::start();
+    let mut stop = Stop::catch()?;
+    // Ports first: a second `dev --fresh` must not empty the database under the one that runs.
+    let sockets = Sockets::bind(&settings, &Role::ALL, &LOOPBACK).await?;
+    let database = Database::open(&settings, folder).await?;
+    let outcome = run_on(&settings, &database, sockets, fresh, &mut stop).await;
+    let closed = database.close().await;
+    outcome?;
+    closed?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_on(
+    settings: &Settings,
+    database: &Database,
+    sockets: Sockets,
+    fresh: bool,
+    stop: &mut Stop,
+) -> anyhow::Result<()> {
+    if fresh {
+        database.make_fresh().await?;
+    }
+    database.migrate().await?;
+    let addresses = sockets.addresses();
+    let node = Node::start(settings, &database.url, &Role::ALL, sockets, node::Place::Development).await?;
+    output::say("spacerent is ready:");
+    for (name, address) in addresses {
+        output::say(&format!("  {name:<8} http://{address}"));
+    }
+    let signal = stop.requested().await;
+    tracing::info!(signal, "stopping");
+    node.stop().await;
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Which database a command works on: `DATABASE_URL`, or the local server of the data folder.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use local_postgres::{Options, Profile, Server};
+
+use crate::settings::{Secret, Settings};
+
+/// The database's name on the local server.
+const NAME: &str = "spacerent";
+
+/// A database, and the local server while we use one.
+pub struct Database {
+    /// For the service: works as the runtime role.
+    pub url: String,
+    /// For migrations and rebuilds: the owner of the tables.
+    pub owner_url: String,
+    server: Option<Server>,
+}
+
+impl Database {
+    /// The database of the settings, or else the local server's, which is started if need be.
+    pub async fn open(settings: &Settings, data_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+        if let Some(given) = Self::given(settings) {
+            return Ok(given);
+        }
+        let folder = data_dir.unwrap_or_else(local_postgres::default_folder);
+        let server = Server::start(Options::new(folder, Profile::Durable)).await?;
+        server.create_database_if_missing(NAME).await?;
+        Ok(Self::local(server))
+    }
+
+    /// The same, but never starts a server.
+    pub async fn find(settings: &Settings, data_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+        if let Some(given) = Self::given(settings) {
+            return Ok(given);
+        }
+        let folder = data_dir.unwrap_or_else(local_postgres::default_folder);
+        let server = Server::join(&folder).await?.with_context(|| {
+            format!("no local server runs in {}; start `spacerent dev`, or set DATABASE_URL", folder.display())
+        })?;
+        Ok(Self::local(server))
+    }
+
+    /// What the settings name; `None` when they name nothing.
+    pub fn given(settings: &Settings) -> Option<Self> {
+        let url = settings.database_url.as_ref().map(Secret::reveal)?;
+        let owner_url = settings.migration_database_url.as_ref().map_or(url, Secret::reveal);
+        Some(Self { url: url.to_owned(), owner_url: owner_url.to_owned(), server: None })
+    }
+
+    fn local(server: Server) -> Self {
+        let url = server.url(NAME);
+        Self { owner_url: url.clone(), url, server: Some(server) }
+    }
+
+    /// Drops everything and starts empty; only on the local server.
+    pub async fn make_fresh(&self) -> anyhow::Result<()> {
+        let server = self.server.as_ref().context(
+            "--fresh empties the local server only; DATABASE_URL is set, so empty that database by hand",
+        )?;
+        let mut postgres = journal::schema::connect_as_owner(&server.url("postgres")).await?;
+        sqlx::query("drop database if exists spacerent with (force)").execute(&mut postgres).await?;
+        server.create_database_if_missing(NAME).await?;
+        Ok(())
+    }
+
+    /// Brings the database to today's shape.
+    pub async fn migrate(&self) -> anyhow::Result<()> {
+        journal::schema::migrate(&self.owner_url).await?;
+        projections::prepare(&self.owner_url).await?;
+        Ok(())
+    }
+
+    /// Stops the local server when nobody else uses it.
+    pub async fn close(self) -> anyhow::Result<()> {
+        if let Some(server) = self.server {
+            server.stop().await?;
+        }
+        Ok(())
+    }
+}

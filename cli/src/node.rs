@@ -1,0 +1,194 @@
+//! One process at work: builds the parts that its roles need, starts them, and stops them in order.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use domain::ports::{PaymentGateway, StubLedger, TakePayment};
+use futures::future::BoxFuture;
+use journal::Journal;
+use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
+use metrics_exporter_prometheus::PrometheusHandle;
+use processes::gateway::stub::StubGateway;
+use processes::payment::InlinePayment;
+use processes::remote::RemotePayment;
+use processes::settings::{BreakerSettings, PaymentSettings};
+use projections::ReadModels;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::args::Role;
+use crate::listen::Sockets;
+use crate::settings::{Gateway, Settings};
+
+mod metrics_upkeep;
+
+/// Where a process runs: development also shows the stub's ledger.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On a developer's machine.
+    Development,
+    /// Anywhere else.
+    Production,
+}
+
+/// A running process.
+pub struct Node {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    readiness: api::Readiness,
+    pool: PgPool,
+}
+
+/// What the roles are built from.
+struct Parts {
+    journal: Journal,
+    runtime: Arc<dyn Runtime>,
+    gateway: Arc<dyn PaymentGateway>,
+    ledger: Arc<dyn StubLedger>,
+    payment: Arc<dyn TakePayment>,
+    limits: PaymentSettings,
+}
+
+impl Node {
+    /// Starts every role; returns when all of them are at work and readiness says so.
+    pub async fn start(
+        settings: &Settings,
+        url: &str,
+        roles: &[Role],
+        sockets: Sockets,
+        place: Place,
+    ) -> anyhow::Result<Self> {
+        tracing::info!(settings = ?settings.shown(), "settings");
+        let pool = journal::schema::connect(url, settings.database_connections_max)?;
+        journal::schema::check(&pool).await.context("the database cannot be used")?;
+        let metrics = metrics_upkeep::install()?;
+        let parts = Parts::build(settings, roles, pool.clone());
+        let node = Self {
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            readiness: api::Readiness::default(),
+            pool,
+        };
+        node.start_workers(&parts, roles, &metrics);
+        node.start_listeners(settings, &parts, roles, sockets, place, metrics);
+        node.readiness.set(true);
+        Ok(node)
+    }
+
+    /// Says "not ready", ends the roles, and waits for them.
+    pub async fn stop(self) {
+        self.readiness.set(false);
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.pool.close().await;
+    }
+
+    fn start_workers(&self, parts: &Parts, roles: &[Role], metrics: &PrometheusHandle) {
+        let Parts { journal, runtime, gateway, limits, .. } = parts;
+        self.task(parts, metrics_upkeep::run(metrics.clone(), runtime.clone(), self.stop.clone()));
+        self.task(parts, journal::notify::run(journal.clone(), runtime.clone(), self.stop.clone()));
+        if roles.contains(&Role::Projections) {
+            self.task(parts, projections::run(journal.clone(), runtime.clone(), self.stop.clone()));
+        }
+        if roles.contains(&Role::Processes) {
+            let saga = processes::order::run(journal.clone(), runtime.clone(), limits.clone(), self.stop.clone());
+            self.task(parts, saga);
+            let jobs = processes::jobs::run(
+                journal.clone(),
+                gateway.clone(),
+                runtime.clone(),
+                limits.clone(),
+                self.stop.clone(),
+            );
+            self.task(parts, jobs);
+        }
+    }
+
+    fn start_listeners(
+        &self,
+        settings: &Settings,
+        parts: &Parts,
+        roles: &[Role],
+        sockets: Sockets,
+        place: Place,
+        metrics: PrometheusHandle,
+    ) {
+        let app = api::App {
+            journal: parts.journal.clone(),
+            read_models: ReadModels::new(parts.journal.clone()),
+            payment: parts.payment.clone(),
+            ledger: (place == Place::Development).then(|| parts.ledger.clone()),
+            runtime: parts.runtime.clone(),
+            readiness: self.readiness.clone(),
+            metrics: Arc::new(move || metrics.render()),
+            settings: http_settings(settings, roles),
+        };
+        for (role, listener) in sockets.into_inner() {
+            let router = api::router(role, app.clone());
+            self.task(parts, api::serve(listener, router, parts.runtime.clone(), self.stop.clone()));
+        }
+    }
+
+    fn task(&self, parts: &Parts, work: impl Future<Output = ()> + Send + 'static) {
+        let work: BoxFuture<'static, ()> = Box::pin(self.tasks.track_future(work));
+        parts.runtime.spawn(work);
+    }
+}
+
+impl Parts {
+    fn build(settings: &Settings, roles: &[Role], pool: PgPool) -> Self {
+        let runtime: Arc<dyn Runtime> = Arc::new(Tokio);
+        let random = Arc::new(SystemRandom);
+        let journal = Journal::new(pool.clone(), Arc::new(SystemClock), random.clone());
+        let limits = limits(settings);
+        let Gateway::Stub = settings.gateway;
+        let stub = Arc::new(StubGateway::new(pool, runtime.clone(), random));
+        let gateway: Arc<dyn PaymentGateway> = stub.clone();
+        let payment: Arc<dyn TakePayment> = match &settings.payment_url {
+            Some(url) if !roles.contains(&Role::Payment) => Arc::new(RemotePayment::new(
+                url,
+                journal.clone(),
+                limits.clone(),
+                runtime.clone(),
+            )),
+            _ => Arc::new(InlinePayment::new(
+                journal.clone(),
+                gateway.clone(),
+                runtime.clone(),
+                limits.clone(),
+            )),
+        };
+        Self { journal, runtime, gateway, ledger: stub, payment, limits }
+    }
+}
+
+fn limits(settings: &Settings) -> PaymentSettings {
+    PaymentSettings {
+        timeout_ms: settings.payment_timeout_ms,
+        call_max_ms: settings.payment_call_max_ms,
+        settle_ms: settings.payment_settle_ms,
+        late_max: settings.payment_late_max,
+        breaker: BreakerSettings {
+            window_ms: settings.cb_window_ms,
+            min_calls: settings.cb_min_calls,
+            error_pct: settings.cb_error_pct,
+            open_ms: settings.cb_open_ms,
+            max_concurrent: settings.cb_max_concurrent,
+        },
+    }
+}
+
+fn http_settings(settings: &Settings, roles: &[Role]) -> api::Settings {
+    let elsewhere = |role: Role, url: &Option<String>| url.clone().filter(|_| !roles.contains(&role));
+    api::Settings {
+        default_price: i64::from(settings.default_price),
+        payment_backlog_max: i64::from(settings.payment_backlog_max),
+        public_url: settings.public_url.clone(),
+        book_url: elsewhere(Role::Book, &settings.book_url),
+        space_url: elsewhere(Role::Space, &settings.space_url),
+        payment_url: elsewhere(Role::Payment, &settings.payment_url),
+        mypage_url: elsewhere(Role::Mypage, &settings.mypage_url),
+    }
+}

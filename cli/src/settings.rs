@@ -1,0 +1,322 @@
+//! Settings: the environment, read once into one struct.
+//!
+//! The table below is the single list: it makes the struct, the errors that name the variable, the redacted
+//! print at start, and (through a test) the page in docs/operations.md. A secret may also come from the file
+//! that `NAME_FILE` names, as Kubernetes and Docker mount them.
+
+mod value;
+
+use std::collections::BTreeMap;
+
+use value::Value;
+pub use value::{Auth, Gateway, Secret, Store};
+
+/// Why the settings cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A value is not what it must be.
+    #[error("{name}: {reason}")]
+    Malformed {
+        /// Which variable.
+        name: String,
+        /// What it must be.
+        reason: String,
+    },
+    /// A name that looks like ours and is not.
+    #[error("{0} is not a setting of spacerent; docs/operations.md lists them")]
+    Unknown(String),
+    /// Both the value and its file are given.
+    #[error("{0} and {0}_FILE are both set; keep one")]
+    Twice(String),
+    /// A secret's file cannot be read.
+    #[error("{name}_FILE: {reason}")]
+    File {
+        /// Which variable.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// Open to the network without authentication.
+    #[error(
+        "LISTEN_HOST={0} can be reached by others and AUTH=open lets everybody do everything; \
+         listen on 127.0.0.1, or set AUTH_ALLOW_OPEN=1 when something in front checks who calls"
+    )]
+    OpenToAll(String),
+    /// A choice that this version does not have.
+    #[error("{0}")]
+    NotBuilt(&'static str),
+}
+
+/// One line of the settings' documentation.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The variable.
+    pub name: &'static str,
+    /// Its default, as it would be written.
+    pub default: &'static str,
+    /// What it means, with its unit.
+    pub doc: String,
+    /// Whether it is never shown.
+    pub secret: bool,
+}
+
+macro_rules! settings {
+    ($( $(#[doc = $doc:literal])+ $field:ident: $type:ty = $name:literal $(| $alias:literal)*, $default:literal; )+) => {
+        /// Everything that can be set from outside.
+        #[derive(Clone, Debug)]
+        pub struct Settings { $( $(#[doc = $doc])+ pub $field: $type, )+ }
+
+        impl Settings {
+            /// Reads the settings from a list of variables.
+            ///
+            /// # Errors
+            /// [`Error`] names the variable.
+            pub fn from_variables(variables: &BTreeMap<String, String>) -> Result<Self, Error> {
+                refuse_unknown(variables, &[$( $name, )+])?;
+                let settings = Self {
+                    $( $field: read::<$type>(variables, $name, &[$( $alias ),*], $default)?, )+
+                };
+                settings.check()?;
+                Ok(settings)
+            }
+
+            /// Names and values as they may be shown: secrets only as set or not.
+            #[must_use]
+            pub fn shown(&self) -> BTreeMap<&'static str, String> {
+                BTreeMap::from([$( ($name, self.$field.shown()), )+])
+            }
+
+            /// The table, for the documentation.
+            #[must_use]
+            pub fn documentation() -> Vec<Line> {
+                vec![$( Line {
+                    name: $name,
+                    default: $default,
+                    doc: [$( $doc ),+].map(str::trim).join(" "),
+                    secret: <$type as Value>::SECRET,
+                }, )+]
+            }
+        }
+    };
+}
+
+settings! {
+    /// Where the database is, as a libpq URI; the login needs the role `spacerent_runtime`.
+    database_url: Option<Secret> = "DATABASE_URL", "";
+    /// The same database as the owner of its tables, for migrations and rebuilds; default: DATABASE_URL.
+    migration_database_url: Option<Secret> = "MIGRATION_DATABASE_URL", "";
+    /// Connections of this process to the database, at most.
+    database_connections_max: u32 = "DATABASE_CONNECTIONS_MAX", "40";
+    /// Address that the HTTP roles listen on.
+    listen_host: std::net::IpAddr = "LISTEN_HOST", "127.0.0.1";
+    /// Port of /books; 0 takes a free one.
+    listen_port_book: u16 = "LISTEN_PORT_BOOK", "8081";
+    /// Port of /spaces.
+    listen_port_space: u16 = "LISTEN_PORT_SPACE", "8082";
+    /// Port of /payments.
+    listen_port_payment: u16 = "LISTEN_PORT_PAYMENT", "8083";
+    /// Port of /mypages.
+    listen_port_mypage: u16 = "LISTEN_PORT_MYPAGE", "8084";
+    /// Port of all routes.
+    listen_port_gateway: u16 = "LISTEN_PORT_GATEWAY", "8088";
+    /// Where the book role is, when another process plays it.
+    book_url: Option<String> = "BOOK_URL", "";
+    /// Where the space role is, when another process plays it.
+    space_url: Option<String> = "SPACE_URL", "";
+    /// Where the payment role is, when another process plays it; the seed's key `payment-url` is taken too.
+    payment_url: Option<String> = "PAYMENT_URL" | "payment-url", "";
+    /// Where the mypage role is, when another process plays it.
+    mypage_url: Option<String> = "MYPAGE_URL", "";
+    /// The address that clients see, for links; default: the host that the client used.
+    public_url: Option<String> = "PUBLIC_URL", "";
+    /// Who moves the money: `stub`.
+    gateway: Gateway = "GATEWAY", "stub";
+    /// How long a customer waits for the payment, in milliseconds.
+    payment_timeout_ms: u64 = "PAYMENT_TIMEOUT_MS", "2000";
+    /// How long a call to the payment gateway may take, in milliseconds.
+    payment_call_max_ms: u64 = "PAYMENT_CALL_MAX_MS", "10000";
+    /// How long after a call's deadline "not found" is believed, in milliseconds.
+    payment_settle_ms: u64 = "PAYMENT_SETTLE_MS", "60000";
+    /// Calls that go on after their customer stopped waiting, at most.
+    payment_late_max: u32 = "PAYMENT_LATE_MAX", "50";
+    /// Price of a space that nobody defined, in Korean won.
+    default_price: u32 = "DEFAULT_PRICE", "10000";
+    /// Bookings that wait for money, in the whole cluster; above it new ones are answered 503.
+    payment_backlog_max: u32 = "PAYMENT_BACKLOG_MAX", "10000";
+    /// The breaker's rolling window, in milliseconds.
+    cb_window_ms: u64 = "CB_WINDOW_MS", "10000";
+    /// Calls in the window before the breaker may open.
+    cb_min_calls: u32 = "CB_MIN_CALLS", "20";
+    /// Share of failed calls that opens the breaker, in percent.
+    cb_error_pct: u8 = "CB_ERROR_PCT", "50";
+    /// How long the breaker stays open, in milliseconds.
+    cb_open_ms: u64 = "CB_OPEN_MS", "5000";
+    /// Payment calls at a time.
+    cb_max_concurrent: u32 = "CB_MAX_CONCURRENT", "10";
+    /// Who may do what: `open` (everybody everything).
+    auth: Auth = "AUTH", "open";
+    /// Allows AUTH=open on an address that others can reach.
+    auth_allow_open: bool = "AUTH_ALLOW_OPEN", "0";
+    /// Where My Page is kept: `postgres`.
+    mypage_store: Store = "MYPAGE_STORE", "postgres";
+}
+
+impl Settings {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// [`Error`] names the variable.
+    pub fn from_environment() -> Result<Self, Error> {
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self::from_variables(&variables)
+    }
+
+    /// What no single value can tell.
+    fn check(&self) -> Result<(), Error> {
+        if !self.listen_host.is_loopback() && !self.auth_allow_open {
+            return Err(Error::OpenToAll(self.listen_host.to_string()));
+        }
+        let malformed = |name: &str, reason: &str| {
+            Err(Error::Malformed { name: name.to_owned(), reason: reason.to_owned() })
+        };
+        if self.payment_call_max_ms < self.payment_timeout_ms {
+            return malformed("PAYMENT_CALL_MAX_MS", "must not be below PAYMENT_TIMEOUT_MS");
+        }
+        if !(1..=100).contains(&self.cb_error_pct) {
+            return malformed("CB_ERROR_PCT", "must be from 1 to 100");
+        }
+        for (name, value) in [
+            ("CB_MAX_CONCURRENT", u64::from(self.cb_max_concurrent)),
+            ("CB_MIN_CALLS", u64::from(self.cb_min_calls)),
+            ("CB_WINDOW_MS", self.cb_window_ms),
+            ("PAYMENT_TIMEOUT_MS", self.payment_timeout_ms),
+        ] {
+            if value == 0 {
+                return malformed(name, "must be 1 or more");
+            }
+        }
+        if self.database_connections_max < CONNECTIONS_MIN {
+            return malformed("DATABASE_CONNECTIONS_MAX", "must be 12 or more");
+        }
+        Ok(())
+    }
+}
+
+/// Followers, workers, the listener and a few requests need this many connections to make progress at all.
+const CONNECTIONS_MIN: u32 = 12;
+
+fn read<T: Value>(
+    variables: &BTreeMap<String, String>,
+    name: &'static str,
+    aliases: &[&str],
+    default: &str,
+) -> Result<T, Error> {
+    let given = std::iter::once(name)
+        .chain(aliases.iter().copied())
+        .find_map(|name| variables.get(name).map(|value| (name, value.clone())));
+    let file = variables.get(&format!("{name}_FILE")).filter(|_| T::SECRET);
+    let (name, text) = match (given, file) {
+        (Some(_), Some(_)) => return Err(Error::Twice(name.to_owned())),
+        (Some((name, text)), None) => (name, text),
+        (None, Some(path)) => (name, read_file(name, path)?),
+        (None, None) => (name, default.to_owned()),
+    };
+    T::parse(&text).map_err(|problem| problem.at(name))
+}
+
+fn read_file(name: &str, path: &str) -> Result<String, Error> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::File { name: name.to_owned(), reason: error.to_string() })?;
+    Ok(text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text)).unwrap_or(&text).to_owned())
+}
+
+/// The process's environment is full of other people's variables, and Kubernetes injects names such as
+/// `PAYMENT_PORT` and `PAYMENT_SERVICE_HOST`; what is left in our own spelling is a typing error.
+fn refuse_unknown(variables: &BTreeMap<String, String>, known: &[&str]) -> Result<(), Error> {
+    let ours = |name: &str| {
+        name.starts_with("CB_")
+            || name.starts_with("LISTEN_PORT_")
+            || (name.starts_with("PAYMENT_") && (name.ends_with("_MS") || name.ends_with("_MAX")))
+    };
+    match variables.keys().find(|name| ours(name) && !known.contains(&name.as_str())) {
+        Some(name) => Err(Error::Unknown(name.clone())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, Error> {
+        let variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Settings::from_variables(&variables)
+    }
+
+    #[test]
+    fn everything_has_a_default() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.listen_port_gateway, 8088);
+        assert!(settings.database_url.is_none());
+    }
+
+    #[test]
+    fn a_malformed_value_is_named() {
+        let error = read(&[("PAYMENT_TIMEOUT_MS", "two")]).unwrap_err();
+        assert_eq!(error.to_string(), "PAYMENT_TIMEOUT_MS: \"two\" is not a whole number from 0 to 18446744073709551615");
+        let error = read(&[("GATEWAY", "paypal")]).unwrap_err();
+        assert!(error.to_string().starts_with("GATEWAY: \"paypal\""), "{error}");
+    }
+
+    #[test]
+    fn a_misspelt_name_is_refused_and_a_foreign_one_is_not() {
+        assert_eq!(read(&[("CB_MIN_CALL", "1")]).unwrap_err(), Error::Unknown("CB_MIN_CALL".into()));
+        assert!(read(&[("PAYMENT_PORT", "tcp://10.0.0.1:8080"), ("PAYMENT_SERVICE_HOST", "x")]).is_ok());
+    }
+
+    #[test]
+    fn the_seeds_key_is_taken() {
+        let settings = read(&[("payment-url", "http://payment:8080")]).unwrap();
+        assert_eq!(settings.payment_url.as_deref(), Some("http://payment:8080"));
+    }
+
+    #[test]
+    fn a_secret_comes_from_a_file_and_is_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("url");
+        std::fs::write(&path, "postgresql://app:hunter2@db/spacerent\n").unwrap();
+        let settings = read(&[("DATABASE_URL_FILE", path.to_str().unwrap())]).unwrap();
+        let url = settings.database_url.as_ref().map(Secret::reveal);
+        assert_eq!(url, Some("postgresql://app:hunter2@db/spacerent"));
+        assert!(!format!("{settings:?} {:?}", settings.shown()).contains("hunter2"));
+        let both = [("DATABASE_URL_FILE", "x"), ("DATABASE_URL", "y")];
+        assert_eq!(read(&both).unwrap_err(), Error::Twice("DATABASE_URL".into()));
+    }
+
+    #[test]
+    fn an_open_door_to_the_network_is_refused() {
+        assert!(matches!(read(&[("LISTEN_HOST", "0.0.0.0")]), Err(Error::OpenToAll(_))));
+        assert!(read(&[("LISTEN_HOST", "0.0.0.0"), ("AUTH_ALLOW_OPEN", "1")]).is_ok());
+        assert!(read(&[("LISTEN_HOST", "::1")]).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_built_says_so() {
+        for (name, value) in [("AUTH", "jwt"), ("GATEWAY", "toss"), ("MYPAGE_STORE", "sqlite")] {
+            assert!(matches!(read(&[(name, value)]), Err(Error::NotBuilt(_))), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_lists_every_setting() {
+        let page = include_str!("../../docs/operations.md");
+        for line in Settings::documentation() {
+            let default = if line.default.is_empty() { String::new() } else { format!("`{}`", line.default) };
+            let row = format!("| `{}` | {default} | {} |", line.name, line.doc);
+            assert!(page.contains(&row), "docs/operations.md lacks this row:\n{row}");
+        }
+    }
+}

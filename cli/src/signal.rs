@@ -1,0 +1,29 @@
+//! Waits for the wish to stop: Ctrl-C or SIGTERM.
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Both signals, caught from the moment this exists.
+pub struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    /// Begins to catch the signals.
+    pub fn catch() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("Ctrl-C cannot be caught")?,
+            terminate: signal(SignalKind::terminate()).context("SIGTERM cannot be caught")?,
+        })
+    }
+
+    /// Returns when one of them came.
+    pub async fn requested(&mut self) -> &'static str {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "Ctrl-C",
+        }
+    }
+}
