@@ -9,7 +9,9 @@ create table projections (
     generation int         not null check (generation >= 1),
     -- The fold's version that fills it. The code knows its own: another number here means behind.
     version    int         not null,
-    state      text        not null check (state in ('building', 'live', 'kept')),
+    -- `kept` was live before and can be switched back to. `gone` is dropped: its row stays, so that a number
+    -- is never used for other tables.
+    state      text        not null check (state in ('building', 'live', 'kept', 'gone')),
     created_at timestamptz not null default clock_timestamp(),
     primary key (name, generation)
 );

@@ -62,7 +62,7 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Everything was undone.
+    /// Cancelled, and everything undone that could be.
     Cancelled,
     /// The space was used and given back.
     Completed,

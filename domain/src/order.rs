@@ -175,26 +175,17 @@ impl Order {
                 payid,
                 ..
             } => {
-                let mut intents = vec![Intent::ChargeSettled {
+                let settled = Intent::ChargeSettled {
                     charge_no: *charge_no,
-                }];
-                if self.undoing.is_some() {
-                    let reason = "the booking was cancelled";
-                    intents.push(cancel_payment(bookid, self.price, reason));
-                } else if self.stage == Stage::AwaitingPayment {
-                    self.stage = Stage::AwaitingRegistration;
-                    self.registration = Registration::OnItsWay;
-                    intents.push(Intent::Command(Command::Space(
-                        bookid,
-                        space::Command::Register {
-                            bookid,
-                            approved_payid: *payid,
-                            userid: *userid,
-                            spacename: spacename.clone(),
-                        },
-                    )));
-                }
-                intents
+                };
+                let register = space::Command::Register {
+                    bookid,
+                    approved_payid: *payid,
+                    userid: *userid,
+                    spacename: spacename.clone(),
+                };
+                let next = self.paid(bookid, register);
+                [Some(settled), next].into_iter().flatten().collect()
             }
             E::PaymentDeclined {
                 charge_no, message, ..
@@ -274,6 +265,20 @@ impl Order {
             | E::PreparationStarted { .. }
             | E::Prepared { .. } => vec![],
         }
+    }
+
+    /// The money is there: the space is registered, unless the booking is no longer wanted.
+    fn paid(&mut self, bookid: BookId, register: space::Command) -> Option<Intent> {
+        if self.undoing.is_some() {
+            let reason = "the booking was cancelled";
+            return Some(cancel_payment(bookid, self.price, reason));
+        }
+        if self.stage != Stage::AwaitingPayment {
+            return None;
+        }
+        self.stage = Stage::AwaitingRegistration;
+        self.registration = Registration::OnItsWay;
+        Some(Intent::Command(Command::Space(bookid, register)))
     }
 
     /// The booking is no longer wanted: first its money, which may have been undone before.

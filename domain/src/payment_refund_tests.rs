@@ -167,15 +167,17 @@ fn a_part_is_more_than_nothing_and_at_most_what_is_left() {
 
 #[test]
 fn a_part_comes_only_from_a_payment_that_stands() {
+    let nothing = Err(Error::NotRefundable { available: 0 });
     for stage in STAGES.into_iter().filter(|stage| *stage != Stage::Approved) {
         let answer = ask(history(stage), refund_partially(won(1)));
-        let available = 0;
-        assert_eq!(
-            answer,
-            Err(Error::NotRefundable { available }),
-            "in {stage:?}"
-        );
+        assert_eq!(answer, nothing, "in {stage:?}");
     }
+    let mut with_a_fee = paid_and([cancellation_of(1, won(4_000))]);
+    let answer = ask(with_a_fee.clone(), refund_partially(won(1)));
+    assert_eq!(answer, nothing, "while the rest is to be kept");
+    with_a_fee.extend([cancelled(won(4_000), 6_000), clawed_back(40)]);
+    let answer = ask(with_a_fee, refund_partially(won(1)));
+    assert_eq!(answer, nothing, "once the rest was kept");
 }
 
 #[test]

@@ -289,7 +289,10 @@ impl Journal {
     }
 
     /// Last position and version of each stream, for a request that changed nothing.
-    async fn where_they_stand(&self, streams: &[StreamId]) -> Result<Answer, CommandError> {
+    ///
+    /// # Errors
+    /// [`CommandError::Store`] when the database does not answer.
+    pub async fn where_they_stand(&self, streams: &[StreamId]) -> Result<Answer, CommandError> {
         let (types, ids): (Vec<_>, Vec<_>) = streams
             .iter()
             .map(|stream| (stream.aggregate_type.clone(), stream.aggregate_id.clone()))
@@ -334,7 +337,7 @@ fn creates(command: &Command) -> bool {
     )
 }
 
-fn load_error<E: std::error::Error>(error: AggregateError<E>) -> StoreError {
+pub(crate) fn load_error<E: std::error::Error>(error: AggregateError<E>) -> StoreError {
     match error {
         AggregateError::DatabaseConnectionError(error) | AggregateError::UnexpectedError(error) => {
             // postgres-es boxes sqlx's error; sort it as our own calls' errors are sorted.

@@ -96,6 +96,28 @@ pub struct Page {
     pub hole: Option<Span>,
 }
 
+impl Page {
+    /// The page without what stands behind `last`.
+    #[must_use]
+    pub(crate) fn up_to(mut self, last: i64) -> Self {
+        if self.position > last {
+            self.items.retain(|item| item.position() <= last);
+            self.position = last;
+            self.hole = None;
+        }
+        self
+    }
+}
+
+impl Item {
+    fn position(&self) -> i64 {
+        match self {
+            Self::Event(event) => event.position,
+            Self::Unreadable(event) => event.position,
+        }
+    }
+}
+
 /// A transaction id drawn after holes were seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {

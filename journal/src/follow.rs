@@ -173,10 +173,19 @@ impl<H: Handler> Follower<H> {
     /// # Errors
     /// [`HandlerError`] when the database or the handler failed; nothing was written.
     pub async fn step(&mut self) -> Result<Step, HandlerError> {
+        self.step_to(i64::MAX).await
+    }
+
+    /// A step that takes nothing behind position `last`: for who must come to stand at one exactly.
+    ///
+    /// # Errors
+    /// As [`Follower::step`].
+    pub async fn step_to(&mut self, last: i64) -> Result<Step, HandlerError> {
         let Some(lease) = self.hold_lease().await? else {
             return Ok(Step::Denied);
         };
         let page = self.feed.read(lease.position, BATCH_MAX).await?;
+        let page = page.up_to(last.max(lease.position));
         if page.position == lease.position {
             return self.renew(lease, page.hole).await;
         }

@@ -157,6 +157,28 @@ impl Journal {
         rows.iter().map(read_job).collect()
     }
 
+    /// Adds to what a claimed job knows, for its later claims; false when somebody else holds the job by now,
+    /// and nothing was changed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn note_job(
+        &self,
+        job: &Job,
+        notes: &HashMap<String, String>,
+    ) -> Result<bool, StoreError> {
+        let noted = sqlx::query(
+            "update jobs set payload = payload || $3
+             where id = $1 and fence = $2 and state = 'open'",
+        )
+        .bind(job.id)
+        .bind(job.fence)
+        .bind(Json(notes))
+        .execute(self.pool())
+        .await?;
+        Ok(noted.rows_affected() == 1)
+    }
+
     /// Ends a claim; false when somebody else holds the job by now, and nothing was changed.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ pub mod command;
 mod error;
 pub mod feed;
 pub mod follow;
+mod history;
 pub mod jobs;
 mod metadata;
 pub mod notify;
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 pub use command::{CommandError, Done, Request};
 pub use error::StoreError;
 pub use feed::Recorded;
+pub use history::History;
 pub use metadata::{Actor, Metadata, Trace};
 
 /// Aggregate type and id of a stream.

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::StoreError;
+
 /// Who caused something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -94,6 +96,15 @@ impl Metadata {
         }
     }
 
+    /// Reads the map that cqrs-es carries.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`] when it is not one of ours.
+    pub fn from_map(map: HashMap<String, String>) -> Result<Self, StoreError> {
+        serde_json::from_value(map.into_iter().collect())
+            .map_err(|error| StoreError::Unreadable(error.to_string()))
+    }
+
     /// The map that cqrs-es carries.
     #[must_use]
     pub fn to_map(&self) -> HashMap<String, String> {
@@ -130,7 +141,6 @@ mod tests {
             actor_type: Actor::Customer,
             actor_id: Some("1".into()),
         };
-        let json = serde_json::to_value(metadata.to_map()).unwrap();
-        assert_eq!(serde_json::from_value::<Metadata>(json).unwrap(), metadata);
+        assert_eq!(Metadata::from_map(metadata.to_map()).unwrap(), metadata);
     }
 }

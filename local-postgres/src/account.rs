@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -38,34 +38,32 @@ impl Account {
     /// The user for the server of `data`, a folder that need not exist yet.
     pub(crate) fn of(data: &Path) -> Result<Self, Error> {
         let me = rustix::process::geteuid().as_raw();
-        let owner = match fs::metadata(data) {
-            Ok(metadata) => Some((metadata.uid(), metadata.gid())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Error::file("look at", data)(error)),
-        };
-        match owner {
-            // The owner has to be us, or, for root, somebody who is not root.
-            Some((owner, _)) if owner != me && me != 0 || owner == 0 => Err(Error::NotOurs {
+        match fs::metadata(data) {
+            Ok(found) if found.uid() == 0 || me != 0 && found.uid() != me => Err(Error::NotOurs {
                 folder: data.to_owned(),
-                owner,
+                owner: found.uid(),
             }),
-            Some((uid, gid)) if me == 0 => Ok(Self {
-                name: format!("#{uid}"),
-                uid,
-                gid,
-                switch: true,
+            Ok(found) => Ok(Self::by_id(found.uid(), found.gid(), me == 0, &passwd())),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::file("look at", data)(error))
             }
-            .named(&passwd())),
-            None if me == 0 => Self::unprivileged(&passwd()),
-            _ => {
-                let gid = rustix::process::getegid().as_raw();
-                Ok(Self {
-                    name: format!("#{me}"),
-                    uid: me,
-                    gid,
-                    switch: false,
-                })
+            Err(_) if me == 0 => Self::unprivileged(&passwd()),
+            Err(_) => {
+                let group = rustix::process::getegid().as_raw();
+                Ok(Self::by_id(me, group, false, &passwd()))
             }
+        }
+    }
+
+    /// A user by the name people know it by.
+    fn by_id(uid: u32, gid: u32, switch: bool, passwd: &str) -> Self {
+        let known = entries(passwd).find(|entry| entry.uid == uid);
+        let name = known.map_or_else(|| format!("#{uid}"), |entry| entry.name);
+        Self {
+            name,
+            uid,
+            gid,
+            switch,
         }
     }
 
@@ -81,17 +79,6 @@ impl Account {
             })
     }
 
-    /// The same user by the name people know it by.
-    fn named(self, passwd: &str) -> Self {
-        let name = entries(passwd)
-            .find(|entry| entry.uid == self.uid)
-            .map(|entry| entry.name);
-        Self {
-            name: name.unwrap_or(self.name),
-            ..self
-        }
-    }
-
     /// The user's id, which owns every process of the server.
     pub(crate) fn uid(&self) -> u32 {
         self.uid
@@ -103,23 +90,21 @@ impl Account {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 // Not followed: a link somebody planted in the temporary folder is not ours.
-                let metadata = fs::symlink_metadata(path).map_err(Error::file("look at", path))?;
-                let mine = metadata.uid() == self.uid
-                    || metadata.uid() == rustix::process::geteuid().as_raw();
-                if !metadata.is_dir() || !mine {
+                let found = fs::symlink_metadata(path).map_err(Error::file("look at", path))?;
+                let ours = [self.uid, rustix::process::geteuid().as_raw()];
+                if !found.is_dir() || !ours.contains(&found.uid()) {
                     return Err(Error::NotOurs {
                         folder: path.to_owned(),
-                        owner: metadata.uid(),
+                        owner: found.uid(),
                     });
                 }
             }
             Err(error) => return Err(Error::file("create", path)(error)),
         }
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-            .map_err(Error::file("close", path))?;
+        let closed = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(path, closed).map_err(Error::file("close", path))?;
         if self.switch {
-            std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid))
-                .map_err(Error::file("give away", path))?;
+            chown(path, Some(self.uid), Some(self.gid)).map_err(Error::file("give away", path))?;
         }
         Ok(())
     }
@@ -128,15 +113,13 @@ impl Account {
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command
-            .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        command.envs(
-            PASSED_ON
-                .iter()
-                .filter_map(|name| Some((name, std::env::var_os(name)?))),
-        );
+        let passed_on = |name: &'static str| Some((name, std::env::var_os(name)?));
+        command
+            .env_clear()
+            .envs(PASSED_ON.into_iter().filter_map(passed_on));
         // English messages: a few of them are looked for.
         command.env("LC_ALL", "C");
         // Its own process group: Ctrl-C in the terminal is for us, and we stop the server when it is unused.
@@ -237,21 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_is_called_by_its_name() {
-        let account = |uid| Account {
-            name: format!("#{uid}"),
-            uid,
-            gid: 7,
-            switch: true,
-        };
-        assert_eq!(
-            account(70).named("postgres:x:70:71::/:/bin/sh\n"),
-            Account {
-                name: "postgres".to_owned(),
-                ..account(70)
-            }
-        );
-        assert_eq!(account(70).named(""), account(70));
+    fn an_owner_is_called_by_its_name_if_it_has_one() {
+        let passwd = "postgres:x:70:71::/:/bin/sh\n";
+        assert_eq!(Account::by_id(70, 71, true, passwd).name, "postgres");
+        assert_eq!(Account::by_id(99, 71, true, passwd).name, "#99");
     }
 
     #[test]

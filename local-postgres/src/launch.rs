@@ -1,11 +1,11 @@
-//! From a folder to a server that answers: make the data folder, start the postmaster, wait, or adopt.
+//! From a folder to a server that answers: adopt the one that does, or start a postmaster and wait for it.
 //!
 //! Everything here runs with the start lock held. The postmaster is our child while we live, and nobody's
 //! afterwards: killed with `kill -9`, we leave a server that the next start adopts.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -13,28 +13,23 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 
 use crate::account::Account;
-use crate::binaries::{Installation, Search};
+use crate::binaries::Search;
 use crate::folder::Folder;
 use crate::probe::{self, Found, Running};
 use crate::processes::Mark;
 use crate::profile::{self, Profile};
-use crate::{Error, stop, wait};
+use crate::{Error, initdb, stop, wait};
 
 /// How long a start may take, crash recovery included.
 const START_WITHIN: Duration = Duration::from_secs(120);
-/// How long a live server may stay silent before we give up on it, and how long a refused start is repeated:
-/// the time a killed server's remains may need to disappear.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How long `initdb` may take; it syncs some 40 MB.
-const INITDB_WITHIN: Duration = Duration::from_secs(180);
+/// How long a killed server's remains may need to disappear, and a busy machine's server to answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 /// How often a starting server is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How much of a program's output an error quotes.
 const LAST_WORDS_BYTES: u16 = 2_000;
 /// A file of the server's log that grew beyond this is dropped at the next start.
 const LOG_FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
-/// How the folder of an unfinished `initdb` begins.
-const UNFINISHED: &str = "unfinished.";
 /// What a postmaster says when the remains of its predecessor are in its way.
 const IN_THE_WAY: [&str; 2] = ["lock file", "shared memory block"];
 
@@ -46,6 +41,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) settings: &'a [(String, String)],
     pub(crate) account: Account,
     pub(crate) mark: Mark,
+    /// How long a live server may stay silent, and how long a refused start is repeated.
+    pub(crate) patience: Duration,
 }
 
 impl Launch<'_> {
@@ -57,17 +54,14 @@ impl Launch<'_> {
         loop {
             match probe::look(self.folder, &self.mark).await {
                 Found::Answering(running) => {
-                    let how = if started.is_some() {
-                        "started"
-                    } else {
-                        "adopted"
-                    };
-                    tracing::info!(folder = %self.folder.root().display(), pid = %running.pid, how, "local server ready");
+                    let (folder, pid) = (self.folder.root().display(), running.pid);
+                    let adopted = started.is_none();
+                    tracing::info!(%folder, %pid, adopted, "local server ready");
                     return Ok(running);
                 }
                 Found::Changing => silent_since = None,
                 Found::Silent(postmaster, reason) => {
-                    if silent_since.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
+                    if silent_since.get_or_insert_with(Instant::now).elapsed() >= self.patience {
                         let (folder, pid) = (self.folder.data(), postmaster.pid.as_raw_pid());
                         return Err(Error::Silent {
                             folder,
@@ -101,7 +95,7 @@ impl Launch<'_> {
         self.account
             .can_run(&installation.postgres(), self.folder.root())?;
         if major.is_none() {
-            self.make_data(&installation).await?;
+            initdb::run(self.folder, &self.account, &installation, self.profile).await?;
         }
         stop::clear_away(self.folder, &self.mark).await?;
         self.drop_large_logs();
@@ -124,109 +118,32 @@ impl Launch<'_> {
         Child::spawn(command).map_err(Error::file("run", &installation.postgres()))
     }
 
-    /// Runs `initdb` aside and renames its folder when it is complete: a killed one never counts.
-    async fn make_data(&self, installation: &Installation) -> Result<(), Error> {
-        self.drop_unfinished()?;
-        // Removed when dropped: when anything below fails, or nobody waits for it any more.
-        let unfinished = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .tempdir_in(self.folder.root());
-        let unfinished = unfinished.map_err(Error::file("make a folder in", self.folder.root()))?;
-        let unfinished = unfinished.path();
-        self.account.private_folder(unfinished)?;
-        let mut command = self.account.command(installation.initdb());
-        command.arg("-D").arg(unfinished).args([
-            "--username",
-            crate::uri::ROLE,
-            "--encoding",
-            "UTF8",
-            "--locale",
-            "C",
-        ]);
-        // Whoever gets to the socket is the server's user or root. TCP is off; someone who turns it on with a
-        // setting finds a door that asks for a password nobody has.
-        command.args([
-            "--auth-local",
-            "trust",
-            "--auth-host",
-            "scram-sha-256",
-            "--no-instructions",
-        ]);
-        if self.profile == Profile::Disposable {
-            command.arg("--no-sync");
-        }
-        command.current_dir(self.folder.root());
-        let mut command = tokio::process::Command::from(command);
-        command
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .kill_on_drop(true);
-        let output = tokio::time::timeout(INITDB_WITHIN, command.output())
-            .await
-            .map_err(|_| {
-                let what = format!("initdb in {}", unfinished.display());
-                Error::TooSlow {
-                    what,
-                    seconds: INITDB_WITHIN.as_secs(),
-                }
-            })?;
-        let output = output.map_err(Error::file("run", &installation.initdb()))?;
-        if !output.status.success() {
-            let status = output.status.to_string();
-            let output = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(Error::Failed {
-                program: "initdb",
-                status,
-                output,
-            });
-        }
-        let data = self.folder.data();
-        fs::rename(unfinished, &data).map_err(Error::file("rename to", &data))?;
-        let root = self.folder.root();
-        File::open(root)
-            .and_then(|folder| folder.sync_all())
-            .map_err(Error::file("sync", root))
-    }
-
-    /// Removes the data folders of `initdb` runs that were killed.
-    fn drop_unfinished(&self) -> Result<(), Error> {
-        let root = self.folder.root();
-        for entry in fs::read_dir(root)
-            .map_err(Error::file("list", root))?
-            .flatten()
-        {
-            if entry
-                .file_name()
-                .as_encoded_bytes()
-                .starts_with(UNFINISHED.as_bytes())
-            {
-                let path = entry.path();
-                fs::remove_dir_all(&path).map_err(Error::file("remove", &path))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Bounds the log by size, where its rotation bounds it by time. A log that cannot be dropped is no reason not to start.
+    /// Bounds the log by size, where its rotation bounds it by time. A log that stays is no reason not to start.
     fn drop_large_logs(&self) {
-        for entry in fs::read_dir(self.folder.data().join("log"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            if entry
-                .metadata()
-                .is_ok_and(|metadata| metadata.len() > LOG_FILE_BYTES_MAX)
-            {
-                let _ = fs::remove_file(entry.path());
+        for (log, metadata) in self.logs() {
+            if metadata.len() > LOG_FILE_BYTES_MAX {
+                let _ = fs::remove_file(log);
             }
         }
+    }
+
+    /// The files of the server's log.
+    fn logs(&self) -> Vec<(PathBuf, Metadata)> {
+        let folder = self.folder.data().join("log");
+        // The server's user could put a link here, and we may be root.
+        if !fs::symlink_metadata(&folder).is_ok_and(|folder| folder.is_dir()) {
+            return Vec::new();
+        }
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let logs = entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)));
+        logs.filter(|(_, metadata)| metadata.is_file()).collect()
     }
 
     /// Whether a postmaster that ended at once may be started again, or the error it ended with.
     fn may_try_again(&self, status: ExitStatus, began: Instant) -> Result<(), Error> {
         let output = self.last_words();
-        if began.elapsed() < PATIENCE && IN_THE_WAY.iter().any(|obstacle| output.contains(obstacle))
+        if began.elapsed() < self.patience
+            && IN_THE_WAY.iter().any(|obstacle| output.contains(obstacle))
         {
             return Ok(());
         }
@@ -240,24 +157,16 @@ impl Launch<'_> {
     /// What the server said before its log was open, and why it gave up afterwards.
     fn last_words(&self) -> String {
         let mut words = tail(&self.folder.start_log()).unwrap_or_default();
-        let logs = fs::read_dir(self.folder.data().join("log"))
+        let newest = self
+            .logs()
             .into_iter()
-            .flatten()
-            .flatten();
-        let newest = logs.max_by_key(|entry| {
-            entry
-                .metadata()
-                .and_then(|metadata| metadata.modified())
-                .ok()
-        });
+            .max_by_key(|(_, metadata)| metadata.modified().ok());
         let log = newest
-            .and_then(|entry| tail(&entry.path()).ok())
+            .and_then(|(log, _)| tail(&log).ok())
             .unwrap_or_default();
         // The rest of the log speaks of clients and their data.
-        for line in log
-            .lines()
-            .filter(|line| line.contains("FATAL: ") || line.contains("PANIC: "))
-        {
+        let last = |line: &&str| line.contains("FATAL: ") || line.contains("PANIC: ");
+        for line in log.lines().filter(last) {
             words.push_str(line);
             words.push('\n');
         }
@@ -317,4 +226,41 @@ fn tail(path: &Path) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Launch;
+    use crate::Error;
+    use crate::account::Account;
+    use crate::folder::Folder;
+    use crate::processes::Mark;
+    use crate::profile::Profile;
+    use crate::testing::Cluster;
+
+    #[tokio::test]
+    async fn a_server_that_stays_silent_is_named() {
+        let cluster = Cluster::start(Profile::Disposable).await.unwrap();
+        cluster.freeze().unwrap();
+        let folder = Folder::open(cluster.folder()).unwrap();
+        let account = Account::of(&folder.data()).unwrap();
+        let mark = Mark::of(&folder, account.uid());
+        let (profile, patience) = (Profile::Disposable, Duration::ZERO);
+        let launch = Launch {
+            folder: &folder,
+            profile,
+            settings: &[],
+            account,
+            mark,
+            patience,
+        };
+        let error = launch.adopt_or_start().await.unwrap_err();
+        let frozen = cluster.postmaster_pid();
+        assert!(
+            matches!(error, Error::Silent { pid, .. } if pid == frozen),
+            "{error}"
+        );
+    }
 }

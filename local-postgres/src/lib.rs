@@ -11,6 +11,7 @@ mod account;
 mod binaries;
 mod error;
 mod folder;
+mod initdb;
 mod launch;
 mod lock;
 mod probe;

@@ -33,6 +33,8 @@ impl Profile {
                 ("synchronous_commit", "off"),
                 ("full_page_writes", "off"),
                 ("autovacuum", "off"),
+                // The data lies in the temporary folder: write-ahead log for a gigabyte has no place there.
+                ("max_wal_size", "256MB"),
                 // Every copy of a template takes two checkpoints.
                 ("log_checkpoints", "off"),
             ],

@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal};
 
 use crate::account::Account;
 use crate::folder::Folder;
-use crate::launch::Launch;
+use crate::launch::{Launch, PATIENCE};
 use crate::lock::{Exclusive, Share};
 use crate::probe::{self, Found, Running};
 use crate::processes::Mark;
@@ -20,6 +20,8 @@ const START_LOCK_WITHIN: Duration = Duration::from_secs(240);
 const DROP_LOCK_WITHIN: Duration = Duration::from_secs(2);
 /// How long a statement of ours may take to get its connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+/// How long it may take then: a new database waits for whoever is connected to its template.
+const STATEMENTS_WITHIN: &str = "set statement_timeout = '60s'";
 
 /// What to start, and where.
 #[derive(Clone, Debug)]
@@ -82,13 +84,13 @@ impl Server {
         let share = Share::join(&folder.users_lock()).await?;
         let account = Account::of(&folder.data())?;
         let mark = Mark::of(&folder, account.uid());
-        let (profile, settings) = (options.profile, options.settings.as_slice());
         let launch = Launch {
             folder: &folder,
-            profile,
-            settings,
+            profile: options.profile,
+            settings: &options.settings,
             account,
             mark: mark.clone(),
+            patience: PATIENCE,
         };
         let running = launch.adopt_or_start().await?;
         Ok(Self {
@@ -140,6 +142,9 @@ impl Server {
     /// When the server cannot be reached or refuses the name.
     pub async fn create_database_if_missing(&self, name: &str) -> Result<bool, Error> {
         let mut connection = probe::connect_within(&self.url("postgres"), CONNECT_WITHIN).await?;
+        sqlx::query(STATEMENTS_WITHIN)
+            .execute(&mut connection)
+            .await?;
         let there =
             sqlx::query_scalar("select exists (select from pg_database where datname = $1)");
         if there.bind(name).fetch_one(&mut connection).await? {

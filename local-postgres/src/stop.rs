@@ -5,8 +5,10 @@
 //! and rightly; and it can take a process id in a stale file for a live server. Both are settled here, with
 //! the start lock held, so that no other program of ours is starting a server on the same folder.
 
+use std::path::Path;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
 use crate::folder::{Folder, PORT};
@@ -50,22 +52,31 @@ pub(crate) async fn clear_away(folder: &Folder, mark: &Mark) -> Result<(), Error
         tracing::info!(folder = %folder.root().display(), "ending what a killed local server left running");
         at_once(folder, mark).await?;
     }
-    let socket = folder.socket();
-    let left_behind = [
+    let of_socket = format!(".s.PGSQL.{PORT}.lock");
+    for file in [
         folder.data().join("postmaster.pid"),
-        socket.join(format!(".s.PGSQL.{PORT}.lock")),
-        socket.join(format!(".s.PGSQL.{PORT}")),
-    ];
-    for path in left_behind {
-        match std::fs::remove_file(&path) {
-            Ok(()) => {
-                tracing::debug!(path = %path.display(), "removed what a killed local server left");
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::file("remove", &path)(error)),
+        folder.socket().join(of_socket),
+    ] {
+        if misleads(&file) {
+            std::fs::remove_file(&file).map_err(Error::file("remove", &file))?;
+            tracing::debug!(file = %file.display(), "removed what a killed local server left");
         }
     }
     Ok(())
+}
+
+/// Whether the next postmaster would take this file of a dead one for a live one's: it names a process that
+/// lives, though it is another one by now, or nothing. A file that names a dead process it settles itself.
+fn misleads(file: &Path) -> bool {
+    let Ok(text) = std::fs::read_to_string(file) else {
+        return false;
+    };
+    let pid = text
+        .lines()
+        .next()
+        .and_then(|line| line.trim().parse().ok())
+        .and_then(Pid::from_raw);
+    pid.is_none_or(|pid| rustix::process::test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 /// Sends a signal to a process that may be gone already.

@@ -1,1 +1,86 @@
-//! projections
+//! Shows: the read models, their folds and the queries on them.
+//!
+//! A projection is data ([`projection::Projection`]): a name, a version, tables and a pure fold. To add one,
+//! write a file like `books.rs` and put its name into [`PROJECTIONS`]. [`prepare`] makes the tables, [`run`]
+//! keeps them filled from the journal, [`ReadModels`] answers questions, and [`rebuild`] makes any of them anew
+//! beside the one that readers see. Nothing here can act: folds are given rows and events, and nothing else.
+
+pub mod booking;
+mod books;
+pub mod cell;
+mod generation;
+mod live;
+mod mypage;
+mod payments;
+mod points;
+pub mod progress;
+pub mod projection;
+mod query;
+pub mod rebuild;
+pub mod rows;
+mod spaces;
+mod store;
+
+pub use books::BookRow;
+pub use generation::{PrepareError, prepare};
+pub use live::run;
+pub use mypage::{MypageRow, TimelineRow};
+pub use payments::PaymentRow;
+pub use points::{BalanceRow, LedgerRow};
+pub use query::{Freshness, MypageFilter, PageRequest, Paged, ReadModels, SIZE_MAX};
+pub use spaces::SpaceRow;
+
+use projection::Projection;
+
+/// Every projection.
+pub const PROJECTIONS: &[&Projection] = &[
+    &books::BOOKS,
+    &payments::PAYMENTS,
+    &spaces::SPACES,
+    &mypage::MYPAGE,
+    &points::POINTS,
+];
+
+/// Their names, in the same order.
+pub const NAMES: [&str; PROJECTIONS.len()] = {
+    let mut names = [""; PROJECTIONS.len()];
+    let mut place = 0;
+    while place < names.len() {
+        names[place] = PROJECTIONS[place].name;
+        place += 1;
+    }
+    names
+};
+
+/// The projection of this name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static Projection> {
+    PROJECTIONS
+        .iter()
+        .find(|projection| projection.name == name)
+        .copied()
+}
+
+/// The SQL of everything that [`prepare`] makes in an empty database, without rights: for people, and to tell
+/// one shape of the read models from another.
+#[must_use]
+pub fn schema_sql() -> String {
+    let sql = PROJECTIONS.iter().map(|projection| {
+        let schema = projection.schema(1);
+        let views = projection.tables.iter().map(|table| {
+            format!(
+                "create view {}.{} as {};\n",
+                projection.name,
+                table.name,
+                table.view(&schema)
+            )
+        });
+        format!(
+            "{}create schema {};\n{}",
+            projection.create(1),
+            projection.name,
+            views.collect::<String>()
+        )
+    });
+    sql.collect()
+}

@@ -88,7 +88,7 @@ impl Gateway {
                 attempt: 1,
                 reason: "it hangs".to_owned(),
             }),
-            State::Captured => Some(self.report(0)),
+            State::Captured => self.captures.first().map(|first| self.report(first)),
             State::Declined => Some(Command::RecordDecline {
                 charge_no: 1,
                 code: "card".to_owned(),
@@ -97,9 +97,8 @@ impl Gateway {
         }
     }
 
-    /// Says that the capture of this index was made.
-    pub(crate) fn report(&self, capture: usize) -> Command {
-        let capture = &self.captures[capture];
+    /// Says that this capture was made.
+    pub(crate) fn report(&self, capture: &Capture) -> Command {
         Command::RecordApproval {
             charge_no: 1,
             gateway_ref: capture.gateway_ref.clone(),

@@ -13,7 +13,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use crate::account::Account;
-use crate::world::{World, event_type};
+use crate::streams::event_type;
+use crate::world::World;
 
 /// Events that happen to a booking at most once, whatever is sent twice.
 const ONCE: [&str; 11] = [
@@ -31,7 +32,7 @@ const ONCE: [&str; 11] = [
 ];
 
 fn account(world: &World) -> Account {
-    Account::of(world.log.iter().filter_map(|event| match event {
+    Account::of(world.streams.log.iter().filter_map(|event| match event {
         Event::Payment(event) => Some(event),
         Event::Book(_) | Event::Space(_) => None,
     }))
@@ -43,7 +44,7 @@ struct Places(BTreeMap<String, Vec<usize>>);
 impl Places {
     fn of(world: &World) -> Self {
         let mut places = BTreeMap::<String, Vec<usize>>::new();
-        for (place, event) in world.log.iter().enumerate() {
+        for (place, event) in world.streams.log.iter().enumerate() {
             places.entry(event_type(event)).or_default().push(place);
         }
         Self(places)
@@ -62,12 +63,13 @@ impl Places {
 
 /// What holds after every step.
 pub(crate) fn always(world: &World) -> TestCaseResult {
-    prop_assert_eq!(&world.folded, &world.live, "the log is the truth");
-    account(world).balances(&world.live.payment)?;
+    let (folded, live) = (&world.streams.folded, &world.streams.live);
+    prop_assert_eq!(folded, live, "the log is the truth");
+    account(world).balances(&live.payment)?;
     let places = Places::of(world);
     for (name, at) in &places.0 {
         let once = ONCE.contains(&name.as_str());
-        prop_assert!(!once || at.len() == 1, "{name} twice in {:#?}", world.log);
+        prop_assert!(!once || at.len() == 1, "{name} happened twice");
     }
     causes_come_first(&places)?;
     an_end_is_the_end(world)?;
@@ -104,9 +106,9 @@ fn causes_come_first(places: &Places) -> TestCaseResult {
 
 fn an_end_is_the_end(world: &World) -> TestCaseResult {
     let mut over = false;
-    for event in &world.log {
+    for event in &world.streams.log {
         if let Event::Book(event) = event {
-            prop_assert!(!over, "{event:?} after the end in {:#?}", world.log);
+            prop_assert!(!over, "{event:?} after the end in {:#?}", world.streams.log);
             over = matches!(
                 event,
                 BookEvent::BookClosed { .. }
@@ -120,15 +122,17 @@ fn an_end_is_the_end(world: &World) -> TestCaseResult {
 
 /// Where everything stands when nothing is under way any more.
 pub(crate) fn at_rest(world: &World) -> TestCaseResult {
-    let (account, places) = (account(world), Places::of(world));
+    let (account, places, aggregates) = (account(world), Places::of(world), &world.streams.live);
     account.is_settled()?;
-    prop_assert!(!world.live.payment.is_open(), "the outcome stayed open");
-    prop_assert_eq!(world.gateway.captured(), world.live.payment.captured());
-    prop_assert_eq!(world.gateway.refunded(), world.live.payment.refunded());
-    match world.live.book.stage {
+    prop_assert!(!aggregates.payment.is_open(), "the outcome stayed open");
+    prop_assert_eq!(world.gateway.captured(), aggregates.payment.captured());
+    prop_assert_eq!(world.gateway.refunded(), aggregates.payment.refunded());
+    match aggregates.book.stage {
         BookStage::Confirmed => {
             prop_assert!(account.fee.is_none(), "confirmed and paid back");
             prop_assert_eq!(world.order.stage, OrderStage::Fulfilling);
+            prop_assert!(places.has("Registered") && !places.has("Registercancelled"));
+            prop_assert!(!places.has("CheckedOut") && !places.has("NoShowMarked"));
         }
         BookStage::Rejected => {
             account.is_undone()?;
@@ -141,31 +145,39 @@ pub(crate) fn at_rest(world: &World) -> TestCaseResult {
             nothing_is_registered(world, &places)?;
         }
         BookStage::Closed => closed(world, &account, &places)?,
-        stage => prop_assert!(false, "{stage:?} is no place to stay: {:#?}", world.log),
+        stage => {
+            let log = &world.streams.log;
+            prop_assert!(false, "{stage:?} is no place to stay: {log:#?}");
+        }
     }
     if places.has("Bookcancelled") {
-        prop_assert_eq!(world.live.book.stage, BookStage::Closed);
+        prop_assert_eq!(aggregates.book.stage, BookStage::Closed);
         account.is_undone()?;
         nothing_is_registered(world, &places)?;
     }
     if places.has("PaymentDeclined") {
         let ends = [BookStage::Rejected, BookStage::Expired, BookStage::Closed];
-        prop_assert!(ends.contains(&world.live.book.stage));
-        prop_assert_eq!(world.live.space.stage, SpaceStage::None);
+        prop_assert!(ends.contains(&aggregates.book.stage));
+        prop_assert_eq!(aggregates.space.stage, SpaceStage::None);
     }
     Ok(())
 }
 
 fn closed(world: &World, account: &Account, places: &Places) -> TestCaseResult {
+    let aggregates = &world.streams.live;
     prop_assert_eq!(world.order.stage, OrderStage::Done);
-    let outcome = world.log.iter().find_map(|event| match event {
+    let outcome = world.streams.log.iter().find_map(|event| match event {
         Event::Book(BookEvent::BookClosed { outcome, .. }) => Some(*outcome),
         _ => None,
     });
     match outcome {
         Some(Outcome::Cancelled) => prop_assert!(places.has("Bookcancelled")),
-        Some(Outcome::Completed) => prop_assert_eq!(world.live.space.stage, SpaceStage::CheckedOut),
-        Some(Outcome::NoShow) => prop_assert_eq!(world.live.space.stage, SpaceStage::NoShow),
+        Some(Outcome::Completed) => {
+            prop_assert_eq!(aggregates.space.stage, SpaceStage::CheckedOut);
+        }
+        Some(Outcome::NoShow) => {
+            prop_assert_eq!(aggregates.space.stage, SpaceStage::NoShow);
+        }
         None => prop_assert!(false, "closed without an event"),
     }
     if outcome != Some(Outcome::Cancelled) {
@@ -179,7 +191,7 @@ fn nothing_is_registered(world: &World, places: &Places) -> TestCaseResult {
     prop_assert!(places.has("Cancelled"), "the payment was not undone");
     if !places.has("HandedOver") && !places.has("NoShowMarked") {
         let undone = [SpaceStage::None, SpaceStage::Refused, SpaceStage::Cancelled];
-        let stage = world.live.space.stage;
+        let stage = world.streams.live.space.stage;
         prop_assert!(undone.contains(&stage), "{stage:?}");
     }
     Ok(())

@@ -10,17 +10,30 @@ use proptest::sample::Index;
 /// The longest story, in steps before the world comes to rest.
 const STEPS_MAX: usize = 60;
 
-/// A price, what happens, and how a charge that hangs to the end comes out.
+/// What happens to one booking, and what is so all the while.
 #[derive(Clone, Debug)]
 pub(crate) struct Story {
     pub(crate) price: Money,
     pub(crate) steps: Vec<Step>,
+    /// Whose intents wait longest.
+    pub(crate) slow: Option<Lane>,
+    /// Whether the space cannot be registered.
+    pub(crate) refused: bool,
+    /// How a charge that hangs to the end comes out.
     pub(crate) hanging_is_captured: bool,
 }
 
 /// Something that happens.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
+    People(People),
+    Outside(Outside),
+    Saga(Saga),
+}
+
+/// What people and timers ask; they may be refused.
+#[derive(Clone, Debug)]
+pub(crate) enum People {
     /// The customer cancels.
     Cancel,
     /// A manager gives a part of the price back.
@@ -33,6 +46,11 @@ pub(crate) enum Step {
     Expire { attempt_in_flight: bool },
     /// The customer is told to wait.
     Defer { sent: bool },
+}
+
+/// What happens between payment and gateway.
+#[derive(Clone, Debug)]
+pub(crate) enum Outside {
     /// A charge is sent, if it may be.
     Send(Charge),
     /// The charge that hangs comes out.
@@ -49,20 +67,34 @@ pub(crate) enum Step {
     Deliver { which: Index, again: bool },
     /// An answer of the gateway gets lost.
     Lose(Index),
-    /// The saga sees the next event.
+}
+
+/// What happens to the saga.
+#[derive(Clone, Debug)]
+pub(crate) enum Saga {
+    /// It sees the next event.
     See,
-    /// The saga sees every event there is and carries out all its intents.
+    /// It sees every event there is and carries out all its intents, but for those of the slow lane.
     CatchUp,
-    /// The saga sees an event that it has seen before.
+    /// It sees an event that it has seen before.
     SeeAgain(Index),
-    /// The next intent is carried out; a registration may be refused.
-    Run { refuse: bool },
-    /// A command of the saga arrives a second time.
+    /// The next intent of a lane is carried out.
+    Run(Index),
+    /// A command of it arrives a second time.
     RunAgain(Index),
-    /// The saga's state is kept.
+    /// Its state is kept.
     Checkpoint,
-    /// The saga starts again from what was kept.
+    /// It starts again from what was kept.
     Crash,
+}
+
+/// Where an intent goes. Order is kept in a lane, not between lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lane {
+    Book,
+    Payment,
+    Space,
+    Jobs,
 }
 
 /// A step of a registration.
@@ -98,56 +130,72 @@ pub(crate) fn any_price() -> impl Strategy<Value = Money> {
     prop_oneof![3 => edges, 1 => 0..1_000_000_i64].prop_map(Money::krw)
 }
 
-fn any_fulfilment() -> impl Strategy<Value = Step> {
+fn people() -> impl Strategy<Value = People> {
     use Fulfil::{CheckIn, CheckOut, Complete, HandOver, NoShow, Start};
-    let steps = vec![Start, Complete, HandOver, CheckIn, CheckOut, NoShow];
-    prop::sample::select(steps).prop_map(Step::Fulfil)
+    let fulfil = prop::sample::select(vec![Start, Complete, HandOver, CheckIn, CheckOut, NoShow]);
+    prop_oneof![
+        2 => Just(People::Cancel),
+        2 => (1..=100_u8).prop_map(|percent| People::RefundPart { percent }),
+        1 => fulfil.prop_map(People::Fulfil),
+        8 => Just(People::FulfilNext),
+        1 => any::<bool>().prop_map(|attempt_in_flight| People::Expire { attempt_in_flight }),
+        2 => any::<bool>().prop_map(|sent| People::Defer { sent }),
+    ]
 }
 
-fn any_charge() -> impl Strategy<Value = Step> {
+fn outside() -> impl Strategy<Value = Outside> {
     use Charge::{Captured, Declined, Hangs, Unreachable};
-    let outcomes = vec![Captured, Captured, Captured, Declined, Hangs, Unreachable];
-    prop::sample::select(outcomes).prop_map(Step::Send)
+    use Refund::{Done, DoneButUnanswered, Failed};
+    let charge = vec![Captured, Captured, Captured, Declined, Hangs, Unreachable];
+    let refund = prop::sample::select(vec![Done, Done, DoneButUnanswered, Failed]);
+    let which = any::<Index>;
+    prop_oneof![
+        5 => prop::sample::select(charge).prop_map(Outside::Send),
+        1 => any::<bool>().prop_map(|captured| Outside::Resolve { captured }),
+        1 => Just(Outside::CaptureTwice),
+        2 => any::<bool>().prop_map(|deny| Outside::LookUp { deny }),
+        2 => which().prop_map(Outside::Report),
+        3 => (which(), refund).prop_map(|(which, how)| Outside::Refund { which, how }),
+        6 => (which(), any::<bool>()).prop_map(|(which, again)| Outside::Deliver { which, again }),
+        1 => which().prop_map(Outside::Lose),
+    ]
 }
 
-fn any_refund() -> impl Strategy<Value = Step> {
-    use Refund::{Done, DoneButUnanswered, Failed};
-    let outcomes = prop::sample::select(vec![Done, Done, DoneButUnanswered, Failed]);
-    (any::<Index>(), outcomes).prop_map(|(which, how)| Step::Refund { which, how })
+fn saga() -> impl Strategy<Value = Saga> {
+    prop_oneof![
+        8 => Just(Saga::See),
+        4 => Just(Saga::CatchUp),
+        2 => any::<Index>().prop_map(Saga::SeeAgain),
+        8 => any::<Index>().prop_map(Saga::Run),
+        1 => any::<Index>().prop_map(Saga::RunAgain),
+        2 => Just(Saga::Checkpoint),
+        1 => Just(Saga::Crash),
+    ]
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        1 => Just(Step::Cancel),
-        2 => (1..=100_u8).prop_map(|percent| Step::RefundPart { percent }),
-        1 => any_fulfilment(),
-        8 => Just(Step::FulfilNext),
-        1 => any::<bool>().prop_map(|attempt_in_flight| Step::Expire { attempt_in_flight }),
-        2 => any::<bool>().prop_map(|sent| Step::Defer { sent }),
-        5 => any_charge(),
-        1 => any::<bool>().prop_map(|captured| Step::Resolve { captured }),
-        1 => Just(Step::CaptureTwice),
-        2 => any::<bool>().prop_map(|deny| Step::LookUp { deny }),
-        2 => any::<Index>().prop_map(Step::Report),
-        3 => any_refund(),
-        6 => (any::<Index>(), any::<bool>()).prop_map(|(which, again)| Step::Deliver { which, again }),
-        1 => any::<Index>().prop_map(Step::Lose),
-        8 => Just(Step::See),
-        4 => Just(Step::CatchUp),
-        2 => any::<Index>().prop_map(Step::SeeAgain),
-        8 => prop::bool::weighted(0.1).prop_map(|refuse| Step::Run { refuse }),
-        1 => any::<Index>().prop_map(Step::RunAgain),
-        2 => Just(Step::Checkpoint),
-        1 => Just(Step::Crash),
+        15 => people().prop_map(Step::People),
+        21 => outside().prop_map(Step::Outside),
+        26 => saga().prop_map(Step::Saga),
     ]
 }
 
 /// Any story.
 pub(crate) fn any_story() -> impl Strategy<Value = Story> {
-    let steps = prop::collection::vec(any_step(), 0..=STEPS_MAX);
-    (any_price(), steps, any::<bool>()).prop_map(|(price, steps, hanging_is_captured)| Story {
+    let lane = prop::sample::select(vec![Lane::Book, Lane::Payment, Lane::Space, Lane::Jobs]);
+    let parts = (
+        any_price(),
+        prop::collection::vec(any_step(), 0..=STEPS_MAX),
+        prop::option::weighted(0.7, lane),
+        prop::bool::weighted(0.2),
+        any::<bool>(),
+    );
+    parts.prop_map(|(price, steps, slow, refused, hanging_is_captured)| Story {
         price,
         steps,
+        slow,
+        refused,
         hanging_is_captured,
     })
 }

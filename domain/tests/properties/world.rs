@@ -1,29 +1,20 @@
-//! One booking and everyone who has to do with it: three aggregates, the saga with its outbox and its jobs,
-//! the gateway, and the answers that travel from it.
+//! One booking and everyone who has to do with it: its streams, the saga with its outbox and its jobs, the
+//! gateway, and the answers that travel from it.
 //!
 //! Nothing here decides. People's commands may be refused; of the saga's only the one that comes too late
 //! for the hand-over may.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use cqrs_es::event_sink::EventSink;
-use cqrs_es::persist::SerializedEvent;
-use cqrs_es::{Aggregate, DomainEvent};
-use domain::book::{self, Book};
 use domain::order::{Intent, Order};
-use domain::payment::{self, Payment, refund_key};
-use domain::space::{self, Space};
-use domain::{BookId, Command, Event, Money, Refusal, UserId, version};
+use domain::payment::refund_key;
+use domain::{Command, Money, Refusal, UserId, book, payment, space};
 use proptest::sample::Index;
 use proptest::test_runner::TestCaseError;
 
 use crate::gateway::{Gateway, State};
-use crate::story::{Charge, Fulfil, Refund, Step};
-
-pub(crate) const BOOK: BookId = BookId(7);
+use crate::story::{Charge, Fulfil, Lane, Outside, People, Refund, Saga, Step, Story};
+use crate::streams::{BOOK, Streams};
 
 /// Rounds that the world may need until nothing is left to do.
 const ROUNDS_MAX: usize = 50;
@@ -36,75 +27,23 @@ struct Kept {
     outbox: VecDeque<Intent>,
 }
 
-/// The three aggregates of a booking.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Aggregates {
-    pub(crate) book: Book,
-    pub(crate) payment: Payment,
-    pub(crate) space: Space,
-}
-
 pub(crate) struct World {
     price: Money,
-    /// As handling left them.
-    pub(crate) live: Aggregates,
-    /// As the log folds, each event read back from its JSON.
-    pub(crate) folded: Aggregates,
-    /// Everything that happened, in the order of its positions.
-    pub(crate) log: Vec<Event>,
+    slow: Option<Lane>,
+    refused: bool,
+    hanging_is_captured: bool,
+    pub(crate) streams: Streams,
     pub(crate) order: Order,
     pub(crate) gateway: Gateway,
     /// How long the log was whenever a charge was sent.
     pub(crate) charges_sent: Vec<usize>,
-    pub(crate) charges_due: BTreeSet<u32>,
-    pub(crate) refunds_due: BTreeSet<u32>,
+    charges_due: BTreeSet<u32>,
+    refunds_due: BTreeSet<u32>,
     seen: usize,
     outbox: VecDeque<Intent>,
     sent: Vec<Command>,
     kept: Kept,
     answers: Vec<payment::Command>,
-}
-
-pub(crate) fn event_type(event: &Event) -> String {
-    match event {
-        Event::Book(event) => event.event_type(),
-        Event::Payment(event) => event.event_type(),
-        Event::Space(event) => event.event_type(),
-    }
-}
-
-/// As the journal keeps it.
-fn stored(event: &Event) -> SerializedEvent {
-    let aggregate_type = match event {
-        Event::Book(_) => Book::TYPE,
-        Event::Payment(_) => Payment::TYPE,
-        Event::Space(_) => Space::TYPE,
-    };
-    SerializedEvent::new(
-        BOOK.to_string(),
-        1,
-        aggregate_type.to_owned(),
-        event_type(event),
-        version::CURRENT.to_owned(),
-        serde_json::to_value(event).unwrap(),
-        serde_json::Value::Null,
-    )
-}
-
-/// Lets an aggregate handle a command. Deciding never waits, so that asking once is enough.
-fn handle<A>(aggregate: &mut A, command: A::Command) -> Result<Vec<A::Event>, A::Error>
-where
-    A: Aggregate<Services = ()>,
-{
-    let handled = async {
-        let sink = EventSink::default();
-        aggregate.handle(command, &(), &sink).await?;
-        Ok(sink.collect().await)
-    };
-    match pin!(handled).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => unreachable!("a decision waited for something"),
-    }
 }
 
 fn pick<'a, T>(index: &Index, of: &'a [T]) -> Option<&'a T> {
@@ -113,12 +52,14 @@ fn pick<'a, T>(index: &Index, of: &'a [T]) -> Option<&'a T> {
 
 impl World {
     /// A booking that was just placed, with its payment requested in the same commit.
-    pub(crate) fn new(price: Money) -> Result<Self, TestCaseError> {
+    pub(crate) fn new(story: &Story) -> Result<Self, TestCaseError> {
+        let price = story.price;
         let mut world = Self {
             price,
-            live: Aggregates::default(),
-            folded: Aggregates::default(),
-            log: vec![],
+            slow: story.slow,
+            refused: story.refused,
+            hanging_is_captured: story.hanging_is_captured,
+            streams: Streams::default(),
             order: Order::default(),
             gateway: Gateway::new(price),
             charges_sent: vec![],
@@ -148,97 +89,139 @@ impl World {
         Ok(world)
     }
 
-    /// Takes one step; whether anything happened.
+    /// Takes one step; whether any event came of it.
     pub(crate) fn take(&mut self, step: &Step) -> Result<bool, TestCaseError> {
-        let before = self.log.len();
+        let before = self.streams.log.len();
         match step {
-            Step::Cancel => {
-                self.people(Command::Book(BOOK, book::Command::Cancel { reason: None }))
+            Step::People(step) => self.people_ask(step)?,
+            Step::Outside(step) => self.outside_goes_on(step)?,
+            Step::Saga(step) => self.saga_goes_on(step)?,
+        }
+        Ok(self.streams.log.len() > before)
+    }
+
+    fn people_ask(&mut self, step: &People) -> Result<(), TestCaseError> {
+        match step {
+            People::Cancel => {
+                let cancel = book::Command::Cancel { reason: None };
+                self.may(Command::Book(BOOK, cancel));
             }
-            Step::RefundPart { percent } => self.refund_part(*percent),
-            Step::Fulfil(step) => self.people(Command::Space(BOOK, fulfilment(*step))),
-            Step::FulfilNext => {
-                let next = fulfilment(next_of(self.live.space.stage));
-                self.people(Command::Space(BOOK, next));
+            People::RefundPart { percent } => {
+                let amount = self.price.minor * i64::from(*percent) / 100;
+                let part = payment::Command::RefundPartially {
+                    amount: self.price.with_minor(amount),
+                    reason: "broken heater".to_owned(),
+                };
+                self.may(Command::Payment(BOOK, part));
             }
-            Step::Expire { attempt_in_flight } => {
-                let attempt_in_flight = *attempt_in_flight;
+            People::Fulfil(step) => self.may(Command::Space(BOOK, fulfilment(*step))),
+            People::FulfilNext => {
+                let next = next_of(self.streams.live.space.stage);
+                self.may(Command::Space(BOOK, fulfilment(next)));
+            }
+            &People::Expire { attempt_in_flight } => {
                 let expire = book::Command::Expire { attempt_in_flight };
-                self.people(Command::Book(BOOK, expire));
+                self.may(Command::Book(BOOK, expire));
             }
-            Step::Defer { sent } => {
-                let (reason, sent) = ("timeout".to_owned(), *sent);
+            &People::Defer { sent } => {
+                let reason = "timeout".to_owned();
                 let defer = book::Command::DeferPayment { reason, sent };
                 self.must(Command::Book(BOOK, defer))?;
             }
-            Step::Send(how) => self.send_charge(*how),
-            Step::Resolve { captured } => {
+        }
+        Ok(())
+    }
+
+    fn outside_goes_on(&mut self, step: &Outside) -> Result<(), TestCaseError> {
+        match step {
+            Outside::Send(how) => self.send_charge(*how),
+            Outside::Resolve { captured } => {
                 if self.gateway.state == State::Hanging {
                     self.gateway.resolve(*captured);
                 }
             }
-            Step::CaptureTwice => {
+            Outside::CaptureTwice => {
                 if self.gateway.state == State::Captured {
                     self.gateway.capture();
                 }
             }
-            Step::LookUp { deny } => self.look_up(*deny),
-            Step::Report(which) => {
-                let captures: Vec<usize> = (0..self.gateway.captures.len()).collect();
-                if let Some(capture) = pick(which, &captures) {
-                    self.answers.push(self.gateway.report(*capture));
+            Outside::LookUp { deny } => self.look_up(*deny),
+            Outside::Report(which) => {
+                if let Some(capture) = pick(which, &self.gateway.captures) {
+                    self.answers.push(self.gateway.report(capture));
                 }
             }
-            Step::Refund { which, how } => {
+            Outside::Refund { which, how } => {
                 let due: Vec<u32> = self.refunds_due.iter().copied().collect();
                 if let Some(refund_no) = pick(which, &due) {
                     self.send_refund(*refund_no, *how);
                 }
             }
-            Step::Deliver { which, again } => self.deliver(which, *again)?,
-            Step::Lose(which) => {
+            Outside::Deliver { which, again } => {
+                if let Some(answer) = pick(which, &self.answers).cloned() {
+                    if !again {
+                        self.answers.remove(which.index(self.answers.len()));
+                    }
+                    self.must(Command::Payment(BOOK, answer))?;
+                }
+            }
+            Outside::Lose(which) => {
                 if !self.answers.is_empty() {
                     self.answers.remove(which.index(self.answers.len()));
                 }
             }
-            Step::See => self.see(),
-            Step::CatchUp => self.catch_up()?,
-            Step::SeeAgain(which) => {
-                if let Some(event) = pick(which, &self.log[..self.seen]).cloned() {
-                    self.outbox.extend(self.order.react(BOOK, &event));
+        }
+        Ok(())
+    }
+
+    fn saga_goes_on(&mut self, step: &Saga) -> Result<(), TestCaseError> {
+        match step {
+            Saga::See => self.see(),
+            Saga::CatchUp => self.catch_up(self.slow)?,
+            Saga::SeeAgain(which) => {
+                if let Some(event) = pick(which, &self.streams.log[..self.seen]) {
+                    self.outbox.extend(self.order.react(BOOK, event));
                 }
             }
-            Step::Run { refuse } => self.run(*refuse)?,
-            Step::RunAgain(which) => {
+            Saga::Run(which) => {
+                if let Some((_, place)) = pick(which, &self.next_of_each_lane()).copied() {
+                    self.run(place)?;
+                }
+            }
+            Saga::RunAgain(which) => {
                 if let Some(command) = pick(which, &self.sent).cloned() {
                     self.must(command)?;
                 }
             }
-            Step::Checkpoint => {
+            Saga::Checkpoint => {
                 self.kept = Kept {
                     order: self.order.clone(),
                     seen: self.seen,
                     outbox: self.outbox.clone(),
                 };
             }
-            Step::Crash => {
-                let kept = self.kept.clone();
-                (self.order, self.seen, self.outbox) = (kept.order, kept.seen, kept.outbox);
+            Saga::Crash => {
+                let Kept {
+                    order,
+                    seen,
+                    outbox,
+                } = self.kept.clone();
+                (self.order, self.seen, self.outbox) = (order, seen, outbox);
             }
         }
-        Ok(self.log.len() > before)
+        Ok(())
     }
 
     /// Everything that is under way comes to its end, and nothing new begins.
-    pub(crate) fn come_to_rest(&mut self, hanging_is_captured: bool) -> Result<(), TestCaseError> {
+    pub(crate) fn come_to_rest(&mut self) -> Result<(), TestCaseError> {
         for _ in 0..ROUNDS_MAX {
-            let before = self.log.len();
+            let before = self.streams.log.len();
             let idle = self.seen == before && self.outbox.is_empty();
             if self.gateway.state == State::Hanging {
-                self.gateway.resolve(hanging_is_captured);
+                self.gateway.resolve(self.hanging_is_captured);
             }
             // The reconciliation reports whatever the gateway's books show.
-            let captures = 0..self.gateway.captures.len();
+            let captures = self.gateway.captures.iter();
             self.answers
                 .extend(captures.map(|capture| self.gateway.report(capture)));
             for _ in self.charges_due.clone() {
@@ -251,8 +234,8 @@ impl World {
             for answer in std::mem::take(&mut self.answers) {
                 self.must(Command::Payment(BOOK, answer))?;
             }
-            self.catch_up()?;
-            if idle && self.log.len() == before {
+            self.catch_up(None)?;
+            if idle && self.streams.log.len() == before {
                 return Ok(());
             }
         }
@@ -261,67 +244,32 @@ impl World {
 
     /// The saga sees the whole story once more, on top of what it knows.
     pub(crate) fn see_everything_again(&mut self) -> Result<(), TestCaseError> {
-        for event in self.log.clone() {
-            self.outbox.extend(self.order.react(BOOK, &event));
+        for event in &self.streams.log {
+            self.outbox.extend(self.order.react(BOOK, event));
         }
-        self.catch_up()
-    }
-
-    fn execute(&mut self, command: Command) -> Result<(), Refusal> {
-        match command {
-            Command::Book(_, command) => {
-                let events = handle(&mut self.live.book, command)?;
-                self.append(events, Event::Book);
-            }
-            Command::Payment(_, command) => {
-                let events = handle(&mut self.live.payment, command)?;
-                self.append(events, Event::Payment);
-            }
-            Command::Space(_, command) => {
-                let events = handle(&mut self.live.space, command)?;
-                self.append(events, Event::Space);
-            }
-        }
-        Ok(())
-    }
-
-    fn append<E>(&mut self, events: Vec<E>, kind: fn(E) -> Event) {
-        for event in events.into_iter().map(kind) {
-            match version::decode(stored(&event)).unwrap() {
-                Event::Book(event) => self.folded.book.apply(event),
-                Event::Payment(event) => self.folded.payment.apply(event),
-                Event::Space(event) => self.folded.space.apply(event),
-            }
-            self.log.push(event);
-        }
+        self.catch_up(None)
     }
 
     /// People may ask for what is not possible.
-    fn people(&mut self, command: Command) {
-        let _refused = self.execute(command);
+    fn may(&mut self, command: Command) {
+        let _refused = self.streams.execute(command);
     }
 
     /// What machines ask is carried out or absorbed, never refused.
     fn must(&mut self, command: Command) -> Result<(), TestCaseError> {
-        match self.execute(command.clone()) {
+        match self.streams.execute(command) {
             Ok(()) | Err(Refusal::Space(space::Error::AlreadyHandedOver)) => Ok(()),
-            Err(refusal) => Err(TestCaseError::fail(format!("{command:?}: {refusal}"))),
+            Err(refusal) => Err(TestCaseError::fail(format!(
+                "a machine was refused: {refusal}"
+            ))),
         }
-    }
-
-    fn refund_part(&mut self, percent: u8) {
-        let amount = self.price.minor * i64::from(percent) / 100;
-        let part = payment::Command::RefundPartially {
-            amount: self.price.with_minor(amount),
-            reason: "broken heater".to_owned(),
-        };
-        self.people(Command::Payment(BOOK, part));
     }
 
     /// Whoever sends a charge asks the payment first whether it may.
     fn send_charge(&mut self, how: Charge) {
-        if self.live.payment.is_open() && !self.live.payment.is_void_requested() {
-            self.charges_sent.push(self.log.len());
+        let payment = &self.streams.live.payment;
+        if payment.is_open() && !payment.is_void_requested() {
+            self.charges_sent.push(self.streams.log.len());
             self.answers.extend(self.gateway.charge(how));
         }
     }
@@ -329,8 +277,8 @@ impl World {
     /// Asks what became of the charge. What is not wanted any more and was never heard of, or is denied, is
     /// taken for never charged.
     fn look_up(&mut self, deny: bool) {
-        let unheard =
-            self.gateway.state == State::NeverHeardOf && self.live.payment.is_void_requested();
+        let void = self.streams.live.payment.is_void_requested();
+        let unheard = self.gateway.state == State::NeverHeardOf && void;
         let denied = self.gateway.state == State::Hanging && deny;
         if unheard || denied {
             let charge_no = 1;
@@ -342,12 +290,8 @@ impl World {
     }
 
     fn send_refund(&mut self, refund_no: u32, how: Refund) {
-        let Some(refund) = self
-            .live
-            .payment
-            .refund(refund_no)
-            .filter(|refund| !refund.done)
-        else {
+        let refund = self.streams.live.payment.refund(refund_no);
+        let Some(refund) = refund.filter(|refund| !refund.done) else {
             self.refunds_due.remove(&refund_no);
             return;
         };
@@ -370,34 +314,46 @@ impl World {
         });
     }
 
-    fn deliver(&mut self, which: &Index, again: bool) -> Result<(), TestCaseError> {
-        let Some(answer) = pick(which, &self.answers).cloned() else {
-            return Ok(());
-        };
-        if !again {
-            self.answers.remove(which.index(self.answers.len()));
+    /// The saga sees all there is and carries out all it wants, but for what waits in the `slow` lane.
+    fn catch_up(&mut self, slow: Option<Lane>) -> Result<(), TestCaseError> {
+        loop {
+            while self.seen < self.streams.log.len() {
+                self.see();
+            }
+            let mut lanes = self.next_of_each_lane().into_iter();
+            match lanes.find(|(lane, _)| Some(*lane) != slow) {
+                Some((_, place)) => self.run(place)?,
+                None => return Ok(()),
+            }
         }
-        self.must(Command::Payment(BOOK, answer))
-    }
-
-    /// The saga sees all there is and carries out all it wants.
-    fn catch_up(&mut self) -> Result<(), TestCaseError> {
-        while self.seen < self.log.len() || !self.outbox.is_empty() {
-            self.see();
-            self.run(false)?;
-        }
-        Ok(())
     }
 
     fn see(&mut self) {
-        if let Some(event) = self.log.get(self.seen) {
+        if let Some(event) = self.streams.log.get(self.seen) {
             self.outbox.extend(self.order.react(BOOK, event));
             self.seen += 1;
         }
     }
 
-    fn run(&mut self, refuse: bool) -> Result<(), TestCaseError> {
-        match self.outbox.pop_front() {
+    /// Where in the outbox the next intent of each lane stands.
+    fn next_of_each_lane(&self) -> Vec<(Lane, usize)> {
+        let mut next = BTreeMap::new();
+        for (place, intent) in self.outbox.iter().enumerate() {
+            let lane = match intent {
+                Intent::Command(Command::Book(..)) => Lane::Book,
+                Intent::Command(Command::Payment(..)) => Lane::Payment,
+                Intent::Command(Command::Space(..)) => Lane::Space,
+                Intent::Charge { .. } | Intent::ChargeSettled { .. } | Intent::Refund { .. } => {
+                    Lane::Jobs
+                }
+            };
+            next.entry(lane).or_insert(place);
+        }
+        next.into_iter().collect()
+    }
+
+    fn run(&mut self, place: usize) -> Result<(), TestCaseError> {
+        match self.outbox.remove(place) {
             None => {}
             Some(Intent::Charge { charge_no, due: _ }) => {
                 self.charges_due.insert(charge_no);
@@ -410,7 +366,7 @@ impl World {
             }
             Some(Intent::Command(command)) => {
                 let command = match command {
-                    Command::Space(bookid, space::Command::Register { .. }) if refuse => {
+                    Command::Space(bookid, space::Command::Register { .. }) if self.refused => {
                         let reason = "closed for repairs".to_owned();
                         Command::Space(bookid, space::Command::Refuse { bookid, reason })
                     }

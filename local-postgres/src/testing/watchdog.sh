@@ -15,8 +15,11 @@ sleep "$3"
 try_lock() {
     if command -v flock > /dev/null; then
         flock -n "$1"
+    elif command -v perl > /dev/null; then
+        perl -e 'use Fcntl ":flock"; open(my $file, ">>&=", $ARGV[0]) or exit 1;
+            flock($file, LOCK_EX | LOCK_NB) or exit 1' "$1"
     else
-        perl -e 'use Fcntl ":flock"; open(my $file, "+<&=", $ARGV[0]) && flock($file, LOCK_EX | LOCK_NB) || exit 1' "$1"
+        exit 1 # the next start adopts the server
     fi
 }
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use local_postgres::testing::Database;
+use local_postgres::Profile;
+use local_postgres::testing::{Cluster, Database};
 
 use crate::PATIENCE;
 
@@ -137,6 +138,7 @@ async fn scenarios() {
         "fail" => fail(&PathBuf::from(about)).await,
         "database" => database(&about.to_string_lossy()).await,
         "half a template" => half_a_template(&about.to_string_lossy()).await,
+        "cluster" => cluster().await,
         "many templates" => many_templates().await,
         other => panic!("no scenario {other}"),
     }
@@ -156,7 +158,7 @@ async fn hold(folder: &Path) {
 
 /// Fails to start a server, and says why.
 async fn fail(folder: &Path) {
-    let options = local_postgres::Options::new(folder, local_postgres::Profile::Disposable);
+    let options = local_postgres::Options::new(folder, Profile::Disposable);
     let error = local_postgres::Server::start(options).await.unwrap_err();
     say(&error.to_string().replace('\n', " "));
 }
@@ -201,4 +203,13 @@ async fn many_templates() {
     }
     wait_for_the_end_of_input();
     say("goodbye");
+}
+
+/// Uses a server of its own: says its process id and folder.
+async fn cluster() {
+    let cluster = Cluster::start(Profile::Disposable).await.unwrap();
+    say(&cluster.postmaster_pid().to_string());
+    say(&cluster.folder().display().to_string());
+    wait_for_the_end_of_input();
+    drop(cluster);
 }

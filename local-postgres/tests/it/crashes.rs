@@ -1,5 +1,7 @@
 //! Whatever is killed, and however, the next start succeeds and nothing committed is lost.
 
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use crate::child::scenario;
 use crate::{ended, execute, lives, number, open_folder, start, stop};
 
 #[tokio::test]
-async fn a_server_outlives_its_killed_parent_and_is_adopted() {
+async fn a_server_outlives_its_killed_parent_and_a_parent_its_killed_server() {
     let folder = open_folder();
     let mut parent = scenario("hold", folder.path()).run();
     let pid: i32 = parent.says().parse().unwrap();
@@ -24,17 +26,35 @@ async fn a_server_outlives_its_killed_parent_and_is_adopted() {
     // The dead parent is no user any more.
     stop(server).await;
     ended(pid).await;
+
+    let parent = scenario("hold", folder.path()).run();
+    let pid: i32 = parent.says().parse().unwrap();
+    assert_eq!(
+        testing::kill_postmaster(folder.path()).await.unwrap(),
+        Some(pid)
+    );
+    ended(pid).await;
+    assert_eq!(testing::kill_postmaster(folder.path()).await.unwrap(), None);
+    let server = start(folder.path()).await;
+    assert_ne!(server.postmaster_pid(), pid);
+    assert_eq!(parent.finish(), "StillUsed");
+    stop(server).await;
 }
 
 #[tokio::test]
-async fn a_stale_pid_file_is_no_server_even_if_its_process_lives() {
+async fn neither_a_killed_initdb_nor_a_stale_pid_file_is_a_server() {
     let folder = open_folder();
+    let unfinished = folder.path().join("postgres/unfinished.1");
+    std::fs::create_dir_all(unfinished.join("base")).unwrap();
+    std::fs::write(unfinished.join("PG_VERSION"), "15\n").unwrap();
     stop(start(folder.path()).await).await;
+    assert!(!unfinished.exists());
+
     let data = folder.path().join("postgres/data");
     let pid_file = data.join("postmaster.pid");
-    let as_the_server = std::fs::metadata(&data).unwrap();
-
-    let mut stranger = stranger(&as_the_server);
+    let mut stranger = Command::new("sleep");
+    stranger.arg("600");
+    let mut stranger = as_the_owner_of(&data, stranger).spawn().unwrap();
     let mut dead = Command::new("true").spawn().unwrap();
     let of_the_dead = dead.id();
     dead.wait().unwrap();
@@ -62,16 +82,13 @@ async fn a_stale_pid_file_is_no_server_even_if_its_process_lives() {
     stranger.wait().unwrap();
 }
 
-/// A live process of the server's own user, which the server would take for its predecessor.
-fn stranger(user: &std::fs::Metadata) -> std::process::Child {
-    use std::os::unix::fs::MetadataExt;
-    use std::os::unix::process::CommandExt;
-    let mut command = Command::new("sleep");
-    command.arg("600");
+/// Runs a command as the server's own user, whose processes the server takes seriously.
+fn as_the_owner_of(data: &Path, mut command: Command) -> Command {
+    let owner = std::fs::metadata(data).unwrap();
     if rustix::process::geteuid().is_root() {
-        command.uid(user.uid()).gid(user.gid());
+        command.uid(owner.uid()).gid(owner.gid());
     }
-    command.spawn().unwrap()
+    command
 }
 
 #[tokio::test]
@@ -144,33 +161,67 @@ async fn a_frozen_server_is_not_adopted_before_it_answers() {
     assert_eq!(starting.await.postmaster_pid(), cluster.postmaster_pid());
 }
 
+/// A start refused because of what it cannot clear away is repeated until that is gone.
 #[tokio::test]
-async fn a_killed_initdb_is_done_again() {
+async fn a_start_waits_for_an_orphan_it_does_not_recognise() {
     let folder = open_folder();
-    let unfinished = folder.path().join("postgres/unfinished.1");
-    std::fs::create_dir_all(unfinished.join("base")).unwrap();
-    std::fs::write(unfinished.join("PG_VERSION"), "15\n").unwrap();
     let server = start(folder.path()).await;
-    assert_eq!(number(&server.url("postgres"), "select 1::bigint").await, 1);
-    assert!(!unfinished.exists());
+    let ours = format!("/proc/{}/cmdline", server.postmaster_pid());
+    let Ok(command_line) = std::fs::read_to_string(ours) else {
+        return crate::child::say("skipped: needs /proc to see how the server was started");
+    };
     stop(server).await;
+
+    // The same server by another path and name, as if a person had started it.
+    let postgres = folder.path().join("postgres");
+    std::os::unix::fs::symlink(&postgres, folder.path().join("alias")).unwrap();
+    let alias = command_line
+        .replace("/postgres/data", "/alias/data")
+        .replace("cluster_name=spacerent-", "cluster_name=");
+    let mut arguments = alias.trim_end_matches('\0').split('\0');
+    let mut command = Command::new(arguments.next().unwrap());
+    command
+        .args(arguments)
+        .stderr(std::fs::File::create(folder.path().join("foreign.log")).unwrap());
+    let mut foreign = as_the_owner_of(&postgres.join("data"), command)
+        .spawn()
+        .unwrap();
+    let url = format!(
+        "postgresql:///postgres?host={}/socket&user=spacerent&sslmode=disable",
+        postgres.display()
+    );
+    crate::until("the foreign server listens", || {
+        postgres.join("socket/.s.PGSQL.5432").exists()
+    })
+    .await;
+    let orphan = orphan(&url).await;
+    signal(orphan, rustix::process::Signal::STOP);
+    foreign.kill().unwrap();
+    foreign.wait().unwrap();
+
+    let mut starting = Box::pin(start(folder.path()));
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut starting).await;
+    assert!(early.is_err(), "started beside an orphan");
+    signal(orphan, rustix::process::Signal::CONT);
+    stop(starting.await).await;
 }
 
-#[tokio::test]
-async fn the_server_of_another_process_can_be_killed_by_its_folder() {
-    let folder = open_folder();
-    let child = scenario("hold", folder.path()).run();
-    let pid: i32 = child.says().parse().unwrap();
-    assert_eq!(
-        testing::kill_postmaster(folder.path()).await.unwrap(),
-        Some(pid)
-    );
-    ended(pid).await;
-    assert_eq!(testing::kill_postmaster(folder.path()).await.unwrap(), None);
-    assert_eq!(
-        testing::kill_postmaster(Path::new("/no/such/folder"))
-            .await
-            .unwrap(),
-        None
-    );
+/// The process of a session that stays connected for as long as its server lets it.
+async fn orphan(url: &str) -> i32 {
+    let mut connection = None;
+    while connection.is_none() {
+        connection = PgConnection::connect(url).await.ok();
+        crate::pause().await;
+    }
+    let mut connection = connection.unwrap();
+    let pid = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    std::mem::forget(connection);
+    pid
+}
+
+fn signal(pid: i32, signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
 }

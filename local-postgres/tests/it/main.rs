@@ -69,28 +69,26 @@ async fn number(url: &str, query: &str) -> i64 {
     number
 }
 
-/// Lets another process get on before the next look at it.
+/// Looks until there is something to see.
 #[expect(clippy::disallowed_methods, reason = "a server lives in real time")]
-async fn pause() {
-    tokio::time::sleep(Duration::from_millis(10)).await;
-}
-
-/// Waits until `condition` holds.
-async fn until(what: &str, condition: impl Fn() -> bool) {
+async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     let began = Instant::now();
-    while !condition() {
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
         assert!(
             began.elapsed() < PATIENCE,
             "not within {} s: {what}",
             PATIENCE.as_secs()
         );
-        pause().await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Whether a server in `folder` has come up and not shut down in order.
-fn has_postmaster(folder: &Path) -> bool {
-    folder.join("postgres/data/postmaster.pid").exists()
+/// Waits until `condition` holds.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    eventually(what, async || condition().then_some(())).await;
 }
 
 /// The folder of the shared test server in a temporary folder that holds nothing else.

@@ -1,10 +1,11 @@
 //! A server comes up with nothing set up, as asked, and again on the data it left.
 
+use std::path::Path;
 use std::process::Command;
 
 use local_postgres::{Error, Options, Profile, Server};
 
-use crate::child::scenario;
+use crate::child::{give_to_nobody, scenario};
 use crate::{ended, execute, number, open_folder, start, stop};
 
 /// What the server says of one of its settings.
@@ -52,6 +53,8 @@ async fn what_a_durable_server_committed_is_there_after_a_restart() {
     stop(server).await;
     ended(first).await;
 
+    // The folder is none the worse for a start that fails.
+    a_server_that_refuses_to_start_is_quoted(folder.path()).await;
     let server = Server::start(options).await.unwrap();
     assert_ne!(server.postmaster_pid(), first);
     assert_eq!(
@@ -66,7 +69,7 @@ async fn what_a_durable_server_committed_is_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_disposable_server_has_the_settings_of_tests() {
+async fn a_disposable_server_has_the_settings_of_tests_and_any_database() {
     let folder = open_folder();
     let server = start(folder.path()).await;
     let expected = [
@@ -80,27 +83,34 @@ async fn a_disposable_server_has_the_settings_of_tests() {
     for (name, value) in expected {
         assert_eq!(setting(&server, name).await, value, "{name}");
     }
+    of_four_who_create_a_database_at_once_one_does(&server).await;
+    psql_reads_the_same_uri(&server).await;
     stop(server).await;
 }
 
-#[tokio::test]
-async fn psql_reads_the_same_uri() {
-    let folder = open_folder();
-    let server = start(folder.path()).await;
+async fn of_four_who_create_a_database_at_once_one_does(server: &Server) {
+    let create = || server.create_database_if_missing("shared");
+    let (a, b, c, d) = tokio::join!(create(), create(), create(), create());
+    let created = [a, b, c, d].map(|created| usize::from(created.unwrap()));
+    assert_eq!(created.iter().sum::<usize>(), 1);
+    assert_eq!(number(&server.url("shared"), "select 1::bigint").await, 1);
+    assert!(!server.create_database_if_missing("shared").await.unwrap());
+}
+
+async fn psql_reads_the_same_uri(server: &Server) {
     let name = "of a \"friend\" + 100 %";
     assert!(server.create_database_if_missing(name).await.unwrap());
-    let query = [
-        "-X",
-        "-A",
-        "-t",
+    let mut psql = Command::new("psql");
+    psql.args([
+        "-XAt",
         "-c",
         "select current_database() || current_user",
         "-d",
-    ];
-    match Command::new("psql")
-        .args(query)
-        .arg(server.url(name))
+        &server.url(name),
+    ]);
+    match psql
         .env("PGPORT", "1")
+        .env("PGHOST", "/no/such/folder")
         .output()
     {
         Ok(output) => assert_eq!(
@@ -109,30 +119,10 @@ async fn psql_reads_the_same_uri() {
         ),
         Err(error) => crate::child::say(&format!("skipped: psql cannot be run ({error})")),
     }
-    stop(server).await;
 }
 
-#[tokio::test]
-async fn of_four_who_create_a_database_at_once_one_does() {
-    let folder = open_folder();
-    let server = start(folder.path()).await;
-    let create = || server.create_database_if_missing("shared");
-    let (a, b, c, d) = tokio::join!(create(), create(), create(), create());
-    let created = [a, b, c, d]
-        .into_iter()
-        .filter(|created| *created.as_ref().unwrap())
-        .count();
-    assert_eq!(created, 1);
-    assert_eq!(number(&server.url("shared"), "select 1::bigint").await, 1);
-    assert!(!server.create_database_if_missing("shared").await.unwrap());
-    stop(server).await;
-}
-
-#[tokio::test]
-async fn a_server_that_refuses_to_start_is_quoted() {
-    let folder = open_folder();
-    let options =
-        Options::new(folder.path(), Profile::Disposable).setting("max_connections", "many");
+async fn a_server_that_refuses_to_start_is_quoted(folder: &Path) {
+    let options = Options::new(folder, Profile::Durable).setting("max_connections", "many");
     let error = Server::start(options).await.unwrap_err();
     assert!(
         matches!(
@@ -145,8 +135,6 @@ async fn a_server_that_refuses_to_start_is_quoted() {
         "{error}"
     );
     assert!(error.to_string().contains("max_connections"), "{error}");
-    // The folder is none the worse for it.
-    stop(start(folder.path()).await).await;
 }
 
 #[tokio::test]
@@ -173,9 +161,12 @@ async fn binaries_the_user_names_are_used_or_refused_by_name() {
 #[tokio::test]
 async fn data_of_an_uninstalled_major_version_is_left_alone() {
     let folder = open_folder();
-    stop(start(folder.path()).await).await;
-    let version = folder.path().join("postgres/data/PG_VERSION");
-    std::fs::write(&version, "12\n").unwrap();
+    let data = folder.path().join("postgres/data");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::write(data.join("PG_VERSION"), "12\n").unwrap();
+    if rustix::process::geteuid().is_root() {
+        give_to_nobody(&data);
+    }
     let error = Server::start(Options::new(folder.path(), Profile::Disposable))
         .await
         .unwrap_err();

@@ -8,57 +8,34 @@ use crate::child::scenario;
 use crate::{ended, has_postmaster, number, open_folder, start, stop, until};
 
 #[tokio::test]
-async fn the_last_user_stops_the_server() {
-    let folder = open_folder();
-    let first = start(folder.path()).await;
-    let second = start(folder.path()).await;
-    let pid = first.postmaster_pid();
-    assert_eq!(second.postmaster_pid(), pid);
-    assert_eq!(first.stop().await.unwrap(), Stopped::StillUsed);
-    assert_eq!(number(&second.url("postgres"), "select 1::bigint").await, 1);
-    stop(second).await;
-    ended(pid).await;
-}
-
-#[tokio::test]
-async fn a_user_that_is_dropped_leaves_too() {
-    let folder = open_folder();
-    let first = start(folder.path()).await;
-    let second = start(folder.path()).await;
-    drop(first);
-    assert_eq!(number(&second.url("postgres"), "select 1::bigint").await, 1);
-    drop(second);
-    until("the dropped server is down", || {
-        !has_postmaster(folder.path())
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_start_waits_for_the_end_of_a_server_that_is_shutting_down() {
-    let folder = open_folder();
-    for _ in 0..5 {
-        let server = start(folder.path()).await;
-        assert_eq!(number(&server.url("postgres"), "select 1::bigint").await, 1);
-        // Sends the signal and does not wait.
-        drop(server);
-    }
-    stop(start(folder.path()).await).await;
-}
-
-#[tokio::test]
-async fn joining_starts_nothing() {
+async fn the_last_user_stops_the_server_and_joining_starts_none() {
     let folder = open_folder();
     assert!(Server::join(folder.path()).await.unwrap().is_none());
     let server = start(folder.path()).await;
+    let pid = server.postmaster_pid();
     let joined = Server::join(folder.path())
         .await
         .unwrap()
         .expect("a server to join");
-    assert_eq!(joined.postmaster_pid(), server.postmaster_pid());
+    assert_eq!(joined.postmaster_pid(), pid);
     assert_eq!(server.stop().await.unwrap(), Stopped::StillUsed);
+    assert_eq!(number(&joined.url("postgres"), "select 1::bigint").await, 1);
     stop(joined).await;
+    ended(pid).await;
     assert!(Server::join(folder.path()).await.unwrap().is_none());
+    dropped_users_leave_too_and_the_next_start_waits_for_the_end(folder.path()).await;
+}
+
+async fn dropped_users_leave_too_and_the_next_start_waits_for_the_end(folder: &Path) {
+    for _ in 0..3 {
+        let first = start(folder).await;
+        let second = start(folder).await;
+        drop(first);
+        assert_eq!(number(&second.url("postgres"), "select 1::bigint").await, 1);
+        // Sends the signal and does not wait; the next start finds the server shutting down.
+        drop(second);
+    }
+    until("the dropped server is down", || !has_postmaster(folder)).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,50 @@
+//! Whether one more booking may wait for its payment.
+//!
+//! Open charge jobs are the bookings that wait for money, in the whole cluster. The count is kept for
+//! [`FRESH`], so that a storm of bookings asks the database five times a second and not once each; a failed
+//! count is kept as long, so that a storage that is away is waited for once and not once each.
+
+use domain::order::CHARGE_JOB;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+
+use crate::problem::Problem;
+use crate::state::Api;
+
+/// How long a count is believed.
+const FRESH: SignedDuration = SignedDuration::from_millis(200);
+
+/// The last count, and when it was taken.
+#[derive(Default)]
+pub(crate) struct Backlog(Mutex<Option<(Timestamp, Result<i64, Problem>)>>);
+
+impl Api {
+    /// Refuses when too many bookings wait. Nothing was stored then.
+    pub(crate) async fn admit_booking(&self) -> Result<(), Problem> {
+        let waiting = self.waiting_for_money().await?;
+        if waiting > self.settings.payment_backlog_max {
+            metrics::counter!("bookings_refused_total", "reason" => "payment-overloaded")
+                .increment(1);
+            return Err(Problem::PaymentOverloaded);
+        }
+        Ok(())
+    }
+
+    async fn waiting_for_money(&self) -> Result<i64, Problem> {
+        let mut last = self.backlog.0.lock().await;
+        let now = self.journal.clock().now();
+        match &*last {
+            // A clock that was set back makes a count older than it looks, not younger.
+            Some((at, count)) if now.duration_since(*at).abs() < FRESH => count.clone(),
+            _ => {
+                let count = self
+                    .journal
+                    .open_jobs(CHARGE_JOB)
+                    .await
+                    .map_err(Problem::from);
+                *last = Some((self.journal.clock().now(), count.clone()));
+                count
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Runs a command route: once per idempotency key, and to its end.
+//!
+//! A booking is stored, paid and answered in several steps. The client may hang up between any two of them,
+//! and the server drops what nobody waits for; so the steps run in a task of their own, and the handler only
+//! waits for its answer. At most [`COMMANDS_MAX`] are at work at a time.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::Method;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use journal::{Actor, Trace};
+use tokio::sync::oneshot;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::correlation::Correlation;
+use crate::hal::Client;
+use crate::idempotency::{Begun, Key};
+use crate::problem::{self, Problem, internal};
+use crate::state::Api;
+
+/// How many commands one router works on at a time. A refused one is told to come back.
+pub(crate) const COMMANDS_MAX: usize = 2_000;
+
+/// A command as it came.
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) body: Bytes,
+    key: Option<Key>,
+    client: Client,
+    correlation: Correlation,
+}
+
+/// A command at work.
+#[derive(Clone)]
+pub(crate) struct Command {
+    /// Happens once.
+    pub(crate) id: Uuid,
+    /// Whom to answer, and how.
+    pub(crate) client: Client,
+    /// The journey that it belongs to.
+    pub(crate) correlation: Correlation,
+}
+
+impl Command {
+    /// What stands in the metadata of the events that the client asked for.
+    pub(crate) fn trace(&self) -> Trace {
+        self.correlation.trace(Actor::Customer)
+    }
+
+    /// What stands in the metadata of the events that follow from it on our side.
+    pub(crate) fn trace_of_ours(&self) -> Trace {
+        Trace {
+            actor_id: Some("api".to_owned()),
+            ..self.correlation.trace(Actor::System)
+        }
+    }
+
+    /// The id of a further step of this command.
+    pub(crate) fn step(&self, name: &str) -> Uuid {
+        Uuid::new_v5(&self.id, name.as_bytes())
+    }
+}
+
+impl FromRequest<Api> for Call {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        Ok(Self {
+            key: Key::of(&parts.headers)?,
+            client: Client::from_request_parts(&mut parts, api).await?,
+            correlation: Correlation::from_request_parts(&mut parts, api).await?,
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            // It was read before, within its limits.
+            body: axum::body::to_bytes(body, usize::MAX)
+                .await
+                .map_err(|error| internal(&error))?,
+        })
+    }
+}
+
+impl Call {
+    fn command(&self, id: Uuid) -> Command {
+        Command {
+            id,
+            client: self.client.clone(),
+            correlation: self.correlation.clone(),
+        }
+    }
+}
+
+impl Api {
+    /// Runs `work` in a task of its own, whether or not the client waits for the answer.
+    pub(crate) async fn run<W, F>(&self, call: Call, work: W) -> Result<Response, Problem>
+    where
+        W: FnOnce(Self, Command) -> F + Send + 'static,
+        F: Future<Output = Result<Response, Problem>> + Send + 'static,
+    {
+        let place = self
+            .places
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Problem::Overloaded)?;
+        let (answer, answered) = oneshot::channel();
+        let api = self.clone();
+        let task = async move {
+            // Nobody takes the answer when the client hung up; the command is done all the same.
+            let _ = answer.send(api.once(call, work).await);
+            drop(place);
+        };
+        self.runtime
+            .spawn(task.instrument(tracing::Span::current()).boxed());
+        answered.await.unwrap_or_else(|gone| Err(internal(&gone)))
+    }
+
+    /// Runs `work`, unless its key says that it was run, or that somebody does.
+    async fn once<W, F>(&self, call: Call, work: W) -> Result<Response, Problem>
+    where
+        W: FnOnce(Self, Command) -> F + Send,
+        F: Future<Output = Result<Response, Problem>> + Send,
+    {
+        let Some(key) = &call.key else {
+            let id = self.journal.random().uuid();
+            return work(self.clone(), call.command(id)).await;
+        };
+        match self.begin(key, &call).await? {
+            Begun::Done(answer) => Ok(answer),
+            Begun::Mine { attempt } => {
+                let command = call.command(key.command_id(&call.body));
+                let answer = work(self.clone(), command).await.into_response();
+                let answer = problem::complete(answer, &call.path, &call.correlation.id);
+                self.finish(key, attempt, answer).await
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Health and metrics, on every port.
+//!
+//! Liveness says that the process answers, and asks nothing else: a database that is away must not get every
+//! process killed. Readiness says whether requests should come here. The paths under `/actuator` are those of
+//! the seed's manifests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use serde::Serialize;
+
+use crate::limits::within;
+use crate::state::Api;
+
+/// How long readiness waits for the database.
+const PING_MAX: Duration = Duration::from_secs(1);
+
+/// Whether this process has done what it must before it takes requests: migrations are there, every listener
+/// is bound. One flag for all routers of a process; it starts as false.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// Says so, or takes it back (before a stop).
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct Health {
+    status: &'static str,
+    checks: Checks,
+}
+
+#[derive(Serialize)]
+struct Checks {
+    /// Migrations done and listeners bound, and no stop under way.
+    started: &'static str,
+    database: &'static str,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Actuator {
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Info {
+    build: Build,
+}
+
+#[derive(Serialize)]
+struct Build {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// `GET /livez`.
+pub(crate) async fn live() -> Json<Actuator> {
+    Json(Actuator { status: "ok" })
+}
+
+/// `GET /readyz`.
+pub(crate) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Health>) {
+    let (started, database) = (api.readiness.is_set(), database_answers(&api).await);
+    let word = |fine| if fine { "ok" } else { "failed" };
+    let checks = Checks {
+        started: word(started),
+        database: word(database),
+    };
+    let fine = started && database;
+    (
+        status(fine),
+        Json(Health {
+            status: word(fine),
+            checks,
+        }),
+    )
+}
+
+/// `GET /actuator/health` and `/actuator/health/readiness`.
+pub(crate) async fn actuator_ready(State(api): State<Api>) -> (StatusCode, Json<Actuator>) {
+    let fine = api.readiness.is_set() && database_answers(&api).await;
+    (
+        status(fine),
+        Json(Actuator {
+            status: if fine { "UP" } else { "DOWN" },
+        }),
+    )
+}
+
+/// `GET /actuator/health/liveness`.
+pub(crate) async fn actuator_live() -> Json<Actuator> {
+    Json(Actuator { status: "UP" })
+}
+
+/// `GET /actuator/info`.
+pub(crate) async fn info() -> Json<Info> {
+    Json(Info {
+        build: Build {
+            name: "spacerent",
+            version: env!("CARGO_PKG_VERSION"),
+        },
+    })
+}
+
+/// `GET /metrics`.
+pub(crate) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        (api.metrics)(),
+    )
+}
+
+fn status(fine: bool) -> StatusCode {
+    if fine {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+async fn database_answers(api: &Api) -> bool {
+    match within(&*api.runtime, PING_MAX, api.journal.ping()).await {
+        Some(Ok(())) => true,
+        Some(Err(error)) => {
+            tracing::warn!(%error, "not ready: the database does not answer");
+            false
+        }
+        None => {
+            tracing::warn!("not ready: the database did not answer in time");
+            false
+        }
+    }
+}

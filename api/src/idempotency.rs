@@ -1,0 +1,319 @@
+//! `Idempotency-Key`: a command that is sent again gets the first answer again.
+//!
+//! The key's row is written before the command runs and holds a lock of [`LOCK_MS`] by the database's clock.
+//! While it is locked, the same request is told to come back; another request under the same key is refused;
+//! afterwards the stored answer is given again. When the process dies in between, the lock runs out and the
+//! next try runs the command under the same command id, which the journal answers with what it stored then.
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use ring::digest::{SHA256, digest};
+use sqlx::Row;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::command::Call;
+use crate::problem::{Problem, internal};
+use crate::state::Api;
+
+/// How long a command may be at work before somebody else may take it over: well above the longest answer.
+pub(crate) const LOCK_MS: i32 = 15_000;
+/// How long a key may be.
+const KEY_CHARS_MAX: usize = 255;
+
+/// The header.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// Makes command ids out of keys.
+const NAMESPACE: Uuid = Uuid::from_u128(0x73_70_61_63_65_72_65_6e_74_2f_6b_65_79_73_2f_31);
+
+/// A client's key, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    principal: &'static str,
+    text: String,
+}
+
+impl Key {
+    /// The request's key, if it has one: a quoted string as structured fields write it, or a bare token.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
+        let Some(value) = given.next() else {
+            return Ok(None);
+        };
+        let text = value
+            .to_str()
+            .ok()
+            .filter(|_| given.next().is_none())
+            .and_then(read);
+        match text {
+            // Whose key it is comes with authentication; until then everybody is one principal.
+            Some(text) => Ok(Some(Self {
+                principal: "anonymous",
+                text,
+            })),
+            None => Err(Problem::Malformed(format!(
+                "Idempotency-Key must be one string of 1 to {KEY_CHARS_MAX} visible characters"
+            ))),
+        }
+    }
+
+    /// The id of the command that this key and body stand for. The body belongs to it, because a key is
+    /// forgotten after a day, and may come back with another request that must not be taken for the old one.
+    pub(crate) fn command_id(&self, body: &[u8]) -> Uuid {
+        let fingerprint = fingerprint(body);
+        let parts = [
+            self.principal.as_bytes(),
+            self.text.as_bytes(),
+            fingerprint.as_ref(),
+        ];
+        Uuid::new_v5(&NAMESPACE, &parts.join(&0))
+    }
+}
+
+fn fingerprint(body: &[u8]) -> impl AsRef<[u8]> {
+    digest(&SHA256, body)
+}
+
+/// The key in a header's text.
+fn read(text: &str) -> Option<String> {
+    let text = text.trim();
+    let key = match text.strip_prefix('"') {
+        Some(quoted) => unquote(quoted.strip_suffix('"')?)?,
+        None => text.to_owned(),
+    };
+    let usable = |c: char| c.is_ascii_graphic() || c == ' ';
+    ((1..=KEY_CHARS_MAX).contains(&key.len()) && key.chars().all(usable)).then_some(key)
+}
+
+/// The inside of a structured-field string: only `\"` and `\\` are escapes, and a bare quote ends it early.
+fn unquote(inside: &str) -> Option<String> {
+    let mut key = String::new();
+    let mut rest = inside.chars();
+    while let Some(c) = rest.next() {
+        key.push(match c {
+            '"' => return None,
+            '\\' => rest
+                .next()
+                .filter(|escaped| matches!(escaped, '"' | '\\'))?,
+            plain => plain,
+        });
+    }
+    Some(key)
+}
+
+/// What is known of a keyed request.
+pub(crate) enum Begun {
+    /// The caller runs it.
+    Mine {
+        /// How often it was begun.
+        attempt: i32,
+    },
+    /// It has an answer.
+    Done(Response),
+}
+
+impl Api {
+    /// Begins a keyed request, or says why not.
+    pub(crate) async fn begin(&self, key: &Key, call: &Call) -> Result<Begun, Problem> {
+        let row = sqlx::query("select * from idempotency_begin($1, $2, $3, $4, $5, $6)")
+            .bind(key.principal)
+            .bind(&key.text)
+            .bind(call.method.as_str())
+            .bind(&call.path)
+            .bind(fingerprint(&call.body).as_ref())
+            .bind(LOCK_MS)
+            .fetch_optional(self.journal.pool())
+            .await
+            .map_err(store)?;
+        // No row: it was forgotten between the insert and the look. The next try finds it gone.
+        let Some(row) = row else {
+            return Err(Problem::KeyInProgress);
+        };
+        match row.try_get("outcome").map_err(store)? {
+            "begun" => Ok(Begun::Mine {
+                attempt: row.try_get("attempt").map_err(store)?,
+            }),
+            "done" => Ok(Begun::Done(replay(&row)?)),
+            "busy" => Err(Problem::KeyInProgress),
+            _ => Err(Problem::KeyReused),
+        }
+    }
+
+    /// Keeps an answer that will not change, or gives the key free for the next try; then passes it on.
+    pub(crate) async fn finish(
+        &self,
+        key: &Key,
+        attempt: i32,
+        answer: Response,
+    ) -> Result<Response, Problem> {
+        let (parts, body) = answer.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX)
+            .await
+            .map_err(|error| internal(&error))?;
+        let ended = if is_lasting(parts.status) {
+            self.keep(key, attempt, parts.status, &parts.headers, &body)
+                .await
+        } else {
+            self.release(key, attempt).await
+        };
+        if let Err(error) = ended {
+            // The command itself is done: its answer stands. The lock runs out by itself.
+            tracing::warn!(%error, "an idempotency key could not be finished");
+        }
+        Ok(Response::from_parts(parts, Body::from(body)))
+    }
+
+    async fn keep(
+        &self,
+        key: &Key,
+        attempt: i32,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<(), sqlx::Error> {
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+            .collect();
+        sqlx::query(
+            "update idempotency_keys set status = $4, headers = $5, body = $6
+             where principal = $1 and key = $2 and attempt = $3 and status is null",
+        )
+        .bind(key.principal)
+        .bind(&key.text)
+        .bind(attempt)
+        .bind(i32::from(status.as_u16()))
+        .bind(Json(headers))
+        .bind(body.as_ref())
+        .execute(self.journal.pool())
+        .await?;
+        Ok(())
+    }
+
+    async fn release(&self, key: &Key, attempt: i32) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "update idempotency_keys set locked_until = '-infinity'
+             where principal = $1 and key = $2 and attempt = $3 and status is null",
+        )
+        .bind(key.principal)
+        .bind(&key.text)
+        .bind(attempt)
+        .execute(self.journal.pool())
+        .await?;
+        Ok(())
+    }
+}
+
+/// Whether the same request would be answered so for ever. Conflicts and overload pass; our own failures too.
+fn is_lasting(status: StatusCode) -> bool {
+    let passing = [
+        StatusCode::CONFLICT,
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    status.is_success() || (status.is_client_error() && !passing.contains(&status))
+}
+
+fn replay(row: &sqlx::postgres::PgRow) -> Result<Response, Problem> {
+    let status: i32 = row.try_get("status").map_err(store)?;
+    let status = u16::try_from(status)
+        .ok()
+        .and_then(|status| StatusCode::from_u16(status).ok());
+    let Json(headers): Json<Vec<(String, String)>> = row.try_get("headers").map_err(store)?;
+    let body: Vec<u8> = row.try_get("body").map_err(store)?;
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status.ok_or(Problem::Internal)?;
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+        .headers_mut()
+        .insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(response)
+}
+
+fn store(error: sqlx::Error) -> Problem {
+    journal::StoreError::from(error).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(values: &[&str]) -> Result<Option<Key>, Problem> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(
+                IDEMPOTENCY_KEY,
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            );
+        }
+        Key::of(&headers)
+    }
+
+    #[test]
+    fn a_key_comes_quoted_or_bare() {
+        let longest = "k".repeat(KEY_CHARS_MAX);
+        for (given, read) in [
+            ("\"8e03978e-40d5\"", "8e03978e-40d5"),
+            ("8e03978e-40d5", "8e03978e-40d5"),
+            ("  spaced  ", "spaced"),
+            ("\"two words\"", "two words"),
+            (r#""a\"b\\c""#, r#"a"b\c"#),
+            (&longest, &longest),
+        ] {
+            assert_eq!(key(&[given]).unwrap().unwrap().text, read, "{given}");
+        }
+        assert_eq!(key(&[]), Ok(None));
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_and_not_ignored() {
+        let too_long = "k".repeat(KEY_CHARS_MAX + 1);
+        for given in [
+            "", "\"\"", "\"open", "\"a\"b\"", r#""a\b""#, "열쇠", &too_long,
+        ] {
+            assert!(
+                matches!(key(&[given]), Err(Problem::Malformed(_))),
+                "{given:?}"
+            );
+        }
+        assert!(matches!(key(&["a", "b"]), Err(Problem::Malformed(_))));
+    }
+
+    #[test]
+    fn the_command_id_follows_from_key_and_body() {
+        let (a, b) = (key(&["a"]).unwrap().unwrap(), key(&["b"]).unwrap().unwrap());
+        assert_eq!(a.command_id(b"1"), a.command_id(b"1"));
+        assert_ne!(a.command_id(b"1"), a.command_id(b"2"));
+        assert_ne!(a.command_id(b"1"), b.command_id(b"1"));
+    }
+
+    #[test]
+    fn only_answers_that_would_not_change_are_kept() {
+        for (status, kept) in [
+            (201, true),
+            (202, true),
+            (402, true),
+            (404, true),
+            (422, true),
+        ] {
+            assert_eq!(
+                is_lasting(StatusCode::from_u16(status).unwrap()),
+                kept,
+                "{status}"
+            );
+        }
+        for status in [408, 409, 429, 500, 503, 504] {
+            assert!(
+                !is_lasting(StatusCode::from_u16(status).unwrap()),
+                "{status}"
+            );
+        }
+    }
+}

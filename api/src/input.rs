@@ -1,0 +1,190 @@
+//! Reads what clients send, as tolerantly as the seed did.
+//!
+//! Numbers may come as strings, an empty string and an absent field are null, a scalar will do for a text, and
+//! fields that nobody knows are ignored. What remains wrong is collected, so that the client learns all of it
+//! at once. A body that is not a JSON object at all is another matter, and answered 400.
+
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+use domain::BookId;
+use serde_json::{Map, Value};
+
+use crate::problem::{Invalid, Problem};
+
+/// How many characters a text may have. The seed's columns held as many.
+pub(crate) const TEXT_CHARS_MAX: usize = 255;
+
+/// A body on its way to typed values.
+pub(crate) struct Form {
+    fields: Map<String, Value>,
+    errors: Vec<Invalid>,
+}
+
+impl Form {
+    /// A form over a body.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Problem> {
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(fields)) => Ok(Self {
+                fields,
+                errors: Vec::new(),
+            }),
+            Ok(_) => Err(Problem::Malformed("the body must be a JSON object".into())),
+            Err(error) => Err(Problem::Malformed(format!("JSON parse error: {error}"))),
+        }
+    }
+
+    /// A whole number, or null.
+    pub(crate) fn integer(&mut self, field: &str) -> Option<i64> {
+        let number = match self.fields.get(field) {
+            None | Some(Value::Null) => return None,
+            Some(Value::Number(number)) => number.as_i64(),
+            Some(Value::String(text)) if text.trim().is_empty() => return None,
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            Some(_) => None,
+        };
+        if number.is_none() {
+            self.refuse(field, "not-a-number", "must be a whole number");
+        }
+        number
+    }
+
+    /// A text, or null.
+    pub(crate) fn text(&mut self, field: &str) -> Option<String> {
+        let text = match self.fields.get(field) {
+            None | Some(Value::Null) => return None,
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            Some(Value::Bool(truth)) => truth.to_string(),
+            Some(Value::Array(_) | Value::Object(_)) => {
+                self.refuse(field, "not-a-text", "must be a text");
+                return None;
+            }
+        };
+        if text.chars().count() > TEXT_CHARS_MAX {
+            self.refuse(
+                field,
+                "too-long",
+                &format!("must have at most {TEXT_CHARS_MAX} characters"),
+            );
+        } else if text.chars().any(char::is_control) {
+            self.refuse(
+                field,
+                "control-character",
+                "must not hold control characters",
+            );
+        } else if !text.trim().is_empty() {
+            return Some(text);
+        }
+        None
+    }
+
+    /// A text that must be there.
+    pub(crate) fn required_text(&mut self, field: &str) -> String {
+        let before = self.errors.len();
+        let text = self.text(field);
+        if text.is_none() && self.errors.len() == before {
+            self.refuse(field, "required", "must be given");
+        }
+        text.unwrap_or_default()
+    }
+
+    /// A whole number that must be there.
+    pub(crate) fn required_integer(&mut self, field: &str) -> i64 {
+        let before = self.errors.len();
+        let number = self.integer(field);
+        if number.is_none() && self.errors.len() == before {
+            self.refuse(field, "required", "must be given");
+        }
+        number.unwrap_or_default()
+    }
+
+    /// Whether a field says anything.
+    pub(crate) fn has(&self, field: &str) -> bool {
+        match self.fields.get(field) {
+            None | Some(Value::Null) => false,
+            Some(Value::String(text)) => !text.is_empty(),
+            Some(_) => true,
+        }
+    }
+
+    /// Notes that a field cannot be used.
+    pub(crate) fn refuse(&mut self, field: &str, code: &'static str, detail: &str) {
+        let pointer = format!("/{}", field.replace('~', "~0").replace('/', "~1"));
+        self.errors.push(Invalid {
+            pointer,
+            code,
+            detail: detail.to_owned(),
+        });
+    }
+
+    /// The end of reading: everything that was refused, if anything was.
+    pub(crate) fn finish(self) -> Result<(), Problem> {
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::Invalid(self.errors))
+        }
+    }
+}
+
+/// The number in an item's address. What is no number names no item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ItemId(pub(crate) BookId);
+
+impl<S: Send + Sync> FromRequestParts<S> for ItemId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(id) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::NoSuchItem)?;
+        let id = id.parse().map_err(|_| Problem::NoSuchItem)?;
+        Ok(Self(BookId(id)))
+    }
+}
+
+/// The parameters behind the question mark. Of a name that stands there twice, the first counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// Parameters as they would stand in an address.
+    #[cfg(test)]
+    pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
+        Self(
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect(),
+        )
+    }
+
+    /// A parameter's value; an empty one is none.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(given, _)| given == name)?;
+        Some(value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// A parameter that must be a whole number when it is given.
+    pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, Problem> {
+        self.get(name)
+            .map(|value| value.parse())
+            .transpose()
+            .map_err(|_| Problem::Malformed(format!("{name} must be a whole number")))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(parameters) = Query::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::Malformed("the query string cannot be read".into()))?;
+        Ok(Self(parameters))
+    }
+}
+
+#[cfg(test)]
+#[path = "input_tests.rs"]
+mod tests;

@@ -1,0 +1,193 @@
+//! Pages of a collection: what a client may ask for, and the links that lead on.
+//!
+//! `page` counts from 0, `size` is 20 unless said otherwise and at most [`SIZE_MAX`]; what cannot be used falls
+//! back to the default, as in the seed. `/mypages` had no pages in the seed: without being asked it shows as
+//! many rows as a page may have and a link to the rest.
+
+use std::fmt::Write;
+
+use projections::PageRequest;
+use serde::Serialize;
+
+use crate::hal::{Client, Link, Links};
+use crate::input::Parameters;
+
+/// How many rows a page has when nobody says.
+const SIZE_DEFAULT: u32 = 20;
+/// How many rows a page has at most.
+pub(crate) const SIZE_MAX: u32 = 1_000;
+
+/// How a collection is shown to somebody who asks for no page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unasked {
+    /// The first page of the usual size.
+    FirstPage,
+    /// As much as one page may hold, without a page block.
+    Everything,
+}
+
+/// The page that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Which, from 0.
+    pub(crate) number: u32,
+    /// How many rows.
+    pub(crate) size: u32,
+    given: bool,
+    unasked: Unasked,
+    /// The parameters that narrow the collection, kept on every link: `&userid=1…`.
+    filters: String,
+}
+
+impl Asked {
+    /// The page that `parameters` ask for; those named in `filters` stay on the links.
+    pub(crate) fn read(parameters: &Parameters, unasked: Unasked, filters: &[&str]) -> Self {
+        let number = |name| {
+            parameters
+                .get(name)
+                .and_then(|value| value.parse::<u32>().ok())
+        };
+        let given = parameters.get("page").is_some() || parameters.get("size").is_some();
+        let default = match unasked {
+            Unasked::Everything if !given => SIZE_MAX,
+            _ => SIZE_DEFAULT,
+        };
+        let mut kept = String::new();
+        for name in filters {
+            if let Some(value) = parameters.get(name) {
+                let _ = write!(kept, "&{name}={}", Escaped(value));
+            }
+        }
+        Self {
+            number: number("page").unwrap_or(0),
+            size: number("size")
+                .filter(|size| *size > 0)
+                .unwrap_or(default)
+                .min(SIZE_MAX),
+            given,
+            unasked,
+            filters: kept,
+        }
+    }
+
+    /// The same, as read models are asked.
+    pub(crate) fn request(&self) -> PageRequest {
+        PageRequest {
+            page: self.number,
+            size: self.size,
+        }
+    }
+
+    /// The page, once it is known how many rows there are in all.
+    pub(crate) fn of(self, total: i64) -> Page {
+        Page {
+            asked: self,
+            total: u64::try_from(total).unwrap_or(0),
+        }
+    }
+}
+
+/// A page of a collection of a known size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    asked: Asked,
+    total: u64,
+}
+
+/// The block that Spring's clients read.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Block {
+    size: u32,
+    total_elements: u64,
+    total_pages: u64,
+    number: u32,
+}
+
+impl Page {
+    fn pages(&self) -> u64 {
+        self.total.div_ceil(u64::from(self.asked.size))
+    }
+
+    /// The page block, unless the collection is shown without pages.
+    pub(crate) fn block(&self) -> Option<Block> {
+        let block = Block {
+            size: self.asked.size,
+            total_elements: self.total,
+            total_pages: self.pages(),
+            number: self.asked.number,
+        };
+        (self.asked.given || self.asked.unasked == Unasked::FirstPage).then_some(block)
+    }
+
+    /// First, prev, self, next and last where there is more than one page; then profile and search.
+    pub(crate) fn links(&self, client: &Client, collection: &'static str) -> Links {
+        let (number, pages) = (u64::from(self.asked.number), self.pages());
+        let to = |number: u64| Link::to(client.address(&self.path(collection, number)));
+        let whole = self.block().is_none();
+        let mut links = Vec::new();
+        if pages > 1 && !whole {
+            links.push(("first", to(0)));
+        }
+        if number > 0 {
+            links.push(("prev", to(number - 1)));
+        }
+        links.push(("self", self.this(client, collection)));
+        if number + 1 < pages {
+            links.push(("next", to(number + 1)));
+        }
+        if pages > 1 && !whole {
+            links.push(("last", to(pages - 1)));
+        }
+        links.push((
+            "profile",
+            Link::to(client.address(&format!("/profile/{collection}"))),
+        ));
+        links.push((
+            "search",
+            Link::to(client.address(&format!("/{collection}/search"))),
+        ));
+        Links(links)
+    }
+
+    fn path(&self, collection: &str, number: u64) -> String {
+        format!(
+            "/{collection}?page={number}&size={}{}",
+            self.asked.size, self.asked.filters
+        )
+    }
+
+    /// The page's own link; collections that are always paged say which parameters they take.
+    fn this(&self, client: &Client, collection: &str) -> Link {
+        let filters = self.asked.filters.replacen('&', "?", 1);
+        let unpaged = client.address(&format!("/{collection}{filters}"));
+        let paged = client.address(&self.path(collection, u64::from(self.asked.number)));
+        match (self.asked.unasked, self.asked.given) {
+            (Unasked::FirstPage, false) => Link::template(format!("{unpaged}{{?page,size,sort}}")),
+            (Unasked::FirstPage, true) => Link::template(format!("{paged}{{&sort}}")),
+            (Unasked::Everything, false) => Link::to(unpaged),
+            (Unasked::Everything, true) => Link::to(paged),
+        }
+    }
+}
+
+/// A parameter's value, written so that it can stand in an address.
+struct Escaped<'a>(&'a str);
+
+impl std::fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for byte in self.0.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    f.write_char(char::from(byte))?;
+                }
+                _ => write!(f, "%{byte:02X}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "paging_tests.rs"]
+mod tests;

@@ -1,0 +1,72 @@
+//! Reading one's own writes: where a command's answer stands in the journal, and how a read waits for it.
+//!
+//! A command answers with `X-Event-Position` (the last event that the answer speaks of) and an `ETag` (the
+//! stream's version). A read that carries `?min_position=` waits until its projection has passed that
+//! position, for at most [`WAIT_MAX`], and answers anyway; `X-Projection-Lag` then says how many events behind.
+
+use std::time::Duration;
+
+use axum::http::header::ETAG;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
+
+use crate::input::Parameters;
+use crate::problem::Problem;
+use crate::state::Api;
+
+/// How long a read waits for its projection.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(1);
+
+const EVENT_POSITION: HeaderName = HeaderName::from_static("x-event-position");
+const PROJECTION_LAG: HeaderName = HeaderName::from_static("x-projection-lag");
+
+/// How far behind the asked position a read model is: nothing when it has caught up, or nobody asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lag(Option<i64>);
+
+impl Lag {
+    /// Says so on an answer.
+    pub(crate) fn on(self, mut answer: Response) -> Response {
+        if let Self(Some(events)) = self {
+            answer.headers_mut().insert(PROJECTION_LAG, events.into());
+        }
+        answer
+    }
+}
+
+impl Api {
+    /// Waits for what the client asked to see.
+    pub(crate) async fn caught_up(
+        &self,
+        projection: &str,
+        parameters: &Parameters,
+    ) -> Result<Lag, Problem> {
+        let Some(min_position) = parameters.integer("min_position")? else {
+            return Ok(Lag(None));
+        };
+        let freshness = self
+            .read_models
+            .wait(projection, min_position, &*self.runtime, WAIT_MAX)
+            .await?;
+        let behind = freshness.position < min_position;
+        Ok(Lag(behind.then_some(freshness.lag_events)))
+    }
+}
+
+/// Says on a command's answer where it stands.
+pub(crate) fn at(mut answer: Response, position: i64, version: Option<i64>) -> Response {
+    answer.headers_mut().insert(EVENT_POSITION, position.into());
+    match version {
+        Some(version) => tagged(answer, version),
+        None => answer,
+    }
+}
+
+/// Says on an answer which version of a stream it shows.
+pub(crate) fn tagged(mut answer: Response, version: i64) -> Response {
+    // Digits between quotes are a header value, always.
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
+        answer.headers_mut().insert(ETAG, tag);
+    }
+    answer
+}

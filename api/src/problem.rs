@@ -1,0 +1,277 @@
+//! What went wrong, as the client is told: `application/problem+json` (RFC 9457).
+//!
+//! One enum for every way in which a request can fail, and one `match` ([`Problem::face`]) that gives each its
+//! status. A problem never carries internals: what the database said goes to the log. The body is written by
+//! [`complete`], because only the outermost layer knows the path and the correlation id that stand in it.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use domain::{Phase, Refusal, book};
+use journal::{CommandError, StoreError};
+use serde::Serialize;
+
+/// A field of the body that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Invalid {
+    /// Which, as a JSON pointer.
+    pub(crate) pointer: String,
+    /// Why, for programs.
+    pub(crate) code: &'static str,
+    /// Why, for people.
+    pub(crate) detail: String,
+}
+
+/// Why a request was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("{0}")]
+    Malformed(String),
+    #[error("the request cannot be used as it is")]
+    Invalid(Vec<Invalid>),
+    /// No such item of a collection: the seed's clients expect an empty body.
+    #[error("there is no such item")]
+    NoSuchItem,
+    #[error("there is nothing here")]
+    NotFound,
+    /// The router adds `Allow`.
+    #[error("this resource does not take this method")]
+    MethodNotAllowed,
+    #[error("the body is larger than {max_bytes} bytes")]
+    TooLarge { max_bytes: usize },
+    #[error("the body did not arrive in time")]
+    TooSlow,
+    #[error("a booking that is {current} cannot be cancelled", current = current.as_str())]
+    IllegalTransition { current: Phase },
+    #[error("there is no booking of this number that could be paid")]
+    NoSuchBooking,
+    #[error("the space is already booked for that time")]
+    SlotTaken,
+    #[error("others changed the same booking at the same time; try again")]
+    Contended,
+    #[error("a request with this Idempotency-Key is still being worked on")]
+    KeyInProgress,
+    #[error("this Idempotency-Key was used for another request")]
+    KeyReused,
+    #[error("{message}")]
+    PaymentDeclined { code: String, message: String },
+    #[error("too many bookings wait for their payment; nothing was stored, please come back")]
+    PaymentOverloaded,
+    #[error("too many requests are being worked on")]
+    Overloaded,
+    #[error("the storage does not answer; the same Idempotency-Key makes it safe to try again")]
+    StorageUnavailable,
+    #[error("the part of the system that does this cannot be reached; it was not asked")]
+    UpstreamUnavailable,
+    #[error("the part of the system that does this did not answer")]
+    UpstreamSilent,
+    #[error("something went wrong on our side")]
+    Internal,
+}
+
+/// What a problem looks like.
+struct Face {
+    status: StatusCode,
+    /// Last part of the type's address.
+    slug: &'static str,
+    title: &'static str,
+    retry_after_seconds: Option<u16>,
+}
+
+impl Problem {
+    /// The one place that gives a problem its status.
+    fn face(&self) -> Face {
+        use StatusCode as S;
+        let (status, slug, title, retry_after_seconds) = match self {
+            Self::Malformed(_) => (
+                S::BAD_REQUEST,
+                "malformed-request",
+                "The request cannot be read",
+                None,
+            ),
+            Self::Invalid(_) => (
+                S::UNPROCESSABLE_ENTITY,
+                "validation-failed",
+                "Some values cannot be used",
+                None,
+            ),
+            Self::NoSuchItem | Self::NotFound => (S::NOT_FOUND, "not-found", "Not found", None),
+            Self::MethodNotAllowed => (
+                S::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Method not allowed",
+                None,
+            ),
+            Self::TooLarge { .. } => (
+                S::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "The body is too large",
+                None,
+            ),
+            Self::TooSlow => (
+                S::REQUEST_TIMEOUT,
+                "body-too-slow",
+                "The body did not arrive",
+                None,
+            ),
+            Self::IllegalTransition { .. } => {
+                (S::CONFLICT, "illegal-transition", "Too late for that", None)
+            }
+            Self::NoSuchBooking => (S::CONFLICT, "no-such-booking", "No such booking", None),
+            Self::SlotTaken => (S::CONFLICT, "slot-taken", "The slot is taken", None),
+            Self::Contended => (
+                S::CONFLICT,
+                "concurrent-update",
+                "Others were faster",
+                Some(1),
+            ),
+            Self::KeyInProgress => (
+                S::CONFLICT,
+                "idempotency-key-in-progress",
+                "Still being worked on",
+                Some(1),
+            ),
+            Self::KeyReused => (
+                S::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "The key was used before",
+                None,
+            ),
+            Self::PaymentDeclined { .. } => (
+                S::PAYMENT_REQUIRED,
+                "payment-declined",
+                "The payment was declined",
+                None,
+            ),
+            Self::PaymentOverloaded => (
+                S::SERVICE_UNAVAILABLE,
+                "payment-overloaded",
+                "Payments are behind",
+                Some(30),
+            ),
+            Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", "Too busy", Some(1)),
+            Self::StorageUnavailable => (
+                S::SERVICE_UNAVAILABLE,
+                "storage-unavailable",
+                "Storage unavailable",
+                Some(5),
+            ),
+            Self::UpstreamUnavailable => (
+                S::SERVICE_UNAVAILABLE,
+                "upstream-unavailable",
+                "Out of reach",
+                Some(5),
+            ),
+            Self::UpstreamSilent => (S::GATEWAY_TIMEOUT, "upstream-silent", "No answer", Some(5)),
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error", None),
+        };
+        Face {
+            status,
+            slug,
+            title,
+            retry_after_seconds,
+        }
+    }
+}
+
+/// A problem's body, in the order in which its members are written.
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: String,
+    instance: &'a str,
+    correlation_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a [Invalid]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current: Option<Phase>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+}
+
+impl IntoResponse for Problem {
+    /// Status and headers; the body comes with [`complete`].
+    fn into_response(self) -> Response {
+        let face = self.face();
+        let mut response = face.status.into_response();
+        if let Some(seconds) = face.retry_after_seconds {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes the body of a problem, once; any other response passes unchanged.
+pub(crate) fn complete(mut response: Response, instance: &str, correlation_id: &str) -> Response {
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else {
+        return response;
+    };
+    if problem == Problem::NoSuchItem {
+        return response;
+    }
+    let face = problem.face();
+    let document = Document {
+        r#type: format!("/problems/{}", face.slug),
+        title: face.title,
+        status: face.status.as_u16(),
+        detail: problem.to_string(),
+        instance,
+        correlation_id,
+        errors: if let Problem::Invalid(errors) = &problem {
+            Some(errors)
+        } else {
+            None
+        },
+        current: if let Problem::IllegalTransition { current } = problem {
+            Some(current)
+        } else {
+            None
+        },
+        code: if let Problem::PaymentDeclined { code, .. } = &problem {
+            Some(code)
+        } else {
+            None
+        },
+    };
+    let Ok(body) = serde_json::to_vec(&document) else {
+        return response;
+    };
+    let json = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    *response.body_mut() = Body::from(body);
+    response
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if error.is_transient() {
+            tracing::warn!(%error, "the storage did not do what was asked");
+            Self::StorageUnavailable
+        } else {
+            internal(&error)
+        }
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Store(error) => error.into(),
+            CommandError::SlotTaken => Self::SlotTaken,
+            CommandError::Contended => Self::Contended,
+            CommandError::Refused(Refusal::Book(book::Error::NoSuchBooking)) => Self::NoSuchItem,
+            // Refusals that a client can cause are met where the command is sent.
+            CommandError::Refused(_) => internal(&error),
+        }
+    }
+}
+
+/// A problem that is ours: the log says what, the client only that.
+pub(crate) fn internal(error: &dyn std::error::Error) -> Problem {
+    tracing::error!(error = %error, "a request failed for a reason of ours");
+    Problem::Internal
+}

@@ -1,0 +1,38 @@
+//! What the operator decides about the HTTP side. The variables behind these values, their defaults and their
+//! checks are the business of the command line.
+
+/// Settings of the HTTP side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Price of a space that nobody defined, in Korean won.
+    pub default_price: i64,
+    /// Bookings that may wait for money in the whole cluster; above it a new one is answered 503.
+    pub payment_backlog_max: i64,
+    /// How long a customer waits for the payment, in milliseconds. An answer takes at most a little longer.
+    pub payment_timeout_ms: u64,
+    /// The address that clients see, for links. None: the host that the client used.
+    pub public_url: Option<String>,
+    /// Where the book role is, when another process plays it: a plain `http://` address.
+    pub book_url: Option<String>,
+    /// Where the space role is, when another process plays it.
+    pub space_url: Option<String>,
+    /// Where the payment role is, when another process plays it.
+    pub payment_url: Option<String>,
+    /// Where the mypage role is, when another process plays it.
+    pub mypage_url: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            default_price: 10_000,
+            payment_backlog_max: 10_000,
+            payment_timeout_ms: 2_000,
+            public_url: None,
+            book_url: None,
+            space_url: None,
+            payment_url: None,
+            mypage_url: None,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the command line says when something is wrong: one line that says what to do, and a status that is not 0.
+
+use std::process::Output;
+
+use crate::server::{Folder, Server, spacerent};
+
+fn one_line(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> = said.lines().collect();
+    assert!(!output.status.success(), "it claims success: {said}");
+    assert!(output.stdout.is_empty(), "an error came out on stdout");
+    assert_eq!(lines.len(), 1, "not one line:\n{said}");
+    lines[0].to_owned()
+}
+
+#[tokio::test]
+async fn serve_without_a_database_says_what_is_missing() {
+    let output = spacerent(&["serve"]).output().await.unwrap();
+    assert_eq!(one_line(&output), "spacerent: serve needs DATABASE_URL (or DATABASE_URL_FILE)");
+}
+
+#[tokio::test]
+async fn a_malformed_setting_is_named() {
+    let output = spacerent(&["status"]).env("CB_MIN_CALLS", "many").output().await.unwrap();
+    assert_eq!(
+        one_line(&output),
+        "spacerent: CB_MIN_CALLS: \"many\" is not a whole number from 0 to 4294967295"
+    );
+}
+
+#[tokio::test]
+async fn an_open_door_to_the_network_is_refused() {
+    let output = spacerent(&["serve"])
+        .env("LISTEN_HOST", "0.0.0.0")
+        .env("DATABASE_URL", "postgresql:///nowhere")
+        .output()
+        .await
+        .unwrap();
+    assert!(one_line(&output).contains("AUTH_ALLOW_OPEN=1"));
+}
+
+#[tokio::test]
+async fn url_without_a_server_says_how_to_start_one() {
+    let folder = Folder::new();
+    let line = one_line(&folder.run(&["url"]).await);
+    assert!(line.contains("start `spacerent dev`"), "{line}");
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_is_one_line() {
+    let output = spacerent(&["status"])
+        .env("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
+        .output()
+        .await
+        .unwrap();
+    assert!(one_line(&output).contains("cannot be reached"));
+}
+
+#[tokio::test]
+async fn wrong_names_and_taken_ports_are_one_line_each() {
+    let folder = Folder::new();
+    let server = Server::start(&folder).await;
+
+    let line = one_line(&folder.run(&["replay", "nonsense"]).await);
+    assert!(line.contains("nonsense") && line.contains("mypage"), "{line}");
+
+    let port = server.url("book", "").rsplit(':').next().unwrap().to_owned();
+    let output = folder.command(&["dev", "--fresh"]).env("LISTEN_PORT_BOOK", port).output().await.unwrap();
+    let line = one_line(&output);
+    assert!(line.contains("LISTEN_PORT_BOOK"), "{line}");
+
+    let output = folder
+        .command(&["dev", "--fresh"])
+        .env("DATABASE_URL", String::from_utf8(folder.run(&["url"]).await.stdout).unwrap().trim())
+        .output()
+        .await
+        .unwrap();
+    assert!(one_line(&output).contains("--fresh"));
+    assert!(server.stop().await.success());
+}

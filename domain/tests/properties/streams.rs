@@ -1,0 +1,108 @@
+//! The three streams of one booking: commands go in, the log grows, and every event is folded a second time
+//! as it would be read back from the journal.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use cqrs_es::event_sink::EventSink;
+use cqrs_es::persist::SerializedEvent;
+use cqrs_es::{Aggregate, DomainEvent};
+use domain::book::Book;
+use domain::payment::Payment;
+use domain::space::Space;
+use domain::{BookId, Command, Event, Refusal, version};
+
+pub(crate) const BOOK: BookId = BookId(7);
+
+/// The three aggregates of a booking.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Aggregates {
+    pub(crate) book: Book,
+    pub(crate) payment: Payment,
+    pub(crate) space: Space,
+}
+
+#[derive(Default)]
+pub(crate) struct Streams {
+    /// As handling left them.
+    pub(crate) live: Aggregates,
+    /// As the log folds, each event read back from its JSON.
+    pub(crate) folded: Aggregates,
+    /// Everything that happened, in the order of its positions.
+    pub(crate) log: Vec<Event>,
+}
+
+impl Streams {
+    /// Carries a command out: all of it, or nothing.
+    pub(crate) fn execute(&mut self, command: Command) -> Result<(), Refusal> {
+        match command {
+            Command::Book(_, command) => {
+                let events = handle(&mut self.live.book, command)?;
+                self.append(events, Event::Book);
+            }
+            Command::Payment(_, command) => {
+                let events = handle(&mut self.live.payment, command)?;
+                self.append(events, Event::Payment);
+            }
+            Command::Space(_, command) => {
+                let events = handle(&mut self.live.space, command)?;
+                self.append(events, Event::Space);
+            }
+        }
+        Ok(())
+    }
+
+    fn append<E>(&mut self, events: Vec<E>, kind: fn(E) -> Event) {
+        for event in events.into_iter().map(kind) {
+            match version::decode(stored(&event)).unwrap() {
+                Event::Book(event) => self.folded.book.apply(event),
+                Event::Payment(event) => self.folded.payment.apply(event),
+                Event::Space(event) => self.folded.space.apply(event),
+            }
+            self.log.push(event);
+        }
+    }
+}
+
+pub(crate) fn event_type(event: &Event) -> String {
+    match event {
+        Event::Book(event) => event.event_type(),
+        Event::Payment(event) => event.event_type(),
+        Event::Space(event) => event.event_type(),
+    }
+}
+
+/// As the journal keeps it.
+fn stored(event: &Event) -> SerializedEvent {
+    let aggregate_type = match event {
+        Event::Book(_) => Book::TYPE,
+        Event::Payment(_) => Payment::TYPE,
+        Event::Space(_) => Space::TYPE,
+    };
+    SerializedEvent::new(
+        BOOK.to_string(),
+        1,
+        aggregate_type.to_owned(),
+        event_type(event),
+        version::CURRENT.to_owned(),
+        serde_json::to_value(event).unwrap(),
+        serde_json::Value::Null,
+    )
+}
+
+/// Lets an aggregate handle a command. Deciding never waits, so that asking once is enough.
+fn handle<A>(aggregate: &mut A, command: A::Command) -> Result<Vec<A::Event>, A::Error>
+where
+    A: Aggregate<Services = ()>,
+{
+    let handled = async {
+        let sink = EventSink::default();
+        aggregate.handle(command, &(), &sink).await?;
+        Ok(sink.collect().await)
+    };
+    match pin!(handled).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => unreachable!("a decision waited for something"),
+    }
+}

@@ -1,0 +1,7 @@
+//! Appending: versions, whole commands, command ids, slots, groups, broken connections.
+
+mod claims;
+mod commands;
+mod connections;
+mod groups;
+mod versions;

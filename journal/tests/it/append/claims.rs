@@ -1,0 +1,115 @@
+//! Slots: two bookings never overlap on one unit, and a command that lost leaves no claim.
+
+use journal::append::Outcome;
+
+use crate::force::{let_go, stall, until_blocked};
+use crate::samples::{Compose, append, booked};
+use crate::sql;
+use crate::stage::{Stage, append_one};
+
+const CLAIMS: &str = "select bookid from slot_claims order by 1";
+
+#[tokio::test]
+async fn a_taken_slot_is_taken_and_an_adjacent_one_is_free() {
+    let mut stage = Stage::open().await;
+    let first = booked(1, 1).claiming(1, 5, 10, 12);
+    assert!(matches!(stage.append(first).await, Ok(Outcome::Stored(_))));
+    for (command, from, to) in [(2, 11, 13), (3, 9, 11), (4, 10, 12), (5, 9, 13)] {
+        let key = i64::try_from(command).unwrap();
+        let overlapping = booked(command, key).claiming(key, 5, from, to);
+        assert_eq!(stage.append(overlapping).await.unwrap(), Outcome::Taken);
+    }
+    assert_eq!((stage.events().await, stage.commands().await), (1, 1));
+    let free = [
+        booked(6, 6).claiming(6, 5, 12, 13),
+        booked(7, 7).claiming(7, 5, 8, 10),
+        booked(8, 8).claiming(8, 6, 10, 12),
+    ];
+    for command in free {
+        assert!(matches!(
+            stage.append(command).await,
+            Ok(Outcome::Stored(_))
+        ));
+    }
+    assert_eq!(sql::numbers(&mut stage.owner, CLAIMS).await, [1, 6, 7, 8]);
+}
+
+#[tokio::test]
+async fn of_two_claims_in_one_group_the_first_command_wins() {
+    let mut stage = Stage::open().await;
+    // In time order the second one stands first.
+    let group = vec![
+        booked(1, 1).claiming(1, 5, 11, 13),
+        booked(2, 2).claiming(2, 5, 10, 12),
+        booked(3, 3).claiming(3, 5, 13, 14),
+    ];
+    let outcomes = stage.journal.append(group).await;
+    assert!(matches!(outcomes[0], Ok(Outcome::Stored(_))));
+    assert!(matches!(outcomes[1], Ok(Outcome::Taken)));
+    assert!(matches!(outcomes[2], Ok(Outcome::Stored(_))));
+    assert_eq!(sql::numbers(&mut stage.owner, CLAIMS).await, [1, 3]);
+    assert!(stage.book(2).await.is_empty());
+}
+
+#[tokio::test]
+async fn the_claims_of_a_lost_command_do_not_stay() {
+    let mut stage = Stage::open().await;
+    stage.append(booked(1, 7)).await.unwrap();
+    let late = booked(2, 7).claiming(7, 5, 10, 12);
+    assert_eq!(stage.append(late).await.unwrap(), Outcome::Conflict);
+    let one_of_two = append(3)
+        .to("Book", 8, 0, 1)
+        .claiming(8, 5, 10, 12)
+        .claiming(8, 5, 10, 12);
+    assert_eq!(stage.append(one_of_two).await.unwrap(), Outcome::Taken);
+    assert!(sql::numbers(&mut stage.owner, CLAIMS).await.is_empty());
+    let free = booked(4, 9).claiming(9, 5, 10, 12);
+    assert!(matches!(stage.append(free).await, Ok(Outcome::Stored(_))));
+}
+
+#[tokio::test]
+async fn a_claim_waits_for_an_open_one_and_gets_the_slot_when_that_rolls_back() {
+    let mut stage = Stage::open().await;
+    let mut foreign = stage.session().await;
+    let claim = "begin; insert into slot_claims values (1, 5, '[2026-11-01,2027-01-01)')";
+    sql::run(&mut foreign, claim).await;
+    let rolls_back = async {
+        until_blocked(&mut stage.owner, 1).await;
+        sql::run(&mut foreign, "rollback").await;
+    };
+    let claim = append_one(&stage.journal, booked(2, 2).claiming(2, 5, 10, 12));
+    let (outcome, ()) = tokio::join!(claim, rolls_back);
+    assert!(matches!(outcome, Ok(Outcome::Stored(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn groups_that_claim_the_same_slots_in_opposite_order_do_not_deadlock() {
+    let mut stage = Stage::open().await;
+    // Each group is held before its second claim, when it has the first one.
+    stall(&mut stage.owner, "slot_claims", "new.bookid = 2", 1).await;
+    stall(&mut stage.owner, "slot_claims", "new.bookid = 4", 2).await;
+    let lets_go = async {
+        until_blocked(&mut stage.owner, 2).await;
+        let_go(&mut stage.owner, 1).await;
+        let_go(&mut stage.owner, 2).await;
+    };
+    let one = vec![
+        booked(1, 1).claiming(1, 5, 10, 12),
+        booked(2, 2).claiming(2, 6, 10, 12),
+    ];
+    let other = vec![
+        booked(4, 4).claiming(4, 6, 11, 13),
+        booked(3, 3).claiming(3, 5, 11, 13),
+    ];
+    let (one, other, ()) = tokio::join!(
+        stage.journal.append(one),
+        stage.journal.append(other),
+        lets_go
+    );
+    let outcomes: Vec<_> = one.into_iter().chain(other).map(Result::unwrap).collect();
+    let stored = outcomes.iter().filter(|o| matches!(o, Outcome::Stored(_)));
+    assert_eq!(stored.count(), 2, "{outcomes:?}");
+    let overlaps = "select count(*) from slot_claims a join slot_claims b
+                    on a.unit = b.unit and a.bookid < b.bookid and a.during && b.during";
+    assert_eq!(stage.number(overlaps).await, 0);
+}

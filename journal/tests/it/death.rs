@@ -1,0 +1,82 @@
+//! The death of a process between commit and answer: what it had stored is answered to whoever asks again.
+//!
+//! The process is this test program once more. It is stopped while its append waits in the database, so that
+//! it cannot take the answer, and killed when the append is committed.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use journal::append::Outcome;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::force::{let_go, stall, until, until_blocked};
+use crate::samples::{Compose, append, id};
+use crate::sql;
+use crate::stage::{Stage, append_one, journal};
+
+/// Where the child finds its database.
+const URL: &str = "JOURNAL_TEST_URL";
+/// What the child says when it was answered.
+const ANSWERED: &str = "the append was answered";
+
+/// The command that parent and child send.
+fn command() -> journal::append::Append {
+    append(1)
+        .to("Book", 7, 0, 1)
+        .to("Payment", 7, 0, 1)
+        .claiming(7, 1, 10, 12)
+}
+
+#[tokio::test]
+#[ignore = "run by the other test, in a process of its own"]
+async fn a_process_that_appends() {
+    let journal = journal(&std::env::var(URL).unwrap());
+    let outcome = append_one(&journal, command()).await.unwrap();
+    println!("{ANSWERED}: {outcome:?}");
+}
+
+/// Whether a process is stopped.
+fn is_stopped(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.contains(") T ")
+}
+
+#[tokio::test]
+async fn what_a_process_stored_before_it_was_killed_is_answered_to_the_next() {
+    let mut stage = Stage::open().await;
+    let condition = format!("new.command_id = '{}'", id(1));
+    stall(&mut stage.owner, "commands", &condition, 1).await;
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "death::a_process_that_appends",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(URL, stage.url())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_child(&child);
+    until_blocked(&mut stage.owner, 1).await;
+    kill_process(pid, Signal::STOP).unwrap();
+    until("the process is stopped", async || is_stopped(pid)).await;
+    let_go(&mut stage.owner, 1).await;
+    until("its append is committed", async || {
+        sql::number(&mut stage.owner, "select count(*) from commands").await == 1
+    })
+    .await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let said: Vec<_> = output.lines().map(Result::unwrap).collect();
+    assert!(!said.iter().any(|line| line.contains(ANSWERED)), "{said:?}");
+
+    let again = append_one(&stage.journal, command()).await.unwrap();
+    let Outcome::Already(answer) = again else {
+        panic!("{again:?}");
+    };
+    assert_eq!((answer.position, answer.streams.len()), (2, 2));
+    assert_eq!((stage.events().await, stage.commands().await), (2, 1));
+    assert_eq!(stage.number("select count(*) from slot_claims").await, 1);
+}

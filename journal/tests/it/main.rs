@@ -1,0 +1,30 @@
+//! What the journal promises, on a real Postgres.
+//!
+//! No test hopes for an interleaving: triggers that wait for advisory locks, sessions that stay open, a proxy
+//! that swallows answers and signals to processes force it ([`force`], [`proxy`], [`death`]). Every line of SQL
+//! that is marked `guard` is taken out by a test, which then sees the harm that the line prevents
+//! ([`stage::Stage::without_guard`]).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod append;
+mod command;
+mod death;
+mod feed;
+mod follow;
+mod force;
+mod immutability;
+mod jobs;
+mod model;
+mod proxy;
+mod repository;
+mod samples;
+mod schema;
+mod sql;
+mod stage;
+mod status;
+mod wake;

@@ -1,0 +1,148 @@
+//! Commands, events and ids as tests need them.
+
+use domain::{BookId, Command, Event, Money, book, payment, space};
+use jiff::Timestamp;
+use journal::append::{Append, Claim, StoredEvent, StreamAppend};
+use journal::{Actor, Metadata, Request, StreamId, Trace};
+use uuid::Uuid;
+
+/// A command id.
+pub(crate) fn id(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+pub(crate) fn trace() -> Trace {
+    Trace {
+        correlation_id: "journey".to_owned(),
+        causation_id: None,
+        traceparent: None,
+        actor: Actor::Customer,
+        actor_id: Some("7".to_owned()),
+    }
+}
+
+pub(crate) fn metadata() -> Metadata {
+    Metadata::new(&trace(), hour(0))
+}
+
+/// So many hours after a fixed moment.
+pub(crate) fn hour(hours: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000 + hours * 3_600).unwrap()
+}
+
+/// An event that any code can read: the first one of its aggregate.
+pub(crate) fn event(aggregate_type: &str, key: i64) -> StoredEvent {
+    let events: Vec<Event> = match (aggregate_type, place(key), request_payment(key)) {
+        ("Book", Command::Book(_, command), _) => {
+            let events = book::Book::default().decide(command).unwrap();
+            events.into_iter().map(Event::Book).collect()
+        }
+        ("Payment", _, Command::Payment(_, command)) => {
+            let events = payment::Payment::default().decide(command).unwrap();
+            events.into_iter().map(Event::Payment).collect()
+        }
+        _ => panic!("no sample of {aggregate_type}"),
+    };
+    StoredEvent::of(&events[0]).unwrap()
+}
+
+/// A command of the journal that writes nothing yet; [`Compose`] adds what it writes.
+pub(crate) fn append(command: u128) -> Append {
+    Append {
+        command_id: id(command),
+        metadata: metadata(),
+        streams: vec![],
+        claims: vec![],
+    }
+}
+
+/// Adds to a command.
+pub(crate) trait Compose {
+    /// `count` events for the stream of a booking, decided on version `after`.
+    fn to(self, aggregate_type: &str, key: i64, after: i64, count: usize) -> Self;
+    /// A claim of a unit, from one hour up to another.
+    fn claiming(self, bookid: i64, unit: i64, from: i64, to: i64) -> Self;
+}
+
+impl Compose for Append {
+    fn to(mut self, aggregate_type: &str, key: i64, after: i64, count: usize) -> Self {
+        self.streams.push(StreamAppend {
+            stream: StreamId::new(aggregate_type, &key),
+            expected_version: after,
+            events: vec![event(aggregate_type, key); count],
+        });
+        self
+    }
+
+    fn claiming(mut self, bookid: i64, unit: i64, from: i64, to: i64) -> Self {
+        self.claims.push(Claim {
+            bookid,
+            unit,
+            start: hour(from),
+            end: hour(to),
+        });
+        self
+    }
+}
+
+/// A command that books the first event of booking `key`.
+pub(crate) fn booked(command: u128, key: i64) -> Append {
+    append(command).to("Book", key, 0, 1)
+}
+
+/// Place booking `key`.
+pub(crate) fn place(key: i64) -> Command {
+    let command = book::Command::Place {
+        bookid: BookId(key),
+        userid: Some(domain::UserId(7)),
+        spacename: format!("room {key}"),
+        price: Money::krw(10_000),
+    };
+    Command::Book(BookId(key), command)
+}
+
+/// Intend to charge booking `key`.
+pub(crate) fn request_payment(key: i64) -> Command {
+    let command = payment::Command::Request {
+        bookid: BookId(key),
+        userid: Some(domain::UserId(7)),
+        spacename: format!("room {key}"),
+        price: Money::krw(10_000),
+    };
+    Command::Payment(BookId(key), command)
+}
+
+/// Register the space of booking `key`.
+pub(crate) fn register(key: i64) -> Command {
+    let command = space::Command::Register {
+        bookid: BookId(key),
+        approved_payid: BookId(key),
+        userid: Some(domain::UserId(7)),
+        spacename: format!("room {key}"),
+    };
+    Command::Space(BookId(key), command)
+}
+
+/// Cancel booking `key`.
+pub(crate) fn cancel(key: i64) -> Command {
+    Command::Book(BookId(key), book::Command::Cancel { reason: None })
+}
+
+/// Say that the payment of booking `key` takes its time: an event each time, while nothing else happens.
+pub(crate) fn defer(key: i64) -> Command {
+    let command = book::Command::DeferPayment {
+        reason: "slow".to_owned(),
+        sent: false,
+    };
+    Command::Book(BookId(key), command)
+}
+
+/// A request of these commands, together.
+pub(crate) fn request(command: u128, commands: Vec<Command>) -> Request {
+    Request {
+        command_id: id(command),
+        trace: trace(),
+        commands,
+        claims: vec![],
+    }
+}

@@ -1,0 +1,105 @@
+//! Migrations: safe to run twice and at once, and never on a database that is somebody else's.
+
+use journal::schema::{SchemaError, check, connect, migrate};
+use local_postgres::Profile;
+use local_postgres::testing::{Cluster, Database};
+
+use crate::sql;
+use crate::stage::{Stage, connect as session};
+
+async fn empty() -> Database {
+    Database::create("journal: empty", async |_| Ok(()))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn migrating_twice_changes_nothing() {
+    let mut stage = Stage::open().await;
+    stage.append(crate::samples::booked(1, 7)).await.unwrap();
+    migrate(stage.url()).await.unwrap();
+    check(stage.journal.pool()).await.unwrap();
+    assert_eq!(stage.events().await, 1);
+}
+
+#[tokio::test]
+async fn two_who_migrate_at_once_do_not_disturb_each_other() {
+    let database = empty().await;
+    let url = database.url();
+    let (one, other, third) = tokio::join!(migrate(url), migrate(url), migrate(url));
+    one.unwrap();
+    other.unwrap();
+    third.unwrap();
+    check(&connect(url, 1).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_with_events_of_somebody_else_is_left_alone() {
+    let database = empty().await;
+    let mut owner = session(database.url()).await;
+    sql::run(
+        &mut owner,
+        "create table events (n int); insert into events values (1)",
+    )
+    .await;
+    let error = migrate(database.url()).await.unwrap_err();
+    assert!(matches!(error, SchemaError::NotOurs), "{error}");
+    let tables = "select count(*) from pg_tables where schemaname = 'public'";
+    assert_eq!(sql::number(&mut owner, tables).await, 1);
+}
+
+#[tokio::test]
+async fn a_database_of_a_later_version_is_left_alone() {
+    let mut stage = Stage::open().await;
+    let later =
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+                 values (99999, 'from the future', true, '', 0)";
+    sql::run(&mut stage.owner, later).await;
+    let error = migrate(stage.url()).await.unwrap_err();
+    assert!(matches!(error, SchemaError::Foreign(_)), "{error}");
+    let error = check(stage.journal.pool()).await.unwrap_err();
+    assert!(
+        matches!(&error, SchemaError::Foreign(what) if what.contains("99999")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_migration_that_was_changed_afterwards_is_noticed() {
+    let mut stage = Stage::open().await;
+    sql::run(
+        &mut stage.owner,
+        "update _sqlx_migrations set checksum = '' where version = 1",
+    )
+    .await;
+    let error = migrate(stage.url()).await.unwrap_err();
+    assert!(matches!(error, SchemaError::Foreign(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_that_lacks_a_migration_is_behind() {
+    let mut stage = Stage::open().await;
+    let last =
+        "delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)";
+    sql::run(&mut stage.owner, last).await;
+    let error = check(stage.journal.pool()).await.unwrap_err();
+    assert!(matches!(error, SchemaError::Behind), "{error}");
+}
+
+#[tokio::test]
+async fn an_empty_database_is_behind_also_on_a_server_that_never_saw_the_service() {
+    let database = empty().await;
+    // Its role is the server's, and there by now: on this server another database was migrated.
+    let _migrated = Stage::open().await;
+    let error = check(&connect(database.url(), 1).unwrap())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, SchemaError::Behind), "{error}");
+
+    let fresh = Cluster::start(Profile::Disposable).await.unwrap();
+    let url = fresh.url("postgres");
+    let error = check(&connect(&url, 1).unwrap()).await.unwrap_err();
+    assert!(matches!(error, SchemaError::Behind), "{error}");
+    migrate(&url).await.unwrap();
+    check(&connect(&url, 1).unwrap()).await.unwrap();
+}

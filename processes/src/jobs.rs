@@ -1,0 +1,322 @@
+//! Works off jobs: charges whose outcome is open, and refunds.
+//!
+//! A [`Worker`] claims what is due, works on each claim with no transaction open, and finishes it with a
+//! fenced update: who took longer than its claim lasts finds that somebody else has the job, and changes
+//! nothing. What fails comes again, later each time; what cannot succeed, or took too long, is left to
+//! people. One worker for each kind of job, and as many claims at once as the bulkhead has places.
+
+mod charge;
+pub(crate) mod notes;
+mod refund;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::ports::{PaymentGateway, Random};
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use journal::jobs::{Finish, Job};
+use journal::runtime::Runtime;
+use journal::{Journal, StoreError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::deadline::later;
+use crate::gateway::Counted;
+use crate::guard::permits;
+use crate::payment::record::Recorder;
+use crate::settings::PaymentSettings;
+use charge::ChargeWork;
+use refund::RefundWork;
+
+/// How long a worker with nothing to do waits before it looks again without being woken.
+const POLL: Duration = Duration::from_millis(250);
+/// How long a woken worker waits for more to come, so that a burst of checkpoints is one claim.
+const GATHER: Duration = Duration::from_millis(20);
+/// How long a worker waits when the database did not answer.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// How long a stopping worker waits for its calls in flight; what is left is taken over by others.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How many calls one claim makes at most, one after the other: asking, asking again or charging.
+const CALLS_MAX_PER_CLAIM: u64 = 2;
+/// How much longer than its calls a claim lasts, in milliseconds: for the database.
+const CLAIM_MARGIN_MS: u64 = 10_000;
+/// The longest wait between two tries, in milliseconds.
+const DELAY_MAX_MS: u64 = 60_000;
+
+/// Works off charges and refunds until stopped.
+pub async fn run(
+    journal: Journal,
+    gateway: Arc<dyn PaymentGateway>,
+    runtime: Arc<dyn Runtime>,
+    settings: PaymentSettings,
+    stop: CancellationToken,
+) {
+    let desk = Desk::new(journal, gateway, runtime, settings);
+    let (charges, refunds) = (Worker::charges_at(desk.clone()), Worker::refunds_at(desk));
+    futures::join!(charges.run(stop.clone()), refunds.run(stop));
+}
+
+/// How long to wait before the next try after `tries` tries: 1, 2, 4 … 60 s, of which up to a half is left
+/// away by chance, so that what failed together does not come back together.
+#[must_use]
+pub fn delay(tries: u32, random: &dyn Random) -> Duration {
+    let doublings = tries.saturating_sub(1).min(6);
+    let full = (1_000u64 << doublings).min(DELAY_MAX_MS);
+    Duration::from_millis(full - random.below(full / 2 + 1))
+}
+
+/// A kind of work.
+#[async_trait]
+trait Work: Send + Sync {
+    /// The kind of job.
+    fn kind(&self) -> &'static str;
+    /// Works on one job; says how its claim ends.
+    async fn work(&self, job: &Job) -> Result<Finish, Setback>;
+}
+
+/// Why a claim did not get to its end.
+#[derive(Debug, thiserror::Error)]
+enum Setback {
+    /// Somebody else has the job by now: hands off.
+    #[error("the claim was lost")]
+    ClaimLost,
+    /// The database; the job comes again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Works off one kind of job.
+pub struct Worker {
+    work: Arc<dyn Work>,
+    desk: Desk,
+    owner: Uuid,
+    /// Places for claims at work.
+    places: Arc<Semaphore>,
+}
+
+impl Worker {
+    /// A worker for charges.
+    #[must_use]
+    pub fn charges(
+        journal: Journal,
+        gateway: Arc<dyn PaymentGateway>,
+        runtime: Arc<dyn Runtime>,
+        settings: PaymentSettings,
+    ) -> Self {
+        Self::charges_at(Desk::new(journal, gateway, runtime, settings))
+    }
+
+    /// A worker for refunds.
+    #[must_use]
+    pub fn refunds(
+        journal: Journal,
+        gateway: Arc<dyn PaymentGateway>,
+        runtime: Arc<dyn Runtime>,
+        settings: PaymentSettings,
+    ) -> Self {
+        Self::refunds_at(Desk::new(journal, gateway, runtime, settings))
+    }
+
+    fn charges_at(desk: Desk) -> Self {
+        Self::new(Arc::new(ChargeWork::new(desk.clone())), desk)
+    }
+
+    fn refunds_at(desk: Desk) -> Self {
+        Self::new(Arc::new(RefundWork::new(desk.clone())), desk)
+    }
+
+    fn new(work: Arc<dyn Work>, desk: Desk) -> Self {
+        Self {
+            work,
+            owner: desk.journal.random().uuid(),
+            places: Arc::new(Semaphore::new(permits(desk.settings.breaker.max_concurrent))),
+            desk,
+        }
+    }
+
+    /// One step: claims what is due, as far as there are places, and starts on it. Answers how many.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer; nothing is known to be claimed.
+    pub async fn step(&self) -> Result<usize, StoreError> {
+        let mut places = Vec::new();
+        while let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            places.push(place);
+        }
+        let limit = i32::try_from(places.len()).unwrap_or(i32::MAX);
+        if limit == 0 {
+            return Ok(0);
+        }
+        let jobs = self
+            .desk
+            .journal
+            .claim_jobs(&[self.work.kind()], self.owner, limit, self.claim_ms())
+            .await?;
+        let started = jobs.len();
+        for (job, place) in jobs.into_iter().zip(places) {
+            self.start(job, place);
+        }
+        Ok(started)
+    }
+
+    /// Returns when nothing that was started is at work any more.
+    pub async fn idle(&self) {
+        let all = self.desk.settings.breaker.max_concurrent;
+        // The semaphore is never closed, and a permit is given back however its task ends.
+        let _ = self.places.acquire_many(all).await;
+    }
+
+    fn start(&self, job: Job, place: OwnedSemaphorePermit) {
+        let (work, desk) = (Arc::clone(&self.work), self.desk.clone());
+        self.desk.runtime.spawn(Box::pin(async move {
+            desk.see_to(&*work, &job).await;
+            drop(place);
+        }));
+    }
+
+    /// How long a claim lasts: longer than its work, so that nobody takes over what is still at work.
+    fn claim_ms(&self) -> i32 {
+        let work_ms = self.desk.settings.call_max_ms.saturating_mul(CALLS_MAX_PER_CLAIM);
+        i32::try_from(work_ms.saturating_add(CLAIM_MARGIN_MS)).unwrap_or(i32::MAX)
+    }
+
+    async fn run(&self, stop: CancellationToken) {
+        let runtime = &self.desk.runtime;
+        // Jobs are written with checkpoints, so that is what wakes a worker; polling stays the truth.
+        let mut moved = self.desk.journal.moved();
+        while !stop.is_cancelled() {
+            let wait: BoxFuture<'_, ()> = match self.step().await {
+                Ok(0) if self.places.available_permits() == 0 => Box::pin(self.free_place()),
+                Ok(0) => Box::pin(async {
+                    tokio::select! {
+                        biased;
+                        Ok(()) = moved.changed() => runtime.sleep(GATHER).await,
+                        () = runtime.sleep(POLL) => {}
+                    }
+                }),
+                Ok(_) => continue,
+                Err(error) => {
+                    tracing::warn!(kind = self.work.kind(), %error, "jobs cannot be claimed");
+                    runtime.sleep(STORE_PAUSE)
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = wait => {}
+            }
+        }
+        tokio::select! {
+            biased;
+            () = self.idle() => {}
+            () = runtime.sleep(DRAIN_MAX) => {}
+        }
+    }
+
+    async fn free_place(&self) {
+        let _ = self.places.acquire().await;
+    }
+}
+
+/// What work of every kind needs.
+#[derive(Clone)]
+struct Desk {
+    journal: Journal,
+    gateway: Counted,
+    recorder: Recorder,
+    runtime: Arc<dyn Runtime>,
+    settings: PaymentSettings,
+}
+
+impl Desk {
+    fn new(
+        journal: Journal,
+        gateway: Arc<dyn PaymentGateway>,
+        runtime: Arc<dyn Runtime>,
+        settings: PaymentSettings,
+    ) -> Self {
+        Self {
+            gateway: Counted(gateway),
+            recorder: Recorder::new(journal.clone(), Arc::clone(&runtime)),
+            journal,
+            runtime,
+            settings,
+        }
+    }
+
+    /// Works on one claimed job and ends the claim.
+    async fn see_to(&self, work: &dyn Work, job: &Job) {
+        let kind = work.kind();
+        let finish = match work.work(job).await {
+            Ok(finish) => finish,
+            Err(Setback::Store(error)) => {
+                tracing::warn!(job = job.id, kind, %error, "the database was away in the middle of a job");
+                self.again_after(delay(1, self.journal.random()), error.to_string())
+            }
+            Err(Setback::ClaimLost) => return fence_shut(kind, job),
+        };
+        match self.journal.finish_job(job, &finish).await {
+            Ok(true) => {
+                let how = match finish {
+                    Finish::Done => "done",
+                    Finish::Again { .. } => "again",
+                    Finish::Attention { .. } => "attention",
+                };
+                metrics::counter!("jobs_finished_total", "kind" => kind, "how" => how).increment(1);
+            }
+            Ok(false) => fence_shut(kind, job),
+            // The claim runs out by itself, and the job comes again.
+            Err(error) => tracing::warn!(job = job.id, kind, %error, "a job was not finished"),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.journal.clock().now()
+    }
+
+    fn again_after(&self, pause: Duration, reason: String) -> Finish {
+        Finish::Again {
+            due_at: later(self.now(), pause),
+            reason,
+        }
+    }
+
+    /// Writes down that the gateway is about to be called, before it is: whoever claims the job after a crash
+    /// knows that something may have been sent. Also the last look at the fence.
+    async fn note_try(&self, job: &Job, tries: u32) -> Result<(), Setback> {
+        let notes: HashMap<_, _> = notes::of_try(tries);
+        if self.journal.note_job(job, &notes).await? {
+            Ok(())
+        } else {
+            Err(Setback::ClaimLost)
+        }
+    }
+
+    /// Waits for a call, as long as a call may take.
+    async fn in_time<T>(&self, call: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            answer = call => Some(answer),
+            () = self.runtime.sleep(self.settings.call_max()) => None,
+        }
+    }
+}
+
+/// What stands for an answer that was not waited for.
+fn no_answer() -> String {
+    "no answer in time".to_owned()
+}
+
+fn fence_shut(kind: &'static str, job: &Job) {
+    metrics::counter!("jobs_fence_shut_total", "kind" => kind).increment(1);
+    tracing::info!(
+        job = job.id,
+        kind,
+        bookid = job.bookid,
+        "the job was settled or taken over meanwhile; nothing was changed"
+    );
+}

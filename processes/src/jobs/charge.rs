@@ -1,0 +1,285 @@
+//! Charges whose outcome is open: finds out, or sends them again under the same key.
+//!
+//! Nothing is guessed. What was perhaps sent is asked for first; what the gateway does not know is sent again
+//! with its old key, which is the same charge. A charge that is no longer wanted is never sent; it counts as
+//! not charged only when it is certain that nothing was sent, or when the gateway does not know it, twice,
+//! long after the last call for it must have ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::BookId;
+use domain::order::CHARGE_JOB;
+use domain::payment::{Payment, charge_key};
+use domain::ports::{ChargeOutcome, ChargeRequest, LookupOutcome, PaymentGateway};
+use jiff::Timestamp;
+use journal::jobs::{Finish, Job};
+
+use super::notes::Notes;
+use super::{Desk, Setback, Work, delay, no_answer};
+use crate::deadline::later;
+use crate::guard::Guard;
+use crate::payment::record::{NotRecorded, Record};
+use crate::payment::standing::{requested_at, void_at};
+use crate::payment::verdict;
+
+/// How long after it was wanted a charge is worked on; then people look.
+const BUDGET: Duration = Duration::from_hours(24);
+/// How long a gateway surely remembers a key. After that the same key could be a second charge.
+const KEY_RETENTION: Duration = Duration::from_hours(20);
+/// How long a charge that was held back waits.
+const HELD_BACK_PAUSE: Duration = Duration::from_secs(1);
+/// How long after a "not found" the gateway is asked a second time.
+const SECOND_LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Work on charges.
+pub(super) struct ChargeWork {
+    desk: Desk,
+    /// Only charges that were never sent stand before it: looking up, and sending again, is what ends an
+    /// unknown outcome.
+    guard: Arc<Guard>,
+}
+
+/// A charge, as the journal knows it.
+struct Case {
+    payid: BookId,
+    notes: Notes,
+    payment: Payment,
+    requested_at: Timestamp,
+    /// When it was no longer wanted, if so.
+    void_at: Option<Timestamp>,
+}
+
+/// What a claim does first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Move {
+    /// It has its outcome.
+    Nothing,
+    /// Nothing was sent, and nothing will be.
+    SayNotCharged,
+    /// Nothing was sent: send it.
+    Charge,
+    /// Something may have been sent: ask.
+    LookUp,
+}
+
+impl Case {
+    fn first_move(&self) -> Move {
+        match (self.payment.is_open(), self.notes.nothing_sent(), self.void_at) {
+            (false, _, _) => Move::Nothing,
+            (true, true, Some(_)) => Move::SayNotCharged,
+            (true, true, None) => Move::Charge,
+            (true, false, _) => Move::LookUp,
+        }
+    }
+
+    fn key(&self) -> String {
+        charge_key(self.payid, self.notes.number)
+    }
+
+    /// The number of this claim's try to charge; the customer's own call was the first one.
+    fn attempt(&self) -> u32 {
+        self.this_try() + u32::from(self.notes.inline_sent)
+    }
+
+    fn this_try(&self) -> u32 {
+        self.notes.tries.saturating_add(1)
+    }
+
+    fn request(&self) -> ChargeRequest {
+        ChargeRequest {
+            payid: self.payid,
+            charge_no: self.notes.number,
+            spacename: self.payment.spacename().to_owned(),
+            price: self.payment.price(),
+            idempotency_key: self.key(),
+            correlation_id: self.notes.trace.correlation_id.clone(),
+        }
+    }
+}
+
+#[async_trait]
+impl Work for ChargeWork {
+    fn kind(&self) -> &'static str {
+        CHARGE_JOB
+    }
+
+    async fn work(&self, job: &Job) -> Result<Finish, Setback> {
+        let case = match self.open(job).await? {
+            Ok(case) => case,
+            Err(reason) => return Ok(Finish::Attention { reason }),
+        };
+        match case.first_move() {
+            Move::Nothing => Ok(Finish::Done),
+            Move::SayNotCharged => self.say_not_charged(&case).await,
+            Move::Charge => self.charge_first(job, &case).await,
+            Move::LookUp => self.look_up(job, &case).await,
+        }
+    }
+}
+
+impl ChargeWork {
+    pub(super) fn new(desk: Desk) -> Self {
+        let guard = Guard::new("background", desk.settings.breaker.clone(), desk.journal.clone());
+        Self { desk, guard }
+    }
+
+    /// The case of a job as it stands now, or why there is none.
+    async fn open(&self, job: &Job) -> Result<Result<Case, String>, Setback> {
+        let notes = match Notes::read(job) {
+            Ok(notes) => notes,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let payid = BookId(job.bookid);
+        let Some(history) = self.desk.journal.history::<Payment>(payid).await? else {
+            return Ok(Err("there is no such payment".to_owned()));
+        };
+        let Some(requested_at) = requested_at(&history, notes.number) else {
+            return Ok(Err("the payment has no such charge".to_owned()));
+        };
+        Ok(Ok(Case {
+            payid,
+            notes,
+            void_at: void_at(&history),
+            payment: history.aggregate,
+            requested_at,
+        }))
+    }
+
+    /// Sends a charge that was never sent, if the gateway is well.
+    async fn charge_first(&self, job: &Job, case: &Case) -> Result<Finish, Setback> {
+        let admitted = match self.guard.try_enter() {
+            Ok(admitted) => admitted,
+            Err(reason) => {
+                let reason = domain::ports::PendingReason::from(reason).to_string();
+                return Ok(self.desk.again_after(HELD_BACK_PAUSE, reason));
+            }
+        };
+        self.desk.note_try(job, case.this_try()).await?;
+        let outcome = self.charge(case).await;
+        admitted.end(verdict(&outcome));
+        self.conclude(case, outcome).await
+    }
+
+    /// Asks what became of a charge.
+    async fn look_up(&self, job: &Job, case: &Case) -> Result<Finish, Setback> {
+        self.desk.note_try(job, case.this_try()).await?;
+        match self.ask(case).await {
+            Found::Outcome(outcome) => self.conclude(case, outcome).await,
+            Found::Nothing => match case.void_at {
+                Some(void_at) => self.not_found_and_unwanted(case, void_at).await,
+                None => self.send_again(job, case).await,
+            },
+            Found::Unclear(why) => Ok(self.again(case, why)),
+        }
+    }
+
+    /// The gateway does not know a charge that is wanted: the same charge is sent, under the same key.
+    async fn send_again(&self, job: &Job, case: &Case) -> Result<Finish, Setback> {
+        // The look-up took its time: the charge may have been given up, or got its outcome.
+        let case = match self.open(job).await? {
+            Ok(now) if now.first_move() == Move::Nothing => return Ok(Finish::Done),
+            Ok(now) if now.void_at.is_some() => {
+                return Ok(self.again(case, "it is no longer wanted".to_owned()));
+            }
+            Ok(now) => now,
+            Err(reason) => return Ok(Finish::Attention { reason }),
+        };
+        if self.desk.now() >= later(case.requested_at, KEY_RETENTION) {
+            let reason = "the gateway does not know it, and its key is too old to be sent again";
+            return Ok(self.again(&case, reason.to_owned()));
+        }
+        let outcome = self.charge(&case).await;
+        self.conclude(&case, outcome).await
+    }
+
+    /// The gateway does not know a charge that is not wanted: that is believed when it is late enough, and
+    /// when the gateway says so twice.
+    async fn not_found_and_unwanted(&self, case: &Case, void_at: Timestamp) -> Result<Finish, Setback> {
+        let settled_at = later(void_at, self.desk.settings.settled_after());
+        if self.desk.now() < settled_at {
+            return Ok(Finish::Again {
+                due_at: settled_at,
+                reason: "the gateway does not know it yet".to_owned(),
+            });
+        }
+        self.desk.runtime.sleep(SECOND_LOOK_PAUSE).await;
+        match self.ask(case).await {
+            Found::Outcome(outcome) => self.conclude(case, outcome).await,
+            Found::Nothing => self.say_not_charged(case).await,
+            Found::Unclear(why) => Ok(self.again(case, why)),
+        }
+    }
+
+    async fn charge(&self, case: &Case) -> ChargeOutcome {
+        let call = self.desk.gateway.charge(case.request());
+        let unknown = || ChargeOutcome::Unknown { why: no_answer() };
+        self.desk.in_time(call).await.unwrap_or_else(unknown)
+    }
+
+    async fn ask(&self, case: &Case) -> Found {
+        let key = case.key();
+        match self.desk.in_time(self.desk.gateway.look_up(&key)).await {
+            Some(LookupOutcome::Approved { gateway_ref, captured }) => {
+                Found::Outcome(ChargeOutcome::Approved { gateway_ref, captured })
+            }
+            Some(LookupOutcome::Declined { code, message }) => {
+                Found::Outcome(ChargeOutcome::Declined { code, message })
+            }
+            Some(LookupOutcome::NotFound) => Found::Nothing,
+            Some(LookupOutcome::Pending) => Found::Unclear("it is under way at the gateway".to_owned()),
+            Some(LookupOutcome::Unknown { why }) => Found::Unclear(why),
+            None => Found::Unclear(no_answer()),
+        }
+    }
+
+    async fn say_not_charged(&self, case: &Case) -> Result<Finish, Setback> {
+        let record = Record::not_charged(case.payid, case.notes.number);
+        Ok(self.record(case, record).await?.unwrap_or(Finish::Done))
+    }
+
+    /// Records an outcome; an open one is worked on again.
+    async fn conclude(&self, case: &Case, outcome: ChargeOutcome) -> Result<Finish, Setback> {
+        let record = Record::of_charge(case.payid, case.notes.number, &outcome, case.attempt());
+        if let Some(record) = record
+            && let Some(finish) = self.record(case, record).await?
+        {
+            return Ok(finish);
+        }
+        Ok(match outcome {
+            ChargeOutcome::Approved { .. } | ChargeOutcome::Declined { .. } => Finish::Done,
+            ChargeOutcome::Unknown { why } | ChargeOutcome::NotSent { why } => self.again(case, why),
+        })
+    }
+
+    /// Writes a record; says how the claim must end when the payment refuses it.
+    async fn record(&self, case: &Case, record: Record) -> Result<Option<Finish>, Setback> {
+        match self.desk.recorder.record(record, case.notes.trace.clone()).await {
+            Ok(_position) => Ok(None),
+            Err(NotRecorded::Store(error)) => Err(error.into()),
+            Err(refused @ NotRecorded::Refused(_)) => {
+                Ok(Some(Finish::Attention { reason: refused.to_string() }))
+            }
+        }
+    }
+
+    /// Once more, later; or people, when it has taken too long.
+    fn again(&self, case: &Case, reason: String) -> Finish {
+        if self.desk.now() >= later(case.requested_at, BUDGET) {
+            return Finish::Attention { reason };
+        }
+        let pause = delay(case.this_try(), self.desk.journal.random());
+        self.desk.again_after(pause, reason)
+    }
+}
+
+/// What a look-up found.
+enum Found {
+    /// The outcome.
+    Outcome(ChargeOutcome),
+    /// No such charge, as of now.
+    Nothing,
+    /// No answer to rely on.
+    Unclear(String),
+}

@@ -1,0 +1,88 @@
+//! What a job's row says to its worker: strings by name, written by the saga and by earlier claims.
+
+use std::collections::HashMap;
+
+use domain::order::Due;
+use journal::jobs::Job;
+use journal::{Actor, Recorded, Trace};
+
+/// Which charge or refund of the booking's payment.
+const NUMBER: &str = "number";
+/// Whether a charge may have reached the gateway: `no` is certain.
+const SENT: &str = "sent";
+/// How often a worker was about to call the gateway.
+const TRIES: &str = "tries";
+const CORRELATION_ID: &str = "correlation_id";
+const CAUSATION_ID: &str = "causation_id";
+const TRACEPARENT: &str = "traceparent";
+
+/// The notes of a charge's job.
+pub(crate) fn of_charge(event: &Recorded, charge_no: u32, due: Due) -> HashMap<String, String> {
+    let sent = match due {
+        Due::Now => "no",
+        Due::AfterInlineCall => "maybe",
+    };
+    let mut notes = of_journey(event, charge_no);
+    notes.insert(SENT.to_owned(), sent.to_owned());
+    notes
+}
+
+/// The notes of a refund's job.
+pub(crate) fn of_refund(event: &Recorded, refund_no: u32) -> HashMap<String, String> {
+    of_journey(event, refund_no)
+}
+
+/// That a worker is about to call for the `tries`th time.
+pub(super) fn of_try(tries: u32) -> HashMap<String, String> {
+    HashMap::from([(TRIES.to_owned(), tries.to_string())])
+}
+
+fn of_journey(event: &Recorded, number: u32) -> HashMap<String, String> {
+    let mut notes = HashMap::from([
+        (NUMBER.to_owned(), number.to_string()),
+        (CORRELATION_ID.to_owned(), event.metadata.correlation_id.clone()),
+        (CAUSATION_ID.to_owned(), event.event_id.to_string()),
+    ]);
+    let traceparent = event.metadata.traceparent.clone();
+    notes.extend(traceparent.map(|traceparent| (TRACEPARENT.to_owned(), traceparent)));
+    notes
+}
+
+/// The notes, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Notes {
+    /// Which charge or refund.
+    pub(super) number: u32,
+    /// Whether the customer's own call may have sent something.
+    pub(super) inline_sent: bool,
+    /// How often a worker was about to call before.
+    pub(super) tries: u32,
+    /// The journey that recordings belong to.
+    pub(super) trace: Trace,
+}
+
+impl Notes {
+    /// Reads a job's notes; says what is wrong with them.
+    pub(super) fn read(job: &Job) -> Result<Self, String> {
+        let text = |name: &str| job.payload.get(name).cloned();
+        let count = |name: &str| text(name).map(|n| n.parse::<u32>().map_err(|error| format!("{name}: {error}")));
+        Ok(Self {
+            number: count(NUMBER).ok_or("it does not say which number it is about")??,
+            // Only a clear no is a no.
+            inline_sent: text(SENT).is_none_or(|sent| sent != "no"),
+            tries: count(TRIES).transpose()?.unwrap_or(0),
+            trace: Trace {
+                correlation_id: text(CORRELATION_ID).unwrap_or_default(),
+                causation_id: text(CAUSATION_ID).and_then(|id| id.parse().ok()),
+                traceparent: text(TRACEPARENT),
+                actor: Actor::System,
+                actor_id: Some(job.kind.clone()),
+            },
+        })
+    }
+
+    /// Whether it is certain that no charge was ever sent.
+    pub(super) fn nothing_sent(&self) -> bool {
+        !self.inline_sent && self.tries == 0
+    }
+}

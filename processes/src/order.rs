@@ -1,0 +1,150 @@
+//! Runs the order saga: what follows from an event is done, once in effect.
+//!
+//! The rules are pure and stand in [`domain::order`]. Here a batch of events is folded into the orders' rows,
+//! the commands that come out are sent, and then rows, jobs and the follower's checkpoint are committed
+//! together. Commands are sent before that commit, so a crash in between sends them again: their ids are
+//! derived from the event, and the journal answers what it has stored before. A row remembers the last event
+//! it holds, so a second fold of a batch changes nothing.
+
+mod batch;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::order::CHARGE_JOB;
+use domain::{Refusal, space};
+use journal::follow::{self, Follower, FollowerId, Handler, HandlerError};
+use journal::jobs::{schedule, settle};
+use journal::runtime::Runtime;
+use journal::{CommandError, Journal, Recorded, StoreError};
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row};
+use tokio_util::sync::CancellationToken;
+
+use crate::settings::PaymentSettings;
+pub use batch::Plan;
+use batch::{Cause, OrderRow, Orders};
+
+/// The follower's name.
+const NAME: &str = "orders";
+/// Which generation of its rows; they are not rebuilt, because commands went out because of them.
+const GENERATION: i32 = 1;
+
+/// Follows the feed until stopped.
+pub async fn run(
+    journal: Journal,
+    runtime: Arc<dyn Runtime>,
+    settings: PaymentSettings,
+    stop: CancellationToken,
+) {
+    follow::run(follower(journal, settings), runtime, stop).await;
+}
+
+/// The saga's follower; it does not hold its lease yet.
+#[must_use]
+pub fn follower(journal: Journal, settings: PaymentSettings) -> Follower<OrderSaga> {
+    let saga = OrderSaga::new(journal.clone(), settings);
+    Follower::new(journal, FollowerId::new(NAME, GENERATION), saga)
+}
+
+/// The saga as a handler of events.
+pub struct OrderSaga {
+    journal: Journal,
+    settings: PaymentSettings,
+}
+
+impl OrderSaga {
+    /// A saga that sends its commands to `journal`.
+    #[must_use]
+    pub fn new(journal: Journal, settings: PaymentSettings) -> Self {
+        Self { journal, settings }
+    }
+
+    async fn load(&self, events: &[Recorded]) -> Result<Orders, HandlerError> {
+        let bookids = batch::bookids(events)?;
+        let rows =
+            sqlx::query("select bookid, state, position from orders where bookid = any($1)")
+                .bind(&bookids)
+                .fetch_all(self.journal.pool())
+                .await?;
+        let mut orders = Orders::new();
+        for row in rows {
+            let bookid = row.try_get("bookid")?;
+            let position = row.try_get("position")?;
+            match row.try_get::<Json<_>, _>("state") {
+                Ok(Json(order)) => orders.insert(bookid, OrderRow { order, position }),
+                Err(error) => return Err(batch::poison_of(bookid, events, &error.to_string())),
+            };
+        }
+        Ok(orders)
+    }
+}
+
+#[async_trait]
+impl Handler for OrderSaga {
+    type Plan = Plan;
+
+    async fn plan(&self, events: &[Recorded]) -> Result<Plan, HandlerError> {
+        let orders = self.load(events).await?;
+        let mut plan = Plan::fold(orders, events, &self.settings, self.journal.clock().now())?;
+        let (causes, requests): (Vec<_>, Vec<_>) = plan.take_requests().into_iter().unzip();
+        let answers = self.journal.execute(requests).await;
+        for (cause, answer) in causes.iter().zip(answers) {
+            if let Err(error) = answer {
+                absorb(cause, error)?;
+            }
+        }
+        Ok(plan)
+    }
+
+    async fn apply(
+        &self,
+        tx: &mut PgConnection,
+        _events: &[Recorded],
+        plan: Plan,
+    ) -> Result<(), HandlerError> {
+        write_orders(tx, &plan).await?;
+        settle(tx, CHARGE_JOB, &plan.settled()).await?;
+        schedule(tx, &plan.jobs()).await?;
+        Ok(())
+    }
+}
+
+/// What a command that did nothing means for the event that led to it.
+fn absorb(cause: &Cause, error: CommandError) -> Result<(), HandlerError> {
+    match error {
+        // The hand-over was faster than the cancellation. Its event stands in the journal behind this one,
+        // and the saga goes on from there.
+        CommandError::Refused(Refusal::Space(space::Error::AlreadyHandedOver)) => Ok(()),
+        CommandError::Refused(_) | CommandError::SlotTaken => Err(HandlerError::Poison {
+            position: cause.position,
+            reason: error.to_string(),
+        }),
+        CommandError::Store(error) => Err(error.into()),
+        CommandError::Contended => Err(HandlerError::Store(StoreError::Busy {
+            sqlstate: "40001".to_owned(),
+            message: error.to_string(),
+        })),
+    }
+}
+
+async fn write_orders(tx: &mut PgConnection, plan: &Plan) -> Result<(), StoreError> {
+    let (mut bookids, mut states, mut positions) = (Vec::new(), Vec::new(), Vec::new());
+    for (bookid, row) in plan.changed() {
+        bookids.push(bookid);
+        states.push(Json(&row.order));
+        positions.push(row.position);
+    }
+    sqlx::query(
+        "insert into orders (bookid, state, position)
+         select * from unnest($1::bigint[], $2::jsonb[], $3::bigint[])
+         on conflict (bookid) do update
+         set state = excluded.state, position = excluded.position",
+    )
+    .bind(bookids)
+    .bind(states)
+    .bind(positions)
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! A batch of events, folded: which rows changed, which commands and jobs came out. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use domain::order::{CHARGE_JOB, Due, Intent, Order, REFUND_JOB};
+use domain::payment::{charge_key, refund_key};
+use domain::{BookId, Command};
+use jiff::Timestamp;
+use journal::follow::HandlerError;
+use journal::jobs::NewJob;
+use journal::{Recorded, Request, Trace};
+use uuid::Uuid;
+
+use crate::deadline::later;
+use crate::jobs::notes;
+use crate::settings::PaymentSettings;
+
+/// The namespace of the ids of the saga's commands.
+const NAMESPACE: Uuid = Uuid::from_u128(0x2f0d_6a4e_b1c3_4d58_9e77_0c8b_41f2_d605);
+/// How long after the end of the customer's own call a worker takes over: what the clocks of two machines and
+/// the recording of an answer may need.
+const TAKE_OVER_MARGIN: Duration = Duration::from_secs(3);
+
+/// An order as its row holds it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct OrderRow {
+    pub(super) order: Order,
+    /// The last event that is in it.
+    pub(super) position: i64,
+}
+
+/// Rows by booking.
+pub(super) type Orders = BTreeMap<i64, OrderRow>;
+
+/// Which event a command follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cause {
+    pub(super) position: i64,
+}
+
+/// What a batch comes to.
+#[derive(Debug, Default)]
+pub struct Plan {
+    orders: Orders,
+    changed: BTreeSet<i64>,
+    requests: Vec<(Cause, Request)>,
+    /// By kind and key.
+    jobs: BTreeMap<(&'static str, String), NewJob>,
+    settled: BTreeSet<String>,
+}
+
+impl Plan {
+    /// Folds `events` into the rows that are there.
+    pub(super) fn fold(
+        orders: Orders,
+        events: &[Recorded],
+        settings: &PaymentSettings,
+        now: Timestamp,
+    ) -> Result<Self, HandlerError> {
+        let mut plan = Self { orders, ..Self::default() };
+        for event in events {
+            let bookid = bookid(event)?;
+            let row = plan.orders.entry(bookid).or_default();
+            if event.position <= row.position {
+                continue;
+            }
+            let intents = row.order.react(BookId(bookid), &event.event);
+            row.position = event.position;
+            plan.changed.insert(bookid);
+            for (step, intent) in (0..).zip(intents) {
+                plan.take_up(BookId(bookid), event, step, intent, settings, now);
+            }
+        }
+        Ok(plan)
+    }
+
+    fn take_up(
+        &mut self,
+        bookid: BookId,
+        event: &Recorded,
+        step: u32,
+        intent: Intent,
+        settings: &PaymentSettings,
+        now: Timestamp,
+    ) {
+        match intent {
+            Intent::Command(command) => self.requests.push(request(event, step, command)),
+            Intent::ChargeSettled { charge_no } => {
+                self.settled.insert(charge_key(bookid, charge_no));
+            }
+            Intent::Charge { charge_no, due } => {
+                let due_at = match due {
+                    Due::Now => now,
+                    Due::AfterInlineCall => {
+                        let call_ends = later(event.metadata.occurred_at, settings.inline_max());
+                        later(call_ends, TAKE_OVER_MARGIN)
+                    }
+                };
+                self.add_job(NewJob {
+                    kind: CHARGE_JOB,
+                    key: charge_key(bookid, charge_no),
+                    bookid: bookid.0,
+                    payload: notes::of_charge(event, charge_no, due),
+                    due_at,
+                });
+            }
+            Intent::Refund { refund_no } => self.add_job(NewJob {
+                kind: REFUND_JOB,
+                key: refund_key(bookid, refund_no),
+                bookid: bookid.0,
+                payload: notes::of_refund(event, refund_no),
+                due_at: now,
+            }),
+        }
+    }
+
+    /// Adds a job, or what it newly knows to the one that is there, as [`journal::jobs::schedule`] does
+    /// between batches.
+    fn add_job(&mut self, job: NewJob) {
+        let known = self.jobs.entry((job.kind, job.key.clone())).or_insert_with(|| job.clone());
+        known.due_at = known.due_at.min(job.due_at);
+        known.payload.extend(job.payload);
+    }
+
+    /// The commands to send, each with its cause.
+    pub(super) fn take_requests(&mut self) -> Vec<(Cause, Request)> {
+        std::mem::take(&mut self.requests)
+    }
+
+    /// The rows that changed.
+    pub(super) fn changed(&self) -> impl Iterator<Item = (i64, &OrderRow)> {
+        let changed = |(bookid, _): &(&i64, _)| self.changed.contains(bookid);
+        self.orders.iter().filter(changed).map(|(bookid, row)| (*bookid, row))
+    }
+
+    /// Keys of the charges that have their outcome.
+    pub(super) fn settled(&self) -> Vec<String> {
+        self.settled.iter().cloned().collect()
+    }
+
+    /// The jobs to write. A charge that has its outcome needs none: most bookings never get a row.
+    pub(super) fn jobs(&self) -> Vec<NewJob> {
+        let open = |job: &&NewJob| job.kind != CHARGE_JOB || !self.settled.contains(&job.key);
+        self.jobs.values().filter(open).cloned().collect()
+    }
+}
+
+/// The bookings that a batch is about.
+pub(super) fn bookids(events: &[Recorded]) -> Result<Vec<i64>, HandlerError> {
+    let bookids: Result<BTreeSet<_>, _> = events.iter().map(bookid).collect();
+    Ok(bookids?.into_iter().collect())
+}
+
+/// Nothing more can be done for this booking.
+pub(super) fn poison_of(booking: i64, events: &[Recorded], reason: &str) -> HandlerError {
+    let first = events.iter().find(|event| bookid(event).is_ok_and(|id| id == booking));
+    HandlerError::Poison {
+        position: first.map_or(0, |event| event.position),
+        reason: format!("its order cannot be read: {reason}"),
+    }
+}
+
+fn bookid(event: &Recorded) -> Result<i64, HandlerError> {
+    event.key().parse().map_err(|error| HandlerError::Poison {
+        position: event.position,
+        reason: format!("its stream is not named by a booking's number: {error}"),
+    })
+}
+
+fn request(event: &Recorded, step: u32, command: Command) -> (Cause, Request) {
+    let trace = Trace::caused_by(event.event_id, &event.metadata, "order");
+    let cause = Cause { position: event.position };
+    (cause, Request::one(command_id(event.event_id, step), trace, command))
+}
+
+/// The same event and step give the same id: sent twice, it happens once.
+fn command_id(event_id: Uuid, step: u32) -> Uuid {
+    let mut name = [0; 20];
+    name[..16].copy_from_slice(event_id.as_bytes());
+    name[16..].copy_from_slice(&step.to_be_bytes());
+    Uuid::new_v5(&NAMESPACE, &name)
+}

@@ -1,0 +1,91 @@
+//! Where a payment stands before anything is sent, from the journal.
+//!
+//! A charge is the customer's call's to send for a while after it was wanted, and then the background's: from
+//! the moment that the booking was deferred, or the time of the customer's call is over, a worker sees to it,
+//! and what that worker knows ("nothing was sent") must stay true.
+
+use domain::BookId;
+use domain::book::{self, Book};
+use domain::payment::{self, Payment, Stage};
+use domain::ports::ChargeOutcome;
+use futures::future::try_join;
+use jiff::Timestamp;
+use journal::{History, Journal, StoreError};
+
+use crate::deadline::later;
+use crate::settings::PaymentSettings;
+
+/// Where a payment stands.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Standing {
+    /// The charge may be sent.
+    Wanted,
+    /// The outcome is known.
+    Known(ChargeOutcome),
+    /// The background sees to it, or nobody sends it any more.
+    NotOurs,
+    /// Nobody asked for such a payment.
+    Unasked,
+}
+
+impl Standing {
+    pub(crate) async fn of(
+        journal: &Journal,
+        bookid: BookId,
+        charge_no: u32,
+        settings: &PaymentSettings,
+    ) -> Result<Self, StoreError> {
+        let (book, payment) =
+            try_join(journal.load::<Book>(bookid), journal.history::<Payment>(bookid)).await?;
+        let Some(payment) = payment else {
+            return Ok(Self::Unasked);
+        };
+        if let Some(outcome) = outcome(&payment, charge_no) {
+            return Ok(Self::Known(outcome));
+        }
+        let waits = book.is_none_or(|(book, _)| book.stage == book::Stage::Placed);
+        let asked = payment.aggregate.stage == Stage::Requested
+            && payment.aggregate.charge_no() == charge_no
+            && !payment.aggregate.is_void_requested();
+        let in_time = requested_at(&payment, charge_no).is_some_and(|requested_at| {
+            journal.clock().now() < later(requested_at, settings.inline_max())
+        });
+        Ok(if waits && asked && in_time { Self::Wanted } else { Self::NotOurs })
+    }
+}
+
+/// What became of a charge, if that is known.
+fn outcome(payment: &History<Payment>, charge_no: u32) -> Option<ChargeOutcome> {
+    use payment::Event as E;
+    payment.events.iter().find_map(|(event, _)| match event {
+        E::Approved { charge_no: no, gateway_ref, captured, .. } if *no == charge_no => {
+            Some(ChargeOutcome::Approved {
+                gateway_ref: gateway_ref.clone(),
+                captured: *captured,
+            })
+        }
+        E::PaymentDeclined { charge_no: no, code, message, .. } if *no == charge_no => {
+            Some(ChargeOutcome::Declined {
+                code: code.clone(),
+                message: message.clone(),
+            })
+        }
+        _ => None,
+    })
+}
+
+/// When a charge was wanted.
+pub(crate) fn requested_at(payment: &History<Payment>, charge_no: u32) -> Option<Timestamp> {
+    payment.events.iter().find_map(|(event, metadata)| match event {
+        payment::Event::PaymentRequested { charge_no: no, .. } if *no == charge_no => Some(metadata.occurred_at),
+        _ => None,
+    })
+}
+
+/// When it was no longer wanted, if so.
+pub(crate) fn void_at(payment: &History<Payment>) -> Option<Timestamp> {
+    payment.events.iter().find_map(|(event, metadata)| match event {
+        payment::Event::VoidRequested { .. } => Some(metadata.occurred_at),
+        _ => None,
+    })
+}

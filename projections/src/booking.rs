@@ -1,0 +1,29 @@
+//! What the projections of a booking share: which booking an event belongs to, and when it happened.
+
+use jiff::Timestamp;
+use journal::Recorded;
+
+use crate::projection::{Key, Unfit};
+
+/// The booking that an event belongs to; all three streams of a booking carry its number. `None`: the stream
+/// is not named by a number, so the event belongs to no booking.
+#[must_use]
+pub fn key(event: &Recorded) -> Option<Key> {
+    event.key().parse::<i64>().ok().map(|id| [id].into())
+}
+
+/// The booking's number.
+///
+/// # Errors
+/// [`Unfit`] when the stream is not named by one.
+pub fn id(event: &Recorded) -> Result<i64, Unfit> {
+    let unfit = || Unfit(format!("stream {:?} is not named by a number", event.key()));
+    key(event).map(|key| key.first).ok_or_else(unfit)
+}
+
+/// When it happened, as exactly as the database keeps times.
+#[must_use]
+pub fn at(event: &Recorded) -> Timestamp {
+    let exact = event.metadata.occurred_at;
+    Timestamp::from_microsecond(exact.as_microsecond()).unwrap_or(exact)
+}

@@ -1,0 +1,116 @@
+//! Payments: one row per booking, shown once there is something to say about its money.
+//!
+//! The row is made when the booking is, because its phase follows the booking from there on; it gets a status,
+//! and with it readers, when the customer is told to wait or the gateway has spoken.
+
+use domain::{Currency, Event, Phase, Status, book, payment};
+use jiff::Timestamp;
+use journal::Recorded;
+
+use crate::booking;
+use crate::progress;
+use crate::projection::{Projection, Table, Unfit, row};
+use crate::rows::Rows;
+
+/// The projection.
+pub(crate) static PAYMENTS: Projection = Projection {
+    name: "payments",
+    version: 1,
+    tables: &[Table::state::<PaymentRow>(booking::key).shown_when("status is not null")],
+    fold,
+};
+
+row! {
+    /// A payment as `/payments` shows it.
+    pub struct PaymentRow in payments.payments by (payid) {
+        /// Its number; equals `bookid`.
+        pub payid: i64,
+        /// The booking.
+        pub bookid: i64,
+        /// Who pays.
+        pub userid: Option<i64>,
+        /// Which space.
+        pub spacename: String,
+        /// The seed's status string; a payment without one is not shown.
+        pub status: Option<Status>,
+        /// How far the booking is, in the words of all resources.
+        pub phase: Phase,
+        /// The price, in minor units.
+        pub amount: i64,
+        /// The price's currency.
+        pub currency: Currency,
+        /// What the gateway captured, also late or twice.
+        pub captured: i64,
+        /// What went back.
+        pub refunded: i64,
+        /// The version of the Payment stream.
+        pub version: i64,
+        /// When the payment was requested.
+        pub created_at: Timestamp,
+        /// When something last happened to the booking, in whatever stream.
+        pub updated_at: Timestamp,
+    }
+}
+
+fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
+    let (bookid, at) = (booking::id(event)?, booking::at(event));
+    if let Event::Book(book::Event::Booked {
+        userid,
+        spacename,
+        price,
+        ..
+    }) = &event.event
+    {
+        return rows.add(PaymentRow {
+            payid: bookid,
+            bookid,
+            userid: userid.map(|user| user.0),
+            spacename: spacename.clone(),
+            status: None,
+            phase: Phase::Placed,
+            amount: price.minor,
+            currency: price.currency,
+            captured: 0,
+            refunded: 0,
+            version: 0,
+            created_at: at,
+            updated_at: at,
+        });
+    }
+    let row: &mut PaymentRow = rows.change([bookid].into())?;
+    let progress = progress::after(row.phase, &event.event);
+    row.phase = progress.phase;
+    row.status = progress.payment.or(row.status);
+    row.updated_at = row.updated_at.max(at);
+    if let Event::Payment(payment) = &event.event {
+        row.version = event.sequence;
+        row.captured = row.captured.saturating_add(captured(payment));
+        row.refunded = row.refunded.saturating_add(refunded(payment));
+        if matches!(payment, payment::Event::PaymentRequested { .. }) {
+            row.created_at = at;
+        }
+    }
+    Ok(())
+}
+
+/// The minor units that an event says were captured.
+fn captured(event: &payment::Event) -> i64 {
+    use payment::Event as E;
+    match event {
+        E::Approved { captured, .. }
+        | E::LateApproval { captured, .. }
+        | E::DuplicateCharge { captured, .. } => captured.minor,
+        _ => 0,
+    }
+}
+
+/// The minor units that an event says went back.
+pub(crate) fn refunded(event: &payment::Event) -> i64 {
+    use payment::Event as E;
+    match event {
+        E::Cancelled { refund, .. }
+        | E::PartiallyRefunded { refund, .. }
+        | E::SurplusRefunded { refund, .. } => refund.minor,
+        _ => 0,
+    }
+}

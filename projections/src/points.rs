@@ -1,0 +1,96 @@
+//! Points: who has how many, and where they came from.
+//!
+//! A booking without a user earns for nobody: its points stand on My Page and in no balance.
+
+use domain::{Event, UserId, payment};
+use jiff::Timestamp;
+use journal::Recorded;
+
+use crate::booking;
+use crate::projection::{Key, Projection, Table, Unfit, row};
+use crate::rows::Rows;
+
+/// The projection.
+pub(crate) static POINTS: Projection = Projection {
+    name: "points",
+    version: 1,
+    tables: &[
+        Table::state::<BalanceRow>(account),
+        Table::log::<LedgerRow>().indexed_by(&["userid"]),
+    ],
+    fold,
+};
+
+row! {
+    /// How many points a user has.
+    pub struct BalanceRow in points.balances by (userid) {
+        /// Who.
+        pub userid: i64,
+        /// How many.
+        pub points: i64,
+    }
+}
+
+row! {
+    /// Points that came or went.
+    pub struct LedgerRow in points.ledger by (position) {
+        /// The event's place in the journal.
+        pub position: i64,
+        /// Whose they are.
+        pub userid: i64,
+        /// The payment that they came with.
+        pub payid: i64,
+        /// `accrued` or `clawed_back`.
+        pub kind: String,
+        /// How many; less than zero when they went.
+        pub points: i64,
+        /// When.
+        pub at: Timestamp,
+    }
+}
+
+fn account(event: &Recorded) -> Option<Key> {
+    movement(event).map(|movement| [movement.user.0].into())
+}
+
+/// What an event does to a user's points.
+struct Movement {
+    user: UserId,
+    kind: &'static str,
+    points: i64,
+}
+
+fn movement(event: &Recorded) -> Option<Movement> {
+    use payment::Event as E;
+    let Event::Payment(event) = &event.event else {
+        return None;
+    };
+    let (user, kind, points) = match event {
+        E::PointsAccrued { userid, points, .. } => (*userid, "accrued", *points),
+        E::PointsClawedBack { userid, points, .. } => {
+            (*userid, "clawed_back", points.saturating_neg())
+        }
+        _ => return None,
+    };
+    user.map(|user| Movement { user, kind, points })
+}
+
+fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
+    let Some(Movement { user, kind, points }) = movement(event) else {
+        return Ok(());
+    };
+    let userid = user.0;
+    rows.add(LedgerRow {
+        position: event.position,
+        userid,
+        payid: booking::id(event)?,
+        kind: kind.to_owned(),
+        points,
+        at: booking::at(event),
+    })?;
+    match rows.change_if_there::<BalanceRow>([userid].into())? {
+        Some(balance) => balance.points = balance.points.saturating_add(points),
+        None => rows.add(BalanceRow { userid, points })?,
+    }
+    Ok(())
+}

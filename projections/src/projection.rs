@@ -1,0 +1,319 @@
+//! A projection as data: a name, a version, tables and a pure fold.
+//!
+//! A row type is declared once with [`row!`]: the struct that folds and queries work with *is* the list of
+//! columns, and the SQL of the tables is generated from it, with columns named as in the JSON. The fold sees the
+//! rows of its batch and one event at a time; it is given no clock, no sequence and no handle to anything that
+//! acts, so running it again cannot cause anything.
+
+use std::any::Any;
+use std::fmt::{self, Write};
+
+use journal::Recorded;
+
+use crate::cell::{Cell, Kind, Misfit, Value};
+use crate::rows::Rows;
+
+/// A read model: what it is called, what it looks like, and how events change it.
+#[derive(Debug)]
+pub struct Projection {
+    /// Its name: of its follower, and of the schema that readers use.
+    pub name: &'static str,
+    /// Raised whenever tables or fold change their meaning; the tables are then rebuilt.
+    pub version: i32,
+    /// Its tables.
+    pub tables: &'static [Table],
+    /// How an event changes the rows. Pure: the same events always make the same rows.
+    pub fold: fn(&mut Rows, &Recorded) -> Result<(), Unfit>,
+}
+
+/// Why an event cannot be folded, now or ever: its booking is parked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unfit(pub String);
+
+/// A table of a read model.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name in each generation's schema, and the view's.
+    pub name: &'static str,
+    /// Its columns, in order.
+    pub columns: &'static [Column],
+    /// The columns of its primary key: one or two numbers.
+    pub key: &'static [&'static str],
+    /// Which row an event may change. `None`: rows are only ever added, so none is loaded.
+    pub touched: Option<fn(&Recorded) -> Option<Key>>,
+    /// Columns that queries filter by; the key stands behind each of them.
+    pub indexes: &'static [&'static str],
+    /// The condition under which readers see a row; all of them when there is none.
+    pub shown: Option<&'static str>,
+    /// Makes the typed row of a stored one.
+    pub read: fn(Vec<Cell>) -> Result<Box<dyn AnyRow>, Misfit>,
+}
+
+/// A column of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name, in SQL and in JSON.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// Whether it may be empty.
+    pub nullable: bool,
+}
+
+impl Column {
+    /// A column that holds `T`.
+    #[must_use]
+    pub const fn of<T: Value>(name: &'static str) -> Self {
+        Self {
+            name,
+            kind: T::KIND,
+            nullable: T::NULLABLE,
+        }
+    }
+}
+
+/// A row's primary key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The first key column: a booking or a user, mostly.
+    pub first: i64,
+    /// The second one, where there is one.
+    pub second: Option<i64>,
+}
+
+impl From<[i64; 1]> for Key {
+    fn from([first]: [i64; 1]) -> Self {
+        let second = None;
+        Self { first, second }
+    }
+}
+
+impl From<[i64; 2]> for Key {
+    fn from([first, second]: [i64; 2]) -> Self {
+        let second = Some(second);
+        Self { first, second }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.second {
+            Some(second) => write!(f, "{}/{second}", self.first),
+            None => self.first.fmt(f),
+        }
+    }
+}
+
+/// A typed row. [`row!`] implements it.
+pub trait Row: Any + Send + Sync + Sized {
+    /// The schema that readers find it in: the projection's name.
+    const SCHEMA: &'static str;
+    /// Its table's name.
+    const TABLE: &'static str;
+    /// Its columns, in order.
+    const COLUMNS: &'static [Column];
+    /// Its key columns.
+    const KEY: &'static [&'static str];
+
+    /// Its key.
+    fn key(&self) -> Key;
+    /// Its cells, in the order of the columns.
+    fn cells(&self) -> Vec<Cell>;
+    /// The row that these cells make.
+    ///
+    /// # Errors
+    /// [`Misfit`] when a cell is not what its column says.
+    fn from_cells(cells: Vec<Cell>) -> Result<Self, Misfit>;
+}
+
+/// A row whose type is known to its fold only.
+pub trait AnyRow: Any + Send + Sync {
+    /// Its cells, in the order of the columns.
+    fn cells(&self) -> Vec<Cell>;
+    /// The typed row inside.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}
+
+impl<R: Row> AnyRow for R {
+    fn cells(&self) -> Vec<Cell> {
+        Row::cells(self)
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// Declares a row: a struct whose fields are the columns of `schema.table`, with its key.
+macro_rules! row {
+    (
+        $(#[$about:meta])*
+        pub struct $row:ident in $schema:ident.$table:ident by ($($key:ident),+) {
+            $($(#[$says:meta])* pub $column:ident: $type:ty,)+
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize)]
+        pub struct $row {
+            $($(#[$says])* pub $column: $type,)+
+        }
+
+        impl $crate::projection::Row for $row {
+            const SCHEMA: &'static str = stringify!($schema);
+            const TABLE: &'static str = stringify!($table);
+            const KEY: &'static [&'static str] = &[$(stringify!($key)),+];
+            const COLUMNS: &'static [$crate::projection::Column] =
+                &[$($crate::projection::Column::of::<$type>(stringify!($column))),+];
+
+            fn key(&self) -> $crate::projection::Key {
+                [$(self.$key),+].into()
+            }
+
+            fn cells(&self) -> Vec<$crate::cell::Cell> {
+                vec![$($crate::cell::Value::to_cell(&self.$column)),+]
+            }
+
+            fn from_cells(cells: Vec<$crate::cell::Cell>) -> Result<Self, $crate::cell::Misfit> {
+                let mut cells = cells.into_iter();
+                // A cell that is missing reads as an empty one: columns are selected by name.
+                let mut next = || cells.next().unwrap_or($crate::cell::Cell::Null);
+                Ok(Self {
+                    $($column: $crate::cell::Value::from_cell(next())?,)+
+                })
+            }
+        }
+    };
+}
+pub(crate) use row;
+
+impl Table {
+    /// The table of `R`, whose rows are only ever added.
+    #[must_use]
+    pub const fn log<R: Row>() -> Self {
+        Self {
+            name: R::TABLE,
+            columns: R::COLUMNS,
+            key: R::KEY,
+            touched: None,
+            indexes: &[],
+            shown: None,
+            read: read_as::<R>,
+        }
+    }
+
+    /// The table of `R`, whose rows are changed; `touched` says which one an event may change.
+    #[must_use]
+    pub const fn state<R: Row>(touched: fn(&Recorded) -> Option<Key>) -> Self {
+        Self {
+            touched: Some(touched),
+            ..Self::log::<R>()
+        }
+    }
+
+    /// With an index for each of these columns.
+    #[must_use]
+    pub const fn indexed_by(self, indexes: &'static [&'static str]) -> Self {
+        Self { indexes, ..self }
+    }
+
+    /// Shown to readers only where this SQL condition holds.
+    #[must_use]
+    pub const fn shown_when(self, condition: &'static str) -> Self {
+        Self {
+            shown: Some(condition),
+            ..self
+        }
+    }
+
+    /// Its columns' names, as a list in SQL, each with `prefix` before it.
+    #[must_use]
+    pub fn column_list(&self, prefix: &str) -> String {
+        let names: Vec<_> = self
+            .columns
+            .iter()
+            .map(|column| format!("{prefix}{}", column.name))
+            .collect();
+        names.join(", ")
+    }
+
+    /// The key of a stored row.
+    ///
+    /// # Errors
+    /// [`Misfit`] when a key column is empty.
+    pub fn key_of(&self, cells: &[Cell]) -> Result<Key, Misfit> {
+        let cell = |name: &str| {
+            let place = self.columns.iter().position(|column| column.name == name);
+            let cell = place.and_then(|place| cells.get(place)).cloned();
+            i64::from_cell(cell.unwrap_or(Cell::Null))
+        };
+        let first = cell(self.key.first().copied().unwrap_or_default())?;
+        let second = self.key.get(1).map(|name| cell(name)).transpose()?;
+        Ok(Key { first, second })
+    }
+
+    /// The SQL that makes it in `schema`.
+    #[must_use]
+    pub fn create(&self, schema: &str) -> String {
+        let name = self.name;
+        let mut sql = format!("create table {schema}.{name} (\n");
+        for Column {
+            name,
+            kind,
+            nullable,
+        } in self.columns
+        {
+            let not_null = if *nullable { "" } else { " not null" };
+            let _ = writeln!(sql, "    {name} {}{not_null},", kind.sql());
+        }
+        // A row that is changed finds room for its new version on its own page.
+        let room = if self.touched.is_some() {
+            " with (fillfactor = 80)"
+        } else {
+            ""
+        };
+        let key = self.key.join(", ");
+        let _ = writeln!(sql, "    primary key ({key})\n){room};");
+        for index in self.indexes {
+            let _ = writeln!(sql, "create index on {schema}.{name} ({index}, {key});");
+        }
+        sql
+    }
+
+    /// The SELECT behind its view, onto the generation in `schema`.
+    #[must_use]
+    pub fn view(&self, schema: &str) -> String {
+        let shown = self
+            .shown
+            .map_or_else(String::new, |condition| format!(" where {condition}"));
+        format!(
+            "select {} from {schema}.{}{shown}",
+            self.column_list(""),
+            self.name
+        )
+    }
+}
+
+fn read_as<R: Row>(cells: Vec<Cell>) -> Result<Box<dyn AnyRow>, Misfit> {
+    Ok(Box::new(R::from_cells(cells)?))
+}
+
+impl Projection {
+    /// The schema that holds a generation's tables.
+    #[must_use]
+    pub fn schema(&self, generation: i32) -> String {
+        format!("{}_{generation}", self.name)
+    }
+
+    /// The SQL that makes a generation: its schema and tables, without rights.
+    #[must_use]
+    pub fn create(&self, generation: i32) -> String {
+        let schema = self.schema(generation);
+        let tables: String = self
+            .tables
+            .iter()
+            .map(|table| table.create(&schema))
+            .collect();
+        format!("create schema {schema};\n{tables}")
+    }
+}

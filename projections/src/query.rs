@@ -1,0 +1,196 @@
+//! Questions that the read models answer.
+//!
+//! Readers go through views in a schema with the projection's name and name every column, so they see one
+//! generation per answer and notice nothing of a switch. A page and its total come from one statement: two
+//! would be two moments.
+
+mod mypages;
+mod page;
+mod wait;
+
+use std::sync::Arc;
+
+use journal::{Journal, StoreError};
+
+pub use mypages::MypageFilter;
+pub use page::{PageRequest, Paged, SIZE_MAX};
+pub use wait::Freshness;
+
+use crate::projection::{Column, Row};
+use crate::store::read;
+use crate::{BalanceRow, BookRow, LedgerRow, MypageRow, PaymentRow, SpaceRow, TimelineRow};
+use page::{Conditions, Value};
+
+/// How many lines of a booking's story one answer holds at most; a story of twenty is long.
+const LINES_MAX: i64 = 10_000;
+
+/// The read models of one database. Cheap to clone.
+#[derive(Clone)]
+pub struct ReadModels {
+    journal: Arc<Journal>,
+}
+
+impl ReadModels {
+    /// The read models beside this journal.
+    #[must_use]
+    pub fn new(journal: Journal) -> Self {
+        let journal = Arc::new(journal);
+        Self { journal }
+    }
+
+    /// A booking.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn book(&self, bookid: i64) -> Result<Option<BookRow>, StoreError> {
+        self.one(bookid).await
+    }
+
+    /// Bookings, ordered by number unless the request says otherwise.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn books(&self, page: &PageRequest) -> Result<Paged<BookRow>, StoreError> {
+        self.page(Conditions::default(), page).await
+    }
+
+    /// A payment that has a status.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn payment(&self, payid: i64) -> Result<Option<PaymentRow>, StoreError> {
+        self.one(payid).await
+    }
+
+    /// Payments that have a status, ordered by number unless the request says otherwise.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn payments(&self, page: &PageRequest) -> Result<Paged<PaymentRow>, StoreError> {
+        self.page(Conditions::default(), page).await
+    }
+
+    /// A registration.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn space(&self, spaceid: i64) -> Result<Option<SpaceRow>, StoreError> {
+        self.one(spaceid).await
+    }
+
+    /// Registrations, ordered by number unless the request says otherwise.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn spaces(&self, page: &PageRequest) -> Result<Paged<SpaceRow>, StoreError> {
+        self.page(Conditions::default(), page).await
+    }
+
+    /// A booking's My Page.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn mypage(&self, id: i64) -> Result<Option<MypageRow>, StoreError> {
+        self.one(id).await
+    }
+
+    /// The My Pages that pass the filter, ordered by id unless the request says otherwise.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn mypages(
+        &self,
+        filter: &MypageFilter,
+        page: &PageRequest,
+    ) -> Result<Paged<MypageRow>, StoreError> {
+        self.page(filter.conditions(), page).await
+    }
+
+    /// A booking's story, oldest first; empty when there is no such booking.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn timeline(&self, bookid: i64) -> Result<Vec<TimelineRow>, StoreError> {
+        let sql = format!(
+            "select {} from {}.{} where bookid = $1 order by position limit $2",
+            names(TimelineRow::COLUMNS),
+            TimelineRow::SCHEMA,
+            TimelineRow::TABLE,
+        );
+        let rows = sqlx::query(&sql)
+            .bind(bookid)
+            .bind(LINES_MAX)
+            .fetch_all(self.journal.pool())
+            .await?;
+        let line = |row| {
+            Ok(TimelineRow::from_cells(read(
+                row,
+                TimelineRow::COLUMNS,
+                0,
+            )?)?)
+        };
+        rows.iter().map(line).collect()
+    }
+
+    /// A user's points; none when the user never had any.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn points(&self, userid: i64) -> Result<Option<BalanceRow>, StoreError> {
+        self.one(userid).await
+    }
+
+    /// Where a user's points came from and went, oldest first unless the request says otherwise.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn ledger(
+        &self,
+        userid: i64,
+        page: &PageRequest,
+    ) -> Result<Paged<LedgerRow>, StoreError> {
+        let mut conditions = Conditions::default();
+        conditions.and(Value::Number(userid), |value| format!("userid = {value}"));
+        self.page(conditions, page).await
+    }
+
+    async fn one<R: Row>(&self, key: i64) -> Result<Option<R>, StoreError> {
+        let sql = format!(
+            "select {} from {}.{} where {} = $1",
+            names(R::COLUMNS),
+            R::SCHEMA,
+            R::TABLE,
+            R::KEY.first().copied().unwrap_or_default(),
+        );
+        let row = sqlx::query(&sql)
+            .bind(key)
+            .fetch_optional(self.journal.pool())
+            .await?;
+        let cells = row.map(|row| read(&row, R::COLUMNS, 0)).transpose()?;
+        Ok(cells.map(R::from_cells).transpose()?)
+    }
+
+    async fn page<R: Row>(
+        &self,
+        conditions: Conditions,
+        request: &PageRequest,
+    ) -> Result<Paged<R>, StoreError> {
+        let sql = page::statement::<R>(&conditions, request);
+        let mut query = sqlx::query(&sql)
+            .bind(request.limit())
+            .bind(request.offset());
+        for value in conditions.values {
+            query = match value {
+                Value::Number(number) => query.bind(number),
+                Value::Words(words) => query.bind(words),
+            };
+        }
+        let rows = query.fetch_all(self.journal.pool()).await?;
+        page::read::<R>(&rows)
+    }
+}
+
+fn names(columns: &[Column]) -> String {
+    let names: Vec<_> = columns.iter().map(|column| column.name).collect();
+    names.join(", ")
+}

@@ -1,0 +1,61 @@
+//! Which My Pages to show.
+
+use domain::Status;
+
+use super::page::{Conditions, Value};
+
+/// A filter; what is `None` lets everything pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MypageFilter {
+    /// Whose.
+    pub userid: Option<i64>,
+    /// Of which booking.
+    pub bookid: Option<i64>,
+    /// Of which space.
+    pub spacename: Option<String>,
+    /// How far, in the seed's words or in those of the phases.
+    pub status: Option<String>,
+    /// How far, in the words of the phases.
+    pub phase: Option<String>,
+}
+
+impl MypageFilter {
+    pub(super) fn conditions(&self) -> Conditions {
+        let mut conditions = Conditions::default();
+        if let Some(userid) = self.userid {
+            conditions.and(Value::Number(userid), |value| format!("userid = {value}"));
+        }
+        if let Some(bookid) = self.bookid {
+            // The id is the booking's number, and has the index.
+            conditions.and(Value::Number(bookid), |value| format!("id = {value}"));
+        }
+        if let Some(spacename) = &self.spacename {
+            let words = Value::Words(vec![spacename.clone()]);
+            conditions.and(words, |value| format!("spacename = any ({value})"));
+        }
+        if let Some(status) = &self.status {
+            conditions.and(Value::Words(words_for(status)), |value| {
+                format!("(status = any ({value}) or phase = any ({value}))")
+            });
+        }
+        if let Some(phase) = &self.phase {
+            let words = Value::Words(vec![phase.clone()]);
+            conditions.and(words, |value| format!("phase = any ({value})"));
+        }
+        conditions
+    }
+}
+
+/// A status as it was asked for, and as My Page writes it: what the other resources call `success-register` is
+/// `Registered` here.
+fn words_for(status: &str) -> Vec<String> {
+    let aliases = [
+        Status::Registered.as_str(),
+        Status::SuccessRegister.as_str(),
+    ];
+    if aliases.contains(&status) {
+        aliases.map(str::to_owned).to_vec()
+    } else {
+        vec![status.to_owned()]
+    }
+}

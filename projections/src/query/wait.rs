@@ -1,0 +1,88 @@
+//! Read your own writes: waits until a projection has taken an event, and says how far it is.
+
+use std::time::Duration;
+
+use journal::StoreError;
+use journal::runtime::Runtime;
+use sqlx::Row;
+
+use super::ReadModels;
+
+/// How often a waiting reader looks without a sign that something moved: the follower may be in another process.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// How far a projection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// Everything up to here is in it, or parked.
+    pub position: i64,
+    /// Committed events that are not; 0 when everything asked for is.
+    pub lag_events: i64,
+}
+
+impl ReadModels {
+    /// Waits until `projection` is at `min_position`, at most for `at_most`, and says where it is.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn wait(
+        &self,
+        projection: &str,
+        min_position: i64,
+        runtime: &dyn Runtime,
+        at_most: Duration,
+    ) -> Result<Freshness, StoreError> {
+        // Before the first look, so that nothing moves unseen between look and wait.
+        let mut moved = self.journal.moved();
+        let mut over = runtime.sleep(at_most);
+        loop {
+            let position = self.position(projection).await?;
+            if position >= min_position {
+                let lag_events = 0;
+                return Ok(Freshness {
+                    position,
+                    lag_events,
+                });
+            }
+            tokio::select! {
+                biased;
+                () = &mut over => return self.freshness(projection).await,
+                // Never an error: the journal that signals is ours.
+                _ = moved.changed() => {}
+                () = runtime.sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Where the live generation's follower is; 0 when it has taken nothing.
+    async fn position(&self, projection: &str) -> Result<i64, StoreError> {
+        let position = sqlx::query_scalar(
+            "select min(f.position) from projections p join followers f using (name, generation)
+             where p.name = $1 and p.state = 'live'",
+        )
+        .bind(projection)
+        .fetch_one(self.journal.pool())
+        .await?;
+        Ok(Option::unwrap_or(position, 0))
+    }
+
+    /// Where it is, and how much it has before it. One statement, because two could disagree.
+    async fn freshness(&self, projection: &str) -> Result<Freshness, StoreError> {
+        let row = sqlx::query(
+            "with follower as (
+                 select coalesce(min(f.position), 0) as position
+                 from projections p join followers f using (name, generation)
+                 where p.name = $1 and p.state = 'live'
+             )
+             select position, (select count(*) from events e where e.position > follower.position) as lag
+             from follower",
+        )
+        .bind(projection)
+        .fetch_one(self.journal.pool())
+        .await?;
+        Ok(Freshness {
+            position: row.try_get("position")?,
+            lag_events: row.try_get("lag")?,
+        })
+    }
+}

@@ -1,0 +1,334 @@
+//! One rebuild: lock, fill, compare, switch, clean up.
+
+use std::collections::BTreeMap;
+
+use journal::follow::BATCH_MAX;
+use journal::runtime::Runtime;
+use journal::schema::connect_as_owner;
+use journal::{Journal, StoreError};
+use sqlx::{Connection, PgConnection};
+
+use super::compare::{Side, compare};
+use super::filling::Filling;
+use super::{Goal, ReplayError, Report};
+use crate::generation::{self, Generation, State};
+use crate::projection::Projection;
+use crate::store::Statements;
+
+/// First half of the lock that a rebuild holds; the second one is its projection's name.
+const LOCK: i32 = 0x7265_7072;
+/// How often to run after a live generation that moves on, before comparing with it.
+const CHASES_MAX: u32 = 1_000;
+/// How many positions are filled before what was written is read back, once the rest is verified.
+const CHUNK: i64 = 10 * BATCH_MAX;
+/// How often the switch is tried when it does not get its locks.
+const SWITCHES_MAX: u32 = 50;
+
+/// A rebuild under way. Its owner connection holds the lock that keeps others away.
+pub(super) struct Run<'a> {
+    owner_url: &'a str,
+    owner: PgConnection,
+    projection: &'static Projection,
+    live: Generation,
+    filling: Filling<'a>,
+    /// Whether the generation that is filled was made by this run, and goes with it when it fails.
+    made: bool,
+    report: Report,
+}
+
+impl<'a> Run<'a> {
+    /// Begins with an empty generation.
+    pub(super) async fn begin(
+        owner_url: &'a str,
+        journal: &'a Journal,
+        runtime: &'a dyn Runtime,
+        projection: &'static Projection,
+    ) -> Result<Self, ReplayError> {
+        let (mut owner, live) = lock(owner_url, projection).await?;
+        let mut tx = owner.begin().await?;
+        let number = generation::create(&mut tx, projection, State::Building).await?;
+        tx.commit().await?;
+        Ok(Self {
+            owner_url,
+            owner,
+            projection,
+            live,
+            filling: Filling::new(projection, journal, runtime, number, 0),
+            made: true,
+            report: Report::default(),
+        })
+    }
+
+    /// Begins with the generation that was live before.
+    pub(super) async fn begin_with_kept(
+        owner_url: &'a str,
+        journal: &'a Journal,
+        runtime: &'a dyn Runtime,
+        projection: &'static Projection,
+    ) -> Result<Self, ReplayError> {
+        let (mut owner, live) = lock(owner_url, projection).await?;
+        let (name, known) = (projection.name, projection.version);
+        let kept = generation::in_state(&mut owner, projection, State::Kept).await?;
+        let kept = *kept.first().ok_or(ReplayError::NothingKept(name))?;
+        if kept.version != known {
+            let found = kept.version;
+            return Err(ReplayError::Foreign { name, found, known });
+        }
+        let position = position(&mut owner, projection, kept.number, "").await?;
+        Ok(Self {
+            owner_url,
+            owner,
+            projection,
+            live,
+            filling: Filling::new(projection, journal, runtime, kept.number, position),
+            made: false,
+            report: Report::default(),
+        })
+    }
+
+    /// Fills the new generation, verifies it, and switches if that is the goal.
+    pub(super) async fn rebuild(&mut self, goal: Goal) -> Result<(), ReplayError> {
+        self.chase().await?;
+        self.compare_with_live().await?;
+        self.report.verified = true;
+        match goal {
+            Goal::Compare => Ok(()),
+            Goal::Switch => self.switch().await,
+        }
+    }
+
+    /// Brings the kept generation up to date, and switches to it.
+    pub(super) async fn take_over(&mut self) -> Result<(), ReplayError> {
+        self.chase().await?;
+        self.compare_with_live().await?;
+        self.switch().await
+    }
+
+    /// Drops what is not needed any more, gives back lease and lock, and hands out the report.
+    pub(super) async fn end(
+        mut self,
+        outcome: Result<(), ReplayError>,
+    ) -> Result<Report, ReplayError> {
+        let name = self.projection.name;
+        if let Err(error) = self.filling.release().await {
+            tracing::debug!(projection = name, %error, "the lease was not given back; it will run out");
+        }
+        if let Err(error) = self.clean_up().await {
+            tracing::warn!(projection = name, %error, "a generation was not dropped; the next rebuild does it");
+        }
+        if let Err(error) = self.owner.close().await {
+            tracing::debug!(projection = name, %error, "the owner's connection did not close");
+        }
+        outcome?;
+        Ok(Report {
+            projection: name.to_owned(),
+            events: self.filling.events,
+            to_position: self.filling.position,
+            ..self.report
+        })
+    }
+
+    async fn clean_up(&mut self) -> Result<(), StoreError> {
+        if !self.report.switched {
+            if self.made {
+                generation::discard(&mut self.owner, self.projection, self.filling.number).await?;
+            }
+            return Ok(());
+        }
+        for kept in generation::in_state(&mut self.owner, self.projection, State::Kept).await? {
+            if kept.number != self.live.number {
+                generation::discard(&mut self.owner, self.projection, kept.number).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills until little is missing to where the live generation is. Never passes it: one cannot be compared
+    /// with what it was.
+    async fn chase(&mut self) -> Result<(), ReplayError> {
+        for _ in 0..CHASES_MAX {
+            let live = position(&mut self.owner, self.projection, self.live.number, "").await?;
+            if live.saturating_sub(self.filling.position) <= BATCH_MAX {
+                break;
+            }
+            self.filling.fill_to(live).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings the new generation to exactly where the live one is in one snapshot, and reads both.
+    async fn compare_with_live(&mut self) -> Result<(), ReplayError> {
+        let mut connection = connect_as_owner(self.owner_url).await?;
+        let mut snapshot = connection.begin().await?;
+        sqlx::raw_sql("set transaction isolation level repeatable read, read only")
+            .execute(&mut *snapshot)
+            .await?;
+        let at = position(&mut snapshot, self.projection, self.live.number, "").await?;
+        self.filling.fill_to(at).await?;
+        // Rows of another version mean something else, and a kept generation may have been ahead.
+        self.report.compared =
+            self.live.version == self.projection.version && self.filling.position == at;
+        let mut live = Side {
+            connection: &mut snapshot,
+            schema: self.projection.schema(self.live.number),
+        };
+        let mut rebuilt = Side {
+            connection: &mut self.owner,
+            schema: self.projection.schema(self.filling.number),
+        };
+        for (place, table) in self.projection.tables.iter().enumerate() {
+            let beside = self.report.compared.then_some(&mut live);
+            let found = compare(table, beside, &mut rebuilt, &mut self.report).await?;
+            let folded = self.filling.memory.sum(place);
+            if self.made && found != folded {
+                return Err(ReplayError::Damaged {
+                    table: table.name,
+                    folded: folded.rows,
+                    found: found.rows,
+                });
+            }
+            self.report.rows += found.rows;
+        }
+        snapshot.rollback().await?;
+        self.filling.memory.keep_keys();
+        Ok(())
+    }
+
+    /// Catches up with the head, and lets readers see the new generation.
+    async fn switch(&mut self) -> Result<(), ReplayError> {
+        let mut refused = None;
+        for _ in 0..SWITCHES_MAX {
+            self.catch_up().await?;
+            match self.try_switch().await {
+                Ok(()) => {
+                    self.report.switched = true;
+                    return Ok(());
+                }
+                Err(ReplayError::Store(error)) if error.is_transient() => {
+                    refused = Some(error);
+                    self.filling.rest().await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(refused.map_or(
+            ReplayError::TakenOver(self.projection.name),
+            ReplayError::Busy,
+        ))
+    }
+
+    /// Fills up to the head; reads back what it writes.
+    async fn catch_up(&mut self) -> Result<(), ReplayError> {
+        let head = self.filling.head().await?;
+        while self.filling.position < head {
+            let before = self.filling.position;
+            let filled = self
+                .filling
+                .fill_to(head.min(before.saturating_add(CHUNK)))
+                .await;
+            read_back(&mut self.owner, self.projection, &self.filling).await?;
+            if let Err(ReplayError::Held { .. }) = filled {
+                let live = position(&mut self.owner, self.projection, self.live.number, "").await?;
+                // The live generation holds at the same hole: this is as far as anybody gets.
+                if self.filling.position >= live {
+                    return Ok(());
+                }
+            }
+            filled?;
+            if self.filling.position == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the live follower still, takes what it has taken meanwhile, and replaces the views.
+    async fn try_switch(&mut self) -> Result<(), ReplayError> {
+        let mut tx = self.owner.begin().await?;
+        sqlx::raw_sql("set local lock_timeout = '500ms'")
+            .execute(&mut *tx)
+            .await?;
+        let live = position(&mut tx, self.projection, self.live.number, "for update").await?;
+        self.filling.fill_to(live).await?;
+        read_back(&mut tx, self.projection, &self.filling).await?;
+        // Given back before readers come: whoever follows the live generation may take it at once.
+        self.filling.release().await?;
+        generation::switch(&mut tx, self.projection, self.filling.number).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Connects as owner, keeps other rebuilds of this projection away for as long as the connection lives, and
+/// removes what a killed one left.
+async fn lock(
+    owner_url: &str,
+    projection: &'static Projection,
+) -> Result<(PgConnection, Generation), ReplayError> {
+    let name = projection.name;
+    let mut owner = connect_as_owner(owner_url).await?;
+    let locked: bool = sqlx::query_scalar("select pg_try_advisory_lock($1, hashtext($2))")
+        .bind(LOCK)
+        .bind(name)
+        .fetch_one(&mut owner)
+        .await?;
+    if !locked {
+        return Err(ReplayError::Running(name));
+    }
+    let live = generation::live(&mut owner).await?;
+    let live = *live.get(name).ok_or(ReplayError::Unprepared(name))?;
+    for left in generation::in_state(&mut owner, projection, State::Building).await? {
+        tracing::info!(
+            projection = name,
+            generation = left.number,
+            "removing a half-built generation"
+        );
+        generation::discard(&mut owner, projection, left.number).await?;
+    }
+    Ok((owner, live))
+}
+
+/// Where a generation's follower is. `lock` is SQL that locks its row, or nothing.
+async fn position(
+    connection: &mut PgConnection,
+    projection: &Projection,
+    number: i32,
+    lock: &'static str,
+) -> Result<i64, StoreError> {
+    let position: Option<i64> = sqlx::query_scalar(&format!(
+        "select position from followers where name = $1 and generation = $2 and slice = 0 {lock}"
+    ))
+    .bind(projection.name)
+    .bind(number)
+    .fetch_optional(connection)
+    .await?;
+    Ok(position.unwrap_or(0))
+}
+
+/// Reads back the rows that were written since the last time, and holds them against what was folded.
+async fn read_back(
+    connection: &mut PgConnection,
+    projection: &'static Projection,
+    filling: &Filling<'_>,
+) -> Result<(), ReplayError> {
+    let schema = projection.schema(filling.number);
+    for (place, table) in projection.tables.iter().enumerate() {
+        let folded = filling.memory.take_latest(place);
+        let keys: Vec<_> = folded.keys().copied().collect();
+        let mut found = BTreeMap::new();
+        for cells in Statements::new(table, &schema)
+            .load(connection, &keys)
+            .await?
+        {
+            found.insert(table.key_of(&cells).map_err(StoreError::from)?, cells);
+        }
+        if found != folded {
+            return Err(ReplayError::Damaged {
+                table: table.name,
+                folded: folded.len() as u64,
+                found: found.len() as u64,
+            });
+        }
+    }
+    Ok(())
+}
