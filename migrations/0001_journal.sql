@@ -127,20 +127,21 @@ begin
 
     -- Claims first. No row means that somebody holds the slot; a plain insert would raise, and deadlock.
     with asked as (
-        select * from unnest(claim_ordinals, claim_bookids, claim_units, claim_starts, claim_ends)
+        select c.ordinal, c.bookid, c.unit, tstzrange(c.starts, c.ends) as during
+        from unnest(claim_ordinals, claim_bookids, claim_units, claim_starts, claim_ends)
             as c (ordinal, bookid, unit, starts, ends)
         where old_answers[c.ordinal] is null
     ), won as (
         insert into slot_claims (bookid, unit, during)
-        select bookid, unit, tstzrange(starts, ends) from asked
-        order by unit, starts
+        select bookid, unit, during from asked
+        order by unit, during -- guard: claim order
         on conflict do nothing
-        returning bookid, unit
+        returning bookid, unit, during
     )
     select array_agg(coalesce(w.n, 0) order by o) into claims_won
     from generate_series(1, total) o
     left join (
-        select a.ordinal, count(*)::int as n from asked a join won using (bookid, unit) group by 1
+        select a.ordinal, count(*)::int as n from asked a join won using (bookid, unit, during) group by 1
     ) w on w.ordinal = o;
 
     -- Then events, in key order.
@@ -167,11 +168,11 @@ begin
           and (a.first = 1 or exists (select from events p where p.aggregate_type = a.aggregate_type and p.aggregate_id = a.aggregate_id and p.sequence = a.first - 1)) -- guard: predecessor
         order by a.aggregate_type, a.aggregate_id, a.sequence -- guard: key order
         on conflict (aggregate_type, aggregate_id, sequence) do nothing
-        returning aggregate_type, aggregate_id, sequence, position
+        returning aggregate_type, aggregate_id, sequence, event_id, position
     ), streams as (
         select a.ordinal, w.aggregate_type, w.aggregate_id,
                count(*)::int as n, max(w.sequence) as version, max(w.position) as position
-        from won w join asked a using (aggregate_type, aggregate_id, sequence)
+        from won w join asked a using (aggregate_type, aggregate_id, sequence, event_id)
         group by 1, 2, 3
     ), per_command as (
         select s.ordinal, sum(n)::int as n, jsonb_build_object(
@@ -211,7 +212,7 @@ begin
     select n.command_id, new_answers[n.ordinal]
     from unnest(command_ids) with ordinality n (command_id, ordinal)
     where outcomes[n.ordinal] = 'stored'
-    order by n.command_id
+    order by n.command_id -- guard: id order
     on conflict (command_id) do nothing;
     get diagnostics recorded = row_count;
     if recorded <> to_record then -- guard: twin

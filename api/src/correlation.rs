@@ -125,15 +125,14 @@ pub(crate) async fn layer(State(api): State<Api>, mut request: Request, next: Ne
 
     let mut answer = problem::complete(answer, &instance, &correlation.id);
     correlation.write(answer.headers_mut());
-    span.in_scope(|| {
-        note(
-            &method,
-            &route,
-            answer.status(),
-            started.elapsed(),
-            &correlation.id,
-        )
-    });
+    let _in_span = span.entered();
+    note(
+        &method,
+        &route,
+        answer.status(),
+        started.elapsed(),
+        &correlation.id,
+    );
     answer
 }
 

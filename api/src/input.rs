@@ -143,7 +143,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ItemId {
     }
 }
 
-/// The parameters behind the question mark. Of a name that stands there twice, the first counts.
+/// The parameters behind the question mark. Of a name that stands there twice, the first that says
+/// anything counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Parameters(Vec<(String, String)>);
 
@@ -161,14 +162,22 @@ impl Parameters {
 
     /// A parameter's value; an empty one is none.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.0.iter().find(|(given, _)| given == name)?;
-        Some(value.as_str()).filter(|value| !value.is_empty())
+        self.all(name).next()
+    }
+
+    /// All values of a parameter that may stand there more than once.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let given = self
+            .0
+            .iter()
+            .filter(move |(given, value)| given == name && !value.is_empty());
+        given.map(|(_, value)| value.as_str())
     }
 
     /// A parameter that must be a whole number when it is given.
     pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, Problem> {
         self.get(name)
-            .map(|value| value.parse())
+            .map(str::parse)
             .transpose()
             .map_err(|_| Problem::Malformed(format!("{name} must be a whole number")))
     }

@@ -13,9 +13,9 @@ use crate::hal::{Client, Link, Links};
 use crate::input::Parameters;
 
 /// How many rows a page has when nobody says.
-const SIZE_DEFAULT: u32 = 20;
+const SIZE_DEFAULT: u64 = 20;
 /// How many rows a page has at most.
-pub(crate) const SIZE_MAX: u32 = 1_000;
+pub(crate) const SIZE_MAX: u64 = 1_000;
 
 /// How a collection is shown to somebody who asks for no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,31 +30,31 @@ pub(crate) enum Unasked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     /// Which, from 0.
-    pub(crate) number: u32,
+    pub(crate) number: u64,
     /// How many rows.
-    pub(crate) size: u32,
+    pub(crate) size: u64,
+    /// Columns to order by, and whether downwards.
+    sort: Vec<(String, bool)>,
     given: bool,
     unasked: Unasked,
-    /// The parameters that narrow the collection, kept on every link: `&userid=1…`.
-    filters: String,
+    /// The parameters that narrow and order the collection, kept on every link: `&userid=1…`.
+    kept: String,
 }
 
 impl Asked {
     /// The page that `parameters` ask for; those named in `filters` stay on the links.
     pub(crate) fn read(parameters: &Parameters, unasked: Unasked, filters: &[&str]) -> Self {
-        let number = |name| {
-            parameters
-                .get(name)
-                .and_then(|value| value.parse::<u32>().ok())
-        };
+        // As many as the seed's numbers could be.
+        let number = |name| parameters.get(name)?.parse::<u32>().ok().map(u64::from);
         let given = parameters.get("page").is_some() || parameters.get("size").is_some();
         let default = match unasked {
             Unasked::Everything if !given => SIZE_MAX,
             _ => SIZE_DEFAULT,
         };
         let mut kept = String::new();
-        for name in filters {
-            if let Some(value) = parameters.get(name) {
+        for name in filters.iter().chain(&["sort"]) {
+            for value in parameters.all(name) {
+                // Writing to a string cannot fail.
                 let _ = write!(kept, "&{name}={}", Escaped(value));
             }
         }
@@ -64,9 +64,10 @@ impl Asked {
                 .filter(|size| *size > 0)
                 .unwrap_or(default)
                 .min(SIZE_MAX),
+            sort: parameters.all("sort").map(order).collect(),
             given,
             unasked,
-            filters: kept,
+            kept,
         }
     }
 
@@ -75,6 +76,7 @@ impl Asked {
         PageRequest {
             page: self.number,
             size: self.size,
+            sort: self.sort.clone(),
         }
     }
 
@@ -98,15 +100,23 @@ pub(crate) struct Page {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Block {
-    size: u32,
+    size: u64,
     total_elements: u64,
     total_pages: u64,
-    number: u32,
+    number: u64,
+}
+
+/// `bookid,desc` as a column and its direction.
+fn order(text: &str) -> (String, bool) {
+    match text.split_once(',') {
+        Some((column, direction)) => (column.to_owned(), direction.eq_ignore_ascii_case("desc")),
+        None => (text.to_owned(), false),
+    }
 }
 
 impl Page {
     fn pages(&self) -> u64 {
-        self.total.div_ceil(u64::from(self.asked.size))
+        self.total.div_ceil(self.asked.size)
     }
 
     /// The page block, unless the collection is shown without pages.
@@ -122,7 +132,7 @@ impl Page {
 
     /// First, prev, self, next and last where there is more than one page; then profile and search.
     pub(crate) fn links(&self, client: &Client, collection: &'static str) -> Links {
-        let (number, pages) = (u64::from(self.asked.number), self.pages());
+        let (number, pages) = (self.asked.number, self.pages());
         let to = |number: u64| Link::to(client.address(&self.path(collection, number)));
         let whole = self.block().is_none();
         let mut links = Vec::new();
@@ -153,15 +163,15 @@ impl Page {
     fn path(&self, collection: &str, number: u64) -> String {
         format!(
             "/{collection}?page={number}&size={}{}",
-            self.asked.size, self.asked.filters
+            self.asked.size, self.asked.kept
         )
     }
 
     /// The page's own link; collections that are always paged say which parameters they take.
     fn this(&self, client: &Client, collection: &str) -> Link {
-        let filters = self.asked.filters.replacen('&', "?", 1);
-        let unpaged = client.address(&format!("/{collection}{filters}"));
-        let paged = client.address(&self.path(collection, u64::from(self.asked.number)));
+        let kept = self.asked.kept.replacen('&', "?", 1);
+        let unpaged = client.address(&format!("/{collection}{kept}"));
+        let paged = client.address(&self.path(collection, self.asked.number));
         match (self.asked.unasked, self.asked.given) {
             (Unasked::FirstPage, false) => Link::template(format!("{unpaged}{{?page,size,sort}}")),
             (Unasked::FirstPage, true) => Link::template(format!("{paged}{{&sort}}")),

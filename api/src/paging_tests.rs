@@ -32,7 +32,7 @@ fn page_and_size_fall_back_to_what_the_seed_fell_back_to() {
         (&[("size", "-5")], 0, 20),
         (&[("size", "1000")], 0, 1_000),
         (&[("size", "5000")], 0, 1_000),
-        (&[("page", "99999999999999")], 0, 20),
+        (&[("page", "4294967296")], 0, 20),
     ] {
         let page = asked(given, Unasked::FirstPage);
         assert_eq!((page.number, page.size), (number, size), "{given:?}");
@@ -108,6 +108,18 @@ fn filters_stay_on_every_link_and_are_escaped() {
         links[1],
         "next /books?page=1&size=1000&userid=7&spacename=a%20b%26c%3D1"
     );
+}
+
+#[test]
+fn the_order_is_handed_on_and_stays_on_the_links() {
+    let sort = [("sort", "userid,desc"), ("sort", "bookid"), ("size", "1")];
+    let page = asked(&sort, Unasked::FirstPage);
+    assert_eq!(
+        page.request().sort,
+        [("userid".to_owned(), true), ("bookid".to_owned(), false)]
+    );
+    let last = "last /books?page=2&size=1&sort=userid%2Cdesc&sort=bookid";
+    assert!(links(page, 3).contains(&last.to_owned()));
 }
 
 #[test]

@@ -15,7 +15,6 @@ use crate::{
 };
 
 /// The routes of a role, with health and metrics beside them.
-#[must_use]
 pub fn router(role: Role, app: App) -> Router {
     let api = Api::new(app);
     let (ours, elsewhere) = resources(role, &api);

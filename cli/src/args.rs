@@ -7,8 +7,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// The booking backend that keeps what happened: spaces, payments, points, live traces.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
-#[command(after_help = "Settings are environment variables; docs/operations.md lists them.\n\
-    Operator commands use DATABASE_URL, or else the local server of --data-dir.")]
+#[command(
+    after_help = "Settings are environment variables; docs/operations.md lists them.\n\
+    Operator commands use DATABASE_URL, or else the local server of --data-dir."
+)]
 pub struct Args {
     /// Folder of the local server [default: the XDG data folder; as root /var/lib/spacerent]
     #[arg(long, global = true, value_name = "DIR")]
@@ -30,14 +32,18 @@ pub enum Command {
         fresh: bool,
     },
     /// Run roles for production; needs DATABASE_URL and a migrated database
-    #[command(after_help = "Example: DATABASE_URL=postgresql://app@db/spacerent spacerent serve --role book,payment")]
+    #[command(
+        after_help = "Example: DATABASE_URL=postgresql://app@db/spacerent spacerent serve --role book,payment"
+    )]
     Serve {
         /// Roles of this process, separated by commas [default: all]
         #[arg(long, value_enum, value_delimiter = ',', value_name = "ROLE")]
         role: Vec<Role>,
     },
     /// Bring the database to the shape of this program; safe to run twice
-    #[command(after_help = "Example: MIGRATION_DATABASE_URL=postgresql://owner@db/spacerent spacerent migrate")]
+    #[command(
+        after_help = "Example: MIGRATION_DATABASE_URL=postgresql://owner@db/spacerent spacerent migrate"
+    )]
     Migrate,
     /// Say how far everything is: head, watermark, open hole, followers, parked events, jobs
     #[command(after_help = "Example: spacerent status --json | jq .followers")]
@@ -47,17 +53,28 @@ pub enum Command {
         json: bool,
     },
     /// Rebuild a read model beside the live one, verify it, and switch to it
-    #[command(after_help = "Example: spacerent replay mypage")]
-    Replay {
-        /// Which read model: books, payments, spaces, mypage, points
-        name: String,
-        /// One JSON document on stdout
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(after_help = "Examples: spacerent replay mypage\n          \
+        spacerent replay mypage --verify    (compares only; status 1 on any difference)")]
+    Replay(ReplayArgs),
     /// Print one libpq URI of a role that may do everything
     #[command(after_help = "Example: psql \"$(spacerent url)\" -c 'select count(*) from events'")]
     Url,
+}
+
+/// What to rebuild, and how far to go.
+#[derive(Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// Which read model: books, payments, spaces, mypage, points
+    pub name: String,
+    /// Compare only: switch nothing, and end with status 1 on any difference
+    #[arg(long, conflicts_with = "rollback")]
+    pub verify: bool,
+    /// Switch back to the generation that was live before, after it has caught up
+    #[arg(long)]
+    pub rollback: bool,
+    /// One JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A part of the system that a process can play.

@@ -21,7 +21,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Serve { role } => serve::run(settings, &role).await,
         Command::Migrate => migrate::run(&settings, folder).await,
         Command::Status { json } => status::run(&settings, folder, json).await,
-        Command::Replay { name, json } => replay::run(&settings, folder, &name, json).await,
+        Command::Replay(args) => replay::run(&settings, folder, &args).await,
         Command::Url => url::run(&settings, folder).await,
     }
 }

@@ -38,7 +38,10 @@ impl Database {
         }
         let folder = data_dir.unwrap_or_else(local_postgres::default_folder);
         let server = Server::join(&folder).await?.with_context(|| {
-            format!("no local server runs in {}; start `spacerent dev`, or set DATABASE_URL", folder.display())
+            format!(
+                "no local server runs in {}; start `spacerent dev`, or set DATABASE_URL",
+                folder.display()
+            )
         })?;
         Ok(Self::local(server))
     }
@@ -46,13 +49,24 @@ impl Database {
     /// What the settings name; `None` when they name nothing.
     pub fn given(settings: &Settings) -> Option<Self> {
         let url = settings.database_url.as_ref().map(Secret::reveal)?;
-        let owner_url = settings.migration_database_url.as_ref().map_or(url, Secret::reveal);
-        Some(Self { url: url.to_owned(), owner_url: owner_url.to_owned(), server: None })
+        let owner_url = settings
+            .migration_database_url
+            .as_ref()
+            .map_or(url, Secret::reveal);
+        Some(Self {
+            url: url.to_owned(),
+            owner_url: owner_url.to_owned(),
+            server: None,
+        })
     }
 
     fn local(server: Server) -> Self {
         let url = server.url(NAME);
-        Self { owner_url: url.clone(), url, server: Some(server) }
+        Self {
+            owner_url: url.clone(),
+            url,
+            server: Some(server),
+        }
     }
 
     /// Drops everything and starts empty; only on the local server.
@@ -61,7 +75,9 @@ impl Database {
             "--fresh empties the local server only; DATABASE_URL is set, so empty that database by hand",
         )?;
         let mut postgres = journal::schema::connect_as_owner(&server.url("postgres")).await?;
-        sqlx::query("drop database if exists spacerent with (force)").execute(&mut postgres).await?;
+        sqlx::query("drop database if exists spacerent with (force)")
+            .execute(&mut postgres)
+            .await?;
         server.create_database_if_missing(NAME).await?;
         Ok(())
     }

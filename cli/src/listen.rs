@@ -14,10 +14,16 @@ pub struct Sockets(Vec<(api::Role, TcpListener, SocketAddr)>);
 impl Sockets {
     /// Binds the HTTP roles among `roles` on every address of `hosts`; the first one must work, a further one
     /// may be missing on this machine.
-    pub async fn bind(settings: &Settings, roles: &[Role], hosts: &[IpAddr]) -> anyhow::Result<Self> {
+    pub async fn bind(
+        settings: &Settings,
+        roles: &[Role],
+        hosts: &[IpAddr],
+    ) -> anyhow::Result<Self> {
         let mut sockets = Vec::new();
         for role in roles {
-            let Some((role, port, variable)) = http_role(settings, *role) else { continue };
+            let Some((role, port, variable)) = http_role(settings, *role) else {
+                continue;
+            };
             let mut port = port;
             for (rank, host) in hosts.iter().enumerate() {
                 match TcpListener::bind((*host, port)).await {
@@ -52,17 +58,40 @@ impl Sockets {
 
     /// The sockets.
     pub fn into_inner(self) -> Vec<(api::Role, TcpListener)> {
-        self.0.into_iter().map(|(role, listener, _)| (role, listener)).collect()
+        self.0
+            .into_iter()
+            .map(|(role, listener, _)| (role, listener))
+            .collect()
     }
 }
 
 fn http_role(settings: &Settings, role: Role) -> Option<(api::Role, u16, &'static str)> {
     match role {
-        Role::Book => Some((api::Role::Book, settings.listen_port_book, "LISTEN_PORT_BOOK")),
-        Role::Space => Some((api::Role::Space, settings.listen_port_space, "LISTEN_PORT_SPACE")),
-        Role::Payment => Some((api::Role::Payment, settings.listen_port_payment, "LISTEN_PORT_PAYMENT")),
-        Role::Mypage => Some((api::Role::Mypage, settings.listen_port_mypage, "LISTEN_PORT_MYPAGE")),
-        Role::Gateway => Some((api::Role::Gateway, settings.listen_port_gateway, "LISTEN_PORT_GATEWAY")),
+        Role::Book => Some((
+            api::Role::Book,
+            settings.listen_port_book,
+            "LISTEN_PORT_BOOK",
+        )),
+        Role::Space => Some((
+            api::Role::Space,
+            settings.listen_port_space,
+            "LISTEN_PORT_SPACE",
+        )),
+        Role::Payment => Some((
+            api::Role::Payment,
+            settings.listen_port_payment,
+            "LISTEN_PORT_PAYMENT",
+        )),
+        Role::Mypage => Some((
+            api::Role::Mypage,
+            settings.listen_port_mypage,
+            "LISTEN_PORT_MYPAGE",
+        )),
+        Role::Gateway => Some((
+            api::Role::Gateway,
+            settings.listen_port_gateway,
+            "LISTEN_PORT_GATEWAY",
+        )),
         Role::Processes | Role::Projections => None,
     }
 }

@@ -18,10 +18,16 @@ use clap::Parser;
 fn main() -> ExitCode {
     let args = args::Args::parse();
     // Both reqwest and sqlx find the provider that is installed first; without one, the first client panics.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         return output::failed(&anyhow::anyhow!("a second TLS provider was installed"));
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return output::failed(&error.into()),
     };

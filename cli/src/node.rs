@@ -61,9 +61,11 @@ impl Node {
     ) -> anyhow::Result<Self> {
         tracing::info!(settings = ?settings.shown(), "settings");
         let pool = journal::schema::connect(url, settings.database_connections_max)?;
-        journal::schema::check(&pool).await.context("the database cannot be used")?;
+        journal::schema::check(&pool)
+            .await
+            .context("the database cannot be used")?;
         let metrics = metrics_upkeep::install()?;
-        let parts = Parts::build(settings, roles, pool.clone());
+        let parts = Parts::build(settings, roles, pool.clone())?;
         let node = Self {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -86,14 +88,34 @@ impl Node {
     }
 
     fn start_workers(&self, parts: &Parts, roles: &[Role], metrics: &PrometheusHandle) {
-        let Parts { journal, runtime, gateway, limits, .. } = parts;
-        self.task(parts, metrics_upkeep::run(metrics.clone(), runtime.clone(), self.stop.clone()));
-        self.task(parts, journal::notify::run(journal.clone(), runtime.clone(), self.stop.clone()));
+        let Parts {
+            journal,
+            runtime,
+            gateway,
+            limits,
+            ..
+        } = parts;
+        self.task(
+            parts,
+            metrics_upkeep::run(metrics.clone(), runtime.clone(), self.stop.clone()),
+        );
+        self.task(
+            parts,
+            journal::notify::run(journal.clone(), runtime.clone(), self.stop.clone()),
+        );
         if roles.contains(&Role::Projections) {
-            self.task(parts, projections::run(journal.clone(), runtime.clone(), self.stop.clone()));
+            self.task(
+                parts,
+                projections::run(journal.clone(), runtime.clone(), self.stop.clone()),
+            );
         }
         if roles.contains(&Role::Processes) {
-            let saga = processes::order::run(journal.clone(), runtime.clone(), limits.clone(), self.stop.clone());
+            let saga = processes::order::run(
+                journal.clone(),
+                runtime.clone(),
+                limits.clone(),
+                self.stop.clone(),
+            );
             self.task(parts, saga);
             let jobs = processes::jobs::run(
                 journal.clone(),
@@ -127,7 +149,10 @@ impl Node {
         };
         for (role, listener) in sockets.into_inner() {
             let router = api::router(role, app.clone());
-            self.task(parts, api::serve(listener, router, parts.runtime.clone(), self.stop.clone()));
+            self.task(
+                parts,
+                api::serve(listener, router, parts.runtime.clone(), self.stop.clone()),
+            );
         }
     }
 
@@ -138,7 +163,7 @@ impl Node {
 }
 
 impl Parts {
-    fn build(settings: &Settings, roles: &[Role], pool: PgPool) -> Self {
+    fn build(settings: &Settings, roles: &[Role], pool: PgPool) -> anyhow::Result<Self> {
         let runtime: Arc<dyn Runtime> = Arc::new(Tokio);
         let random = Arc::new(SystemRandom);
         let journal = Journal::new(pool.clone(), Arc::new(SystemClock), random.clone());
@@ -152,7 +177,7 @@ impl Parts {
                 journal.clone(),
                 limits.clone(),
                 runtime.clone(),
-            )),
+            )?),
             _ => Arc::new(InlinePayment::new(
                 journal.clone(),
                 gateway.clone(),
@@ -160,7 +185,14 @@ impl Parts {
                 limits.clone(),
             )),
         };
-        Self { journal, runtime, gateway, ledger: stub, payment, limits }
+        Ok(Self {
+            journal,
+            runtime,
+            gateway,
+            ledger: stub,
+            payment,
+            limits,
+        })
     }
 }
 
@@ -181,10 +213,12 @@ fn limits(settings: &Settings) -> PaymentSettings {
 }
 
 fn http_settings(settings: &Settings, roles: &[Role]) -> api::Settings {
-    let elsewhere = |role: Role, url: &Option<String>| url.clone().filter(|_| !roles.contains(&role));
+    let elsewhere =
+        |role: Role, url: &Option<String>| url.clone().filter(|_| !roles.contains(&role));
     api::Settings {
         default_price: i64::from(settings.default_price),
         payment_backlog_max: i64::from(settings.payment_backlog_max),
+        payment_timeout_ms: settings.payment_timeout_ms,
         public_url: settings.public_url.clone(),
         book_url: elsewhere(Role::Book, &settings.book_url),
         space_url: elsewhere(Role::Space, &settings.space_url),

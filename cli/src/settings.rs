@@ -47,7 +47,8 @@ pub enum Error {
     NotBuilt(&'static str),
 }
 
-/// One line of the settings' documentation.
+/// One line of the settings' documentation, which a test holds against the table.
+#[cfg(test)]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line {
     /// The variable.
@@ -87,6 +88,7 @@ macro_rules! settings {
             }
 
             /// The table, for the documentation.
+            #[cfg(test)]
             #[must_use]
             pub fn documentation() -> Vec<Line> {
                 vec![$( Line {
@@ -179,10 +181,16 @@ impl Settings {
             return Err(Error::OpenToAll(self.listen_host.to_string()));
         }
         let malformed = |name: &str, reason: &str| {
-            Err(Error::Malformed { name: name.to_owned(), reason: reason.to_owned() })
+            Err(Error::Malformed {
+                name: name.to_owned(),
+                reason: reason.to_owned(),
+            })
         };
         if self.payment_call_max_ms < self.payment_timeout_ms {
-            return malformed("PAYMENT_CALL_MAX_MS", "must not be below PAYMENT_TIMEOUT_MS");
+            return malformed(
+                "PAYMENT_CALL_MAX_MS",
+                "must not be below PAYMENT_TIMEOUT_MS",
+            );
         }
         if !(1..=100).contains(&self.cb_error_pct) {
             return malformed("CB_ERROR_PCT", "must be from 1 to 100");
@@ -227,9 +235,15 @@ fn read<T: Value>(
 }
 
 fn read_file(name: &str, path: &str) -> Result<String, Error> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::File { name: name.to_owned(), reason: error.to_string() })?;
-    Ok(text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text)).unwrap_or(&text).to_owned())
+    let text = std::fs::read_to_string(path).map_err(|error| Error::File {
+        name: name.to_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok(text
+        .strip_suffix('\n')
+        .map(|text| text.strip_suffix('\r').unwrap_or(text))
+        .unwrap_or(&text)
+        .to_owned())
 }
 
 /// The process's environment is full of other people's variables, and Kubernetes injects names such as
@@ -240,7 +254,10 @@ fn refuse_unknown(variables: &BTreeMap<String, String>, known: &[&str]) -> Resul
             || name.starts_with("LISTEN_PORT_")
             || (name.starts_with("PAYMENT_") && (name.ends_with("_MS") || name.ends_with("_MAX")))
     };
-    match variables.keys().find(|name| ours(name) && !known.contains(&name.as_str())) {
+    match variables
+        .keys()
+        .find(|name| ours(name) && !known.contains(&name.as_str()))
+    {
         Some(name) => Err(Error::Unknown(name.clone())),
         None => Ok(()),
     }
@@ -251,8 +268,10 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, Error> {
-        let variables =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         Settings::from_variables(&variables)
     }
 
@@ -266,15 +285,30 @@ mod tests {
     #[test]
     fn a_malformed_value_is_named() {
         let error = read(&[("PAYMENT_TIMEOUT_MS", "two")]).unwrap_err();
-        assert_eq!(error.to_string(), "PAYMENT_TIMEOUT_MS: \"two\" is not a whole number from 0 to 18446744073709551615");
+        assert_eq!(
+            error.to_string(),
+            "PAYMENT_TIMEOUT_MS: \"two\" is not a whole number from 0 to 18446744073709551615"
+        );
         let error = read(&[("GATEWAY", "paypal")]).unwrap_err();
-        assert!(error.to_string().starts_with("GATEWAY: \"paypal\""), "{error}");
+        assert!(
+            error.to_string().starts_with("GATEWAY: \"paypal\""),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_misspelt_name_is_refused_and_a_foreign_one_is_not() {
-        assert_eq!(read(&[("CB_MIN_CALL", "1")]).unwrap_err(), Error::Unknown("CB_MIN_CALL".into()));
-        assert!(read(&[("PAYMENT_PORT", "tcp://10.0.0.1:8080"), ("PAYMENT_SERVICE_HOST", "x")]).is_ok());
+        assert_eq!(
+            read(&[("CB_MIN_CALL", "1")]).unwrap_err(),
+            Error::Unknown("CB_MIN_CALL".into())
+        );
+        assert!(
+            read(&[
+                ("PAYMENT_PORT", "tcp://10.0.0.1:8080"),
+                ("PAYMENT_SERVICE_HOST", "x")
+            ])
+            .is_ok()
+        );
     }
 
     #[test]
@@ -293,20 +327,33 @@ mod tests {
         assert_eq!(url, Some("postgresql://app:hunter2@db/spacerent"));
         assert!(!format!("{settings:?} {:?}", settings.shown()).contains("hunter2"));
         let both = [("DATABASE_URL_FILE", "x"), ("DATABASE_URL", "y")];
-        assert_eq!(read(&both).unwrap_err(), Error::Twice("DATABASE_URL".into()));
+        assert_eq!(
+            read(&both).unwrap_err(),
+            Error::Twice("DATABASE_URL".into())
+        );
     }
 
     #[test]
     fn an_open_door_to_the_network_is_refused() {
-        assert!(matches!(read(&[("LISTEN_HOST", "0.0.0.0")]), Err(Error::OpenToAll(_))));
+        assert!(matches!(
+            read(&[("LISTEN_HOST", "0.0.0.0")]),
+            Err(Error::OpenToAll(_))
+        ));
         assert!(read(&[("LISTEN_HOST", "0.0.0.0"), ("AUTH_ALLOW_OPEN", "1")]).is_ok());
         assert!(read(&[("LISTEN_HOST", "::1")]).is_ok());
     }
 
     #[test]
     fn what_is_not_built_says_so() {
-        for (name, value) in [("AUTH", "jwt"), ("GATEWAY", "toss"), ("MYPAGE_STORE", "sqlite")] {
-            assert!(matches!(read(&[(name, value)]), Err(Error::NotBuilt(_))), "{name}={value}");
+        for (name, value) in [
+            ("AUTH", "jwt"),
+            ("GATEWAY", "toss"),
+            ("MYPAGE_STORE", "sqlite"),
+        ] {
+            assert!(
+                matches!(read(&[(name, value)]), Err(Error::NotBuilt(_))),
+                "{name}={value}"
+            );
         }
     }
 
@@ -314,9 +361,16 @@ mod tests {
     fn the_documentation_lists_every_setting() {
         let page = include_str!("../../docs/operations.md");
         for line in Settings::documentation() {
-            let default = if line.default.is_empty() { String::new() } else { format!("`{}`", line.default) };
+            let default = if line.default.is_empty() {
+                String::new()
+            } else {
+                format!("`{}`", line.default)
+            };
             let row = format!("| `{}` | {default} | {} |", line.name, line.doc);
-            assert!(page.contains(&row), "docs/operations.md lacks this row:\n{row}");
+            assert!(
+                page.contains(&row),
+                "docs/operations.md lacks this row:\n{row}"
+            );
         }
     }
 }

@@ -13,9 +13,28 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("projections", &["domain", "journal"]),
     ("processes", &["domain", "journal"]),
     ("api", &["domain", "journal", "projections"]),
-    ("cli", &["api", "domain", "journal", "local-postgres", "processes", "projections"]),
+    (
+        "cli",
+        &[
+            "api",
+            "domain",
+            "journal",
+            "local-postgres",
+            "processes",
+            "projections",
+        ],
+    ),
     ("local-postgres", &[]),
-    ("bench", &["domain", "journal", "local-postgres", "processes", "projections"]),
+    (
+        "bench",
+        &[
+            "domain",
+            "journal",
+            "local-postgres",
+            "processes",
+            "projections",
+        ],
+    ),
 ];
 
 /// What tests may name besides: a database of their own, and the parts that an end-to-end test puts together.
@@ -28,7 +47,18 @@ const TEST_ARROWS: &[(&str, &[&str])] = &[
 
 /// Packages that only these crates may name.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("sqlx", &["journal", "projections", "processes", "api", "cli", "local-postgres", "bench"]),
+    (
+        "sqlx",
+        &[
+            "journal",
+            "projections",
+            "processes",
+            "api",
+            "cli",
+            "local-postgres",
+            "bench",
+        ],
+    ),
     ("axum", &["api"]),
     ("hyper", &["api"]),
     ("reqwest", &["processes"]),
@@ -38,46 +68,103 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 ];
 
 /// What the pure crate may name.
-const DOMAIN_MAY_NAME: &[&str] =
-    &["async-trait", "cqrs-es", "jiff", "serde", "serde_json", "thiserror", "uuid"];
+const DOMAIN_MAY_NAME: &[&str] = &[
+    "async-trait",
+    "cqrs-es",
+    "jiff",
+    "serde",
+    "serde_json",
+    "thiserror",
+    "uuid",
+];
 
 /// One version each.
 const ONE_VERSION: &[&str] = &[
-    "axum", "cqrs-es", "http", "hyper", "jiff", "postgres-es", "reqwest", "ring", "rustls", "serde",
-    "serde_json", "sqlx", "sqlx-core", "thiserror", "tokio", "tower-http", "tracing", "uuid",
+    "axum",
+    "cqrs-es",
+    "http",
+    "hyper",
+    "jiff",
+    "postgres-es",
+    "reqwest",
+    "ring",
+    "rustls",
+    "serde",
+    "serde_json",
+    "sqlx",
+    "sqlx-core",
+    "thiserror",
+    "tokio",
+    "tower-http",
+    "tracing",
+    "uuid",
 ];
 
 /// Not in the tree at all: a second TLS stack, a second time library, a transport we do not use.
-const BANNED: &[&str] =
-    &["aws-lc-rs", "aws-lc-sys", "chrono", "native-tls", "openssl", "time", "tonic"];
+const BANNED: &[&str] = &[
+    "aws-lc-rs",
+    "aws-lc-sys",
+    "chrono",
+    "native-tls",
+    "openssl",
+    "time",
+    "tonic",
+];
 
 const LICENCES: &[&str] = &[
-    "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT",
-    "MIT-0", "Unicode-3.0", "Unlicense", "Zlib", "CC0-1.0", "BSL-1.0", "CDLA-Permissive-2.0",
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+    "CC0-1.0",
+    "BSL-1.0",
+    "CDLA-Permissive-2.0",
 ];
 
 fn metadata() -> Metadata {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
     let options = ["--locked", "--offline"].map(str::to_owned);
-    MetadataCommand::new().manifest_path(root).other_options(options.to_vec()).exec().unwrap()
+    MetadataCommand::new()
+        .manifest_path(root)
+        .other_options(options.to_vec())
+        .exec()
+        .unwrap()
 }
 
 fn allowed(table: &[(&str, &[&'static str])], name: &str) -> BTreeSet<&'static str> {
     let row = table.iter().find(|(crate_name, _)| *crate_name == name);
-    row.map(|(_, names)| names.iter().copied().collect()).unwrap_or_default()
+    row.map(|(_, names)| names.iter().copied().collect())
+        .unwrap_or_default()
 }
 
 #[test]
 fn the_arrows_between_our_crates_are_the_drawn_ones() {
     let metadata = metadata();
-    let members: BTreeSet<_> =
-        metadata.workspace_packages().iter().map(|package| package.name.to_string()).collect();
+    let members: BTreeSet<_> = metadata
+        .workspace_packages()
+        .iter()
+        .map(|package| package.name.to_string())
+        .collect();
     let drawn: BTreeSet<_> = ARROWS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(members, drawn, "a crate came or went: draw it here and in docs/ARCHITECTURE.md");
+    assert_eq!(
+        members, drawn,
+        "a crate came or went: draw it here and in docs/ARCHITECTURE.md"
+    );
     for package in metadata.workspace_packages() {
         let arrows = allowed(ARROWS, &package.name);
         let test_arrows = allowed(TEST_ARROWS, &package.name);
-        for dependency in package.dependencies.iter().filter(|d| members.contains(&d.name)) {
+        for dependency in package
+            .dependencies
+            .iter()
+            .filter(|d| members.contains(&d.name))
+        {
             let name = dependency.name.as_str();
             let ok = arrows.contains(name)
                 || (dependency.kind == DependencyKind::Development && test_arrows.contains(name));
@@ -89,13 +176,24 @@ fn the_arrows_between_our_crates_are_the_drawn_ones() {
 #[test]
 fn each_outside_package_is_named_only_where_it_belongs() {
     for package in metadata().workspace_packages() {
-        for dependency in package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal) {
+        for dependency in package
+            .dependencies
+            .iter()
+            .filter(|d| d.kind == DependencyKind::Normal)
+        {
             let name = dependency.name.as_str();
             if let Some((_, homes)) = ONLY_IN.iter().find(|(only, _)| *only == name) {
-                assert!(homes.contains(&package.name.as_str()), "{} must not name {name}", package.name);
+                assert!(
+                    homes.contains(&package.name.as_str()),
+                    "{} must not name {name}",
+                    package.name
+                );
             }
             if package.name.as_str() == "domain" {
-                assert!(DOMAIN_MAY_NAME.contains(&name), "the domain is pure: it must not name {name}");
+                assert!(
+                    DOMAIN_MAY_NAME.contains(&name),
+                    "the domain is pure: it must not name {name}"
+                );
             }
         }
     }
@@ -116,8 +214,15 @@ fn resolved(metadata: &Metadata) -> BTreeMap<&str, BTreeSet<String>> {
         }
     }
     let mut versions: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for package in metadata.packages.iter().filter(|package| reached.contains(&package.id)) {
-        versions.entry(package.name.as_str()).or_default().insert(package.version.to_string());
+    for package in metadata
+        .packages
+        .iter()
+        .filter(|package| reached.contains(&package.id))
+    {
+        versions
+            .entry(package.name.as_str())
+            .or_default()
+            .insert(package.version.to_string());
     }
     versions
 }
@@ -139,14 +244,27 @@ fn the_big_packages_are_there_once() {
 fn every_licence_is_a_permissive_one_we_know() {
     let metadata = metadata();
     let reached = resolved(&metadata);
-    for package in metadata.packages.iter().filter(|p| reached.contains_key(p.name.as_str())) {
-        let expression = package.license.clone().unwrap_or_default().replace('/', " OR ");
+    for package in metadata
+        .packages
+        .iter()
+        .filter(|p| reached.contains_key(p.name.as_str()))
+    {
+        let expression = package
+            .license
+            .clone()
+            .unwrap_or_default()
+            .replace('/', " OR ");
         let ok = expression.split(" OR ").any(|choice| {
-            choice.trim_matches(['(', ')']).split(" AND ").all(|name| {
-                LICENCES.contains(&name.trim().trim_matches(['(', ')']))
-            })
+            choice
+                .trim_matches(['(', ')'])
+                .split(" AND ")
+                .all(|name| LICENCES.contains(&name.trim().trim_matches(['(', ')'])))
         });
-        assert!(ok, "{} {} is licensed {expression:?}", package.name, package.version);
+        assert!(
+            ok,
+            "{} {} is licensed {expression:?}",
+            package.name, package.version
+        );
     }
 }
 
@@ -160,5 +278,9 @@ fn there_is_exactly_one_binary() {
         .filter(|target| target.is_bin())
         .map(|target| target.name.clone())
         .collect();
-    assert_eq!(binaries, ["spacerent"], "`cargo run -- dev` must know what to run");
+    assert_eq!(
+        binaries,
+        ["spacerent"],
+        "`cargo run -- dev` must know what to run"
+    );
 }

@@ -6,19 +6,22 @@
 //! `journal_append` (migrations/0001), each beside the line that keeps it. A group that fails as a whole is
 //! sent again one command at a time, so that only the one at fault fails.
 //!
-//! Cost: one round trip and one commit per group.
+//! Cost: one round trip and one commit per group, and one look at the command ids of those that lost.
 
-use std::collections::HashSet;
+mod columns;
+
+use std::collections::{HashMap, HashSet};
 
 use cqrs_es::DomainEvent;
 use domain::Event;
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
+use sqlx::types::Json;
 use uuid::Uuid;
 
+use self::columns::Columns;
 use crate::{Journal, Metadata, StoreError, StreamId};
 
 /// How many commands are committed together at most.
@@ -166,10 +169,20 @@ impl Journal {
         answers.into_iter().flatten().collect()
     }
 
-    /// A group in one commit; or, where that cannot be, its members one by one.
     async fn append_group(&self, group: &[Append]) -> Vec<Result<Outcome, StoreError>> {
+        let mut answers = self.commit(group).await;
+        self.recognise(group, &mut answers).await;
+        answers
+    }
+
+    /// A group in one commit; or, where that cannot be, its members one by one.
+    async fn commit(&self, group: &[Append]) -> Vec<Result<Outcome, StoreError>> {
         match self.send(group).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            // Nobody to ask: asking once a member would only take so many times longer.
+            Err(SendError::Store(error)) if error.is_of_the_connection() => {
+                group.iter().map(|_| Err(error.clone())).collect()
+            }
             Err(_) if group.len() > 1 => {
                 metrics::counter!("journal_groups_split_total").increment(1);
                 let mut answers = Vec::with_capacity(group.len());
@@ -180,6 +193,49 @@ impl Journal {
             }
             Err(error) => vec![alone(error)],
         }
+    }
+
+    /// A command that lost may have lost to itself, sent a second time while the first was being stored: its id
+    /// was recorded after this group had looked for it. It is answered as the first was.
+    async fn recognise(&self, group: &[Append], answers: &mut [Result<Outcome, StoreError>]) {
+        let lost = |answer: &_| matches!(answer, Ok(Outcome::Conflict | Outcome::Taken));
+        let pairs = group.iter().zip(answers.iter());
+        let ids: Vec<Uuid> = pairs
+            .filter_map(|(command, answer)| lost(answer).then_some(command.command_id))
+            .collect();
+        let recorded = self.recorded_answers(&ids).await;
+        for (command, answer) in group.iter().zip(answers) {
+            if !lost(answer) {
+                continue;
+            }
+            match &recorded {
+                Ok(recorded) => {
+                    if let Some(first) = recorded.get(&command.command_id) {
+                        *answer = Ok(Outcome::Already(first.clone()));
+                    }
+                }
+                Err(error) => *answer = Err(error.clone()),
+            }
+        }
+    }
+
+    /// The answers of those among `ids` that stored something.
+    pub(crate) async fn recorded_answers(
+        &self,
+        ids: &[Uuid],
+    ) -> Result<HashMap<Uuid, Answer>, StoreError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<(Uuid, Json<Answer>)> =
+            sqlx::query_as("select command_id, answer from commands where command_id = any($1)")
+                .bind(ids)
+                .fetch_all(self.pool())
+                .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, answer)| (id, answer.0))
+            .collect())
     }
 
     async fn append_alone(&self, command: &Append) -> Result<Outcome, StoreError> {
@@ -329,7 +385,7 @@ fn alone(error: SendError) -> Result<Outcome, StoreError> {
 fn read_outcome(row: &sqlx::postgres::PgRow) -> Result<Outcome, StoreError> {
     let outcome: String = row.try_get("outcome")?;
     let answer = || -> Result<Answer, StoreError> {
-        let answer: sqlx::types::Json<Answer> = row.try_get("answer")?;
+        let answer: Json<Answer> = row.try_get("answer")?;
         Ok(answer.0)
     };
     match outcome.as_str() {
@@ -338,67 +394,4 @@ fn read_outcome(row: &sqlx::postgres::PgRow) -> Result<Outcome, StoreError> {
         "taken" => Ok(Outcome::Taken),
         _ => Ok(Outcome::Conflict),
     }
-}
-
-/// A group as the columns of the SQL function.
-#[derive(Default)]
-struct Columns {
-    command_ids: Vec<Uuid>,
-    event_ordinals: Vec<i32>,
-    aggregate_types: Vec<String>,
-    aggregate_ids: Vec<String>,
-    sequences: Vec<i64>,
-    event_types: Vec<String>,
-    event_versions: Vec<String>,
-    payloads: Vec<Value>,
-    metadatas: Vec<Value>,
-    event_ids: Vec<Uuid>,
-    claim_ordinals: Vec<i32>,
-    claim_bookids: Vec<i64>,
-    claim_units: Vec<i64>,
-    claim_starts: Vec<jiff_sqlx::Timestamp>,
-    claim_ends: Vec<jiff_sqlx::Timestamp>,
-}
-
-impl Columns {
-    fn of(group: &[Append]) -> Self {
-        let mut columns = Self::default();
-        for (ordinal, command) in (1..).zip(group) {
-            columns.push(ordinal, command);
-        }
-        columns
-    }
-
-    fn push(&mut self, ordinal: i32, command: &Append) {
-        self.command_ids.push(command.command_id);
-        let metadata = Value::from_iter(command.metadata.to_map());
-        let events = command.streams.iter().flat_map(|s| {
-            (s.expected_version + 1..)
-                .zip(&s.events)
-                .map(move |event| (&s.stream, event))
-        });
-        for (number, (stream, (sequence, event))) in events.enumerate() {
-            self.event_ordinals.push(ordinal);
-            self.aggregate_types.push(stream.aggregate_type.clone());
-            self.aggregate_ids.push(stream.aggregate_id.clone());
-            self.sequences.push(sequence);
-            self.event_types.push(event.event_type.clone());
-            self.event_versions.push(event.event_version.clone());
-            self.payloads.push(event.payload.clone());
-            self.metadatas.push(metadata.clone());
-            self.event_ids.push(event_id(command.command_id, number));
-        }
-        for claim in &command.claims {
-            self.claim_ordinals.push(ordinal);
-            self.claim_bookids.push(claim.bookid);
-            self.claim_units.push(claim.unit);
-            self.claim_starts.push(claim.start.to_sqlx());
-            self.claim_ends.push(claim.end.to_sqlx());
-        }
-    }
-}
-
-/// The id of a command's event: derived, so that it is the same however often the command is sent.
-fn event_id(command_id: Uuid, number: usize) -> Uuid {
-    Uuid::new_v5(&command_id, number.to_string().as_bytes())
 }

@@ -7,6 +7,8 @@
 //!
 //! Cost of a command on an existing stream: one load and one append; of a creating one: the append alone.
 
+use std::collections::HashSet;
+
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, AggregateError, EventStore};
 use domain::book::Book;
@@ -106,20 +108,33 @@ struct Part {
 
 type Answered = Result<Done, CommandError>;
 
+/// A request without an answer yet.
+struct Open {
+    place: usize,
+    request: Request,
+    /// How often it was decided.
+    decisions: u32,
+}
+
 impl Journal {
-    /// Runs requests; answers stand in the order of the requests. Requests on one stream keep their order.
+    /// Runs requests; answers stand in the order of the requests. Requests on one stream are run one after the
+    /// other, in their order.
     pub async fn execute(&self, requests: Vec<Request>) -> Vec<Answered> {
         let mut answers: Vec<Option<Answered>> = Vec::new();
         answers.resize_with(requests.len(), || None);
-        let mut open: Vec<(usize, Request)> = requests.into_iter().enumerate().collect();
-        for round in 0..ROUNDS_MAX {
-            open = self.round(open, round == 0, &mut answers).await;
-            if open.is_empty() {
-                break;
-            }
-        }
-        for (place, _) in open {
-            answers[place] = Some(Err(CommandError::Contended));
+        let mut open: Vec<Open> = (0..)
+            .zip(requests)
+            .map(|(place, request)| Open {
+                place,
+                request,
+                decisions: 0,
+            })
+            .collect();
+        while !open.is_empty() {
+            let (turn, behind) = next_turn(open);
+            open = self.round(turn, &mut answers).await;
+            open.extend(behind);
+            open.sort_by_key(|open| open.place);
         }
         answers.into_iter().flatten().collect()
     }
@@ -159,49 +174,66 @@ impl Journal {
         Ok((context.aggregate, version))
     }
 
-    /// Decides and appends everything that is open; returns what must be decided again.
-    async fn round(
-        &self,
-        open: Vec<(usize, Request)>,
-        first: bool,
-        answers: &mut [Option<Answered>],
-    ) -> Vec<(usize, Request)> {
-        let decided: Vec<_> = stream::iter(open)
-            .map(|(place, request)| async move {
-                let decided = self.decide(&request, first).await;
-                (place, request, decided)
+    /// Decides and appends; returns what must be decided again.
+    async fn round(&self, turn: Vec<Open>, answers: &mut [Option<Answered>]) -> Vec<Open> {
+        let decided: Vec<_> = stream::iter(turn)
+            .map(|open| async move {
+                let unappended = match self.decide(&open.request, open.decisions == 0).await {
+                    Ok(Decided::Append(append)) => return (open, Ok(append)),
+                    Ok(Decided::Unchanged(streams)) => Ok(streams),
+                    Err(error) => Err(error),
+                };
+                let answer = self.answer_unappended(&open.request, unappended).await;
+                (open, Err(answer))
             })
             .buffered(LOADS_MAX)
             .collect()
             .await;
         let (mut sent, mut appends) = (Vec::new(), Vec::new());
-        for (place, request, decided) in decided {
+        for (open, decided) in decided {
             match decided {
-                Ok(Decided::Append(append)) => {
-                    sent.push((place, request));
+                Ok(append) => {
+                    sent.push(open);
                     appends.push(append);
                 }
-                Ok(Decided::Unchanged(streams)) => {
-                    answers[place] =
-                        Some(self.where_they_stand(&streams).await.map(Done::Unchanged));
-                }
-                Err(error) => answers[place] = Some(Err(error)),
+                Err(answer) => answers[open.place] = Some(answer),
             }
         }
         let mut again = Vec::new();
-        for ((place, request), outcome) in sent.into_iter().zip(self.append(appends).await) {
-            answers[place] = Some(match outcome {
+        for (mut open, outcome) in sent.into_iter().zip(self.append(appends).await) {
+            open.decisions += 1;
+            answers[open.place] = Some(match outcome {
                 Ok(Outcome::Stored(answer)) => Ok(Done::Stored(answer)),
                 Ok(Outcome::Already(answer)) => Ok(Done::Already(answer)),
                 Ok(Outcome::Taken) => Err(CommandError::SlotTaken),
                 Err(error) => Err(error.into()),
+                Ok(Outcome::Conflict) if open.decisions == ROUNDS_MAX => {
+                    Err(CommandError::Contended)
+                }
                 Ok(Outcome::Conflict) => {
-                    again.push((place, request));
+                    again.push(open);
                     continue;
                 }
             });
         }
         again
+    }
+
+    /// Answers a request that appends nothing. If it was stored before, its streams may have moved on since, so
+    /// that it looks refused or done; it is answered as it was then.
+    async fn answer_unappended(
+        &self,
+        request: &Request,
+        decided: Result<Vec<StreamId>, CommandError>,
+    ) -> Answered {
+        if let Err(error @ CommandError::Store(_)) = decided {
+            return Err(error);
+        }
+        let recorded = self.recorded_answers(&[request.command_id]).await?;
+        match recorded.into_values().next() {
+            Some(answer) => Ok(Done::Already(answer)),
+            None => Ok(Done::Unchanged(self.where_they_stand(&decided?).await?)),
+        }
     }
 
     async fn decide(&self, request: &Request, first: bool) -> Result<Decided, CommandError> {
@@ -292,7 +324,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`CommandError::Store`] when the database does not answer.
-    pub async fn where_they_stand(&self, streams: &[StreamId]) -> Result<Answer, CommandError> {
+    pub async fn where_they_stand(&self, streams: &[StreamId]) -> Result<Answer, StoreError> {
         let (types, ids): (Vec<_>, Vec<_>) = streams
             .iter()
             .map(|stream| (stream.aggregate_type.clone(), stream.aggregate_id.clone()))
@@ -307,20 +339,37 @@ impl Journal {
         .bind(types)
         .bind(ids)
         .fetch_all(self.pool())
-        .await
-        .map_err(StoreError::from)?;
+        .await?;
         let mut answer = Answer::default();
         for row in rows {
-            answer.position = answer
-                .position
-                .max(row.try_get("position").map_err(StoreError::from)?);
+            answer.position = answer.position.max(row.try_get("position")?);
             answer.streams.push(StreamVersion {
-                aggregate_type: row.try_get("aggregate_type").map_err(StoreError::from)?,
-                aggregate_id: row.try_get("aggregate_id").map_err(StoreError::from)?,
-                version: row.try_get("version").map_err(StoreError::from)?,
+                aggregate_type: row.try_get("aggregate_type")?,
+                aggregate_id: row.try_get("aggregate_id")?,
+                version: row.try_get("version")?,
             });
         }
         Ok(answer)
+    }
+}
+
+/// Takes out what may be decided now. What stands behind another request on one of its streams is decided when
+/// that one is through: on what it left.
+fn next_turn(open: Vec<Open>) -> (Vec<Open>, Vec<Open>) {
+    let mut streams = HashSet::new();
+    open.into_iter().partition(|open| {
+        let own: Vec<StreamId> = open.request.commands.iter().map(stream_of).collect();
+        let free = own.iter().all(|stream| !streams.contains(stream));
+        streams.extend(own);
+        free
+    })
+}
+
+fn stream_of(command: &Command) -> StreamId {
+    match command {
+        Command::Book(id, _) => StreamId::new(Book::TYPE, id),
+        Command::Payment(id, _) => StreamId::new(Payment::TYPE, id),
+        Command::Space(id, _) => StreamId::new(Space::TYPE, id),
     }
 }
 

@@ -2,8 +2,11 @@
 
 use sqlx::Error as Sqlx;
 
+/// `too_many_connections`: the server has none left, or our pool.
+const NO_CONNECTION_FREE: &str = "53300";
+
 /// A failure below the domain. Messages name SQLSTATEs and constraints, never payloads or addresses.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// No connection, or it broke: what was asked may or may not have happened.
     #[error("the database cannot be reached: {0}")]
@@ -36,6 +39,11 @@ impl StoreError {
         matches!(self, Self::Unreachable(_) | Self::Busy { .. })
     }
 
+    /// Whether the connection is the trouble, broken or none free: whatever else is asked fares no better.
+    pub(crate) fn is_of_the_connection(&self) -> bool {
+        matches!(self, Self::Unreachable(_)) || self.sqlstate() == Some(NO_CONNECTION_FREE)
+    }
+
     /// SQLSTATE, when the database answered.
     #[must_use]
     pub fn sqlstate(&self) -> Option<&str> {
@@ -65,7 +73,7 @@ impl From<Sqlx> for StoreError {
                 }
             }
             Sqlx::PoolTimedOut => Self::Busy {
-                sqlstate: "53300".into(),
+                sqlstate: NO_CONNECTION_FREE.into(),
                 message: "no connection came free".into(),
             },
             Sqlx::ColumnDecode { .. } | Sqlx::Decode(_) | Sqlx::TypeNotFound { .. } => {

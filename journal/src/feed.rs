@@ -10,12 +10,11 @@
 //!
 //! A hole costs nothing while writers are quick: the second look finds the row.
 
-use cqrs_es::persist::SerializedEvent;
-use domain::{Event, version};
+mod row;
+
+use domain::Event;
 use jiff::Timestamp;
-use serde_json::Value;
 use sqlx::Row;
-use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::{Journal, Metadata, StoreError, StreamId};
@@ -158,7 +157,16 @@ pub struct Feed {
     reader: String,
     suspect: Option<Span>,
     proof: Option<Proof>,
-    reported: Option<Span>,
+    reported: Reported,
+}
+
+/// What `open_holes` says of this reader.
+#[derive(Debug, PartialEq)]
+enum Reported {
+    /// Whatever a predecessor of the same name left there.
+    Unknown,
+    Nothing,
+    Hole(Span),
 }
 
 impl Feed {
@@ -170,7 +178,7 @@ impl Feed {
             reader: reader.to_owned(),
             suspect: None,
             proof: None,
-            reported: None,
+            reported: Reported::Unknown,
         }
     }
 
@@ -251,7 +259,7 @@ impl Feed {
 
     /// A hole that held up a whole read becomes a row, a metric and a log line.
     async fn report(&mut self, hole: Span) -> Result<(), StoreError> {
-        if self.reported == Some(hole) {
+        if self.reported == Reported::Hole(hole) {
             return Ok(());
         }
         sqlx::query(
@@ -274,17 +282,17 @@ impl Feed {
             reader = self.reader,
             "the feed holds at a hole: an older transaction has not ended"
         );
-        self.reported = Some(hole);
+        self.reported = Reported::Hole(hole);
         Ok(())
     }
 
     async fn hole_passed(&mut self) -> Result<(), StoreError> {
-        if self.reported.is_some() {
+        if self.reported != Reported::Nothing {
             sqlx::query("delete from open_holes where follower = $1")
                 .bind(&self.reader)
                 .execute(self.journal.pool())
                 .await?;
-            self.reported = None;
+            self.reported = Reported::Nothing;
         }
         Ok(())
     }
@@ -324,7 +332,7 @@ impl Journal {
             Some(row) => row.try_get("proved")?,
             None => false,
         };
-        let rows = rows.iter().map(read_row).collect::<Result<_, _>>()?;
+        let rows = rows.iter().map(row::read).collect::<Result<_, _>>()?;
         Ok(Look { rows, proved })
     }
 
@@ -374,67 +382,4 @@ fn deliver(look: Look, after: i64, proof: Option<&Proof>) -> Delivery {
         delivery.items.push(row.item);
     }
     delivery
-}
-
-fn read_row(row: &PgRow) -> Result<SeenRow, StoreError> {
-    let position: i64 = row.try_get("position")?;
-    let stream = StreamId {
-        aggregate_type: row.try_get("aggregate_type")?,
-        aggregate_id: row.try_get("aggregate_id")?,
-    };
-    let event_type: String = row.try_get("event_type")?;
-    let item = match decode(row, position, stream.clone(), event_type.clone())? {
-        Ok(recorded) => Item::Event(Box::new(recorded)),
-        Err(reason) => Item::Unreadable(Unreadable {
-            position,
-            stream,
-            event_type,
-            reason,
-        }),
-    };
-    Ok(SeenRow {
-        item,
-        position,
-        hole_is_dead: row.try_get("hole_is_dead")?,
-    })
-}
-
-/// The outer error is the database's, the inner one the event's.
-fn decode(
-    row: &PgRow,
-    position: i64,
-    stream: StreamId,
-    event_type: String,
-) -> Result<Result<Recorded, String>, StoreError> {
-    let sequence: i64 = row.try_get("sequence")?;
-    let metadata: Value = row.try_get("metadata")?;
-    let stored = SerializedEvent::new(
-        stream.aggregate_id.clone(),
-        usize::try_from(sequence).unwrap_or(0),
-        stream.aggregate_type.clone(),
-        event_type.clone(),
-        row.try_get("event_version")?,
-        row.try_get("payload")?,
-        Value::Null,
-    );
-    let metadata = match serde_json::from_value::<Metadata>(metadata) {
-        Ok(metadata) => metadata,
-        Err(error) => return Ok(Err(format!("its metadata: {error}"))),
-    };
-    let event = match version::decode(stored) {
-        Ok(event) => event,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at")?;
-    Ok(Ok(Recorded {
-        position,
-        stream,
-        sequence,
-        event_id: row.try_get("event_id")?,
-        command_id: row.try_get("command_id")?,
-        event_type,
-        recorded_at: recorded_at.to_jiff(),
-        metadata,
-        event,
-    }))
 }

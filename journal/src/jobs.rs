@@ -189,7 +189,7 @@ impl Journal {
             Finish::Again { due_at, reason } => ("open", Some(due_at.to_sqlx()), Some(reason)),
             Finish::Attention { reason } => ("attention", None, Some(reason)),
         };
-        let held = sqlx::query_scalar("select job_finish($1, $2, $3, $4, $5)")
+        let held: bool = sqlx::query_scalar("select job_finish($1, $2, $3, $4, $5)")
             .bind(job.id)
             .bind(job.fence)
             .bind(state)
@@ -197,7 +197,7 @@ impl Journal {
             .bind(error)
             .fetch_one(self.pool())
             .await?;
-        if state == "attention" {
+        if held && state == "attention" {
             metrics::counter!("jobs_attention_total", "kind" => job.kind.clone()).increment(1);
             tracing::error!(
                 job = job.id,

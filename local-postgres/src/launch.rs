@@ -241,26 +241,35 @@ mod tests {
     use crate::testing::Cluster;
 
     #[tokio::test]
-    async fn a_server_that_stays_silent_is_named() {
+    async fn a_frozen_server_is_not_adopted_before_it_answers() {
         let cluster = Cluster::start(Profile::Disposable).await.unwrap();
-        cluster.freeze().unwrap();
-        let folder = Folder::open(cluster.folder()).unwrap();
+        let (frozen, parent) = (cluster.postmaster_pid(), cluster.folder().to_owned());
+        let folder = Folder::open(&parent).unwrap();
         let account = Account::of(&folder.data()).unwrap();
-        let mark = Mark::of(&folder, account.uid());
-        let (profile, patience) = (Profile::Disposable, Duration::ZERO);
-        let launch = Launch {
+        let mut launch = Launch {
             folder: &folder,
-            profile,
+            profile: Profile::Disposable,
             settings: &[],
+            mark: Mark::of(&folder, account.uid()),
             account,
-            mark,
-            patience,
+            patience: Duration::ZERO,
         };
+        cluster.freeze().unwrap();
         let error = launch.adopt_or_start().await.unwrap_err();
-        let frozen = cluster.postmaster_pid();
         assert!(
             matches!(error, Error::Silent { pid, .. } if pid == frozen),
             "{error}"
         );
+
+        launch.patience = super::PATIENCE;
+        let mut adopting = Box::pin(launch.adopt_or_start());
+        let early = tokio::time::timeout(Duration::from_millis(200), &mut adopting).await;
+        assert!(early.is_err(), "adopted a server that answers nothing");
+        cluster.thaw().unwrap();
+        assert_eq!(adopting.await.unwrap().pid.as_raw_pid(), frozen);
+
+        cluster.freeze().unwrap();
+        drop(cluster);
+        assert!(!parent.exists(), "a frozen cluster outlives its value");
     }
 }

@@ -44,42 +44,36 @@ pub(crate) enum Found {
 
 /// Looks, and asks.
 pub(crate) async fn look(folder: &Folder, mark: &Mark) -> Found {
-    let Some(postmaster) = folder
-        .postmaster()
-        .filter(|postmaster| mark.owns(postmaster.pid))
-    else {
+    let live = |postmaster: &Postmaster| mark.owns(postmaster.pid);
+    let Some(postmaster) = folder.postmaster().filter(live) else {
         return Found::Nothing;
     };
     let Some(socket_folder) = postmaster.socket_folder.clone() else {
         return Found::Changing;
     };
-    match tokio::time::timeout(
-        ANSWER_WITHIN,
-        data_folder(&uri::of(&socket_folder, "postgres")),
-    )
-    .await
-    {
+    let url = uri::of(&socket_folder, "postgres");
+    let reason = match tokio::time::timeout(ANSWER_WITHIN, data_folder(&url)).await {
         Ok(Ok(answer)) if answer == folder.data() => {
             // Between reading the file and the answer one server may have followed another.
-            match folder.postmaster() {
-                Some(now) if now.pid == postmaster.pid => Found::Answering(Running {
-                    pid: postmaster.pid,
-                    socket_folder,
-                }),
-                _ => Found::Changing,
-            }
+            let same = folder
+                .postmaster()
+                .is_some_and(|now| now.pid == postmaster.pid);
+            let running = Running {
+                pid: postmaster.pid,
+                socket_folder,
+            };
+            return if same {
+                Found::Answering(running)
+            } else {
+                Found::Changing
+            };
         }
-        Ok(Ok(other)) => Found::Silent(
-            postmaster,
-            format!("its socket belongs to the server of {}", other.display()),
-        ),
-        Ok(Err(error)) if says_not_now(&error) => Found::Changing,
-        Ok(Err(error)) => Found::Silent(postmaster, error.to_string()),
-        Err(_) => Found::Silent(
-            postmaster,
-            format!("no answer within {} s", ANSWER_WITHIN.as_secs()),
-        ),
-    }
+        Ok(Ok(other)) => format!("its socket is that of the server of {}", other.display()),
+        Ok(Err(error)) if says_not_now(&error) => return Found::Changing,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", ANSWER_WITHIN.as_secs()),
+    };
+    Found::Silent(postmaster, reason)
 }
 
 /// Connects to `url` and asks the server for its data folder.

@@ -182,6 +182,11 @@ impl Server {
         Ok(Stopped::Down)
     }
 
+    /// The folder of everything this server has.
+    pub(crate) fn root(&self) -> &Path {
+        self.folder.root()
+    }
+
     /// The postmaster of now: ours, or one that others started after ours died.
     fn live_postmaster(&self) -> Option<Pid> {
         let pid = self.folder.postmaster()?.pid;

@@ -8,6 +8,7 @@
 mod cluster;
 mod crash;
 mod database;
+mod discard;
 mod run;
 mod shared;
 mod template;

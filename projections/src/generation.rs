@@ -34,8 +34,6 @@ pub(crate) enum State {
     Live,
     /// The last one that was live.
     Kept,
-    /// Dropped; its number stays taken.
-    Gone,
 }
 
 impl State {
@@ -44,7 +42,6 @@ impl State {
             Self::Building => "building",
             Self::Live => "live",
             Self::Kept => "kept",
-            Self::Gone => "gone",
         }
     }
 }

@@ -23,8 +23,17 @@ pub struct Projection {
     /// Its tables.
     pub tables: &'static [Table],
     /// How an event changes the rows. Pure: the same events always make the same rows.
-    pub fold: fn(&mut Rows, &Recorded) -> Result<(), Unfit>,
+    pub fold: Fold,
 }
+
+/// Changes rows as an event says.
+pub type Fold = fn(&mut Rows, &Recorded) -> Result<(), Unfit>;
+
+/// Which row an event may change, if any.
+pub type Touched = fn(&Recorded) -> Option<Key>;
+
+/// Makes the typed row of a stored one.
+pub type Read = fn(Vec<Cell>) -> Result<Box<dyn AnyRow>, Misfit>;
 
 /// Why an event cannot be folded, now or ever: its booking is parked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,13 +50,13 @@ pub struct Table {
     /// The columns of its primary key: one or two numbers.
     pub key: &'static [&'static str],
     /// Which row an event may change. `None`: rows are only ever added, so none is loaded.
-    pub touched: Option<fn(&Recorded) -> Option<Key>>,
+    pub touched: Option<Touched>,
     /// Columns that queries filter by; the key stands behind each of them.
     pub indexes: &'static [&'static str],
     /// The condition under which readers see a row; all of them when there is none.
     pub shown: Option<&'static str>,
     /// Makes the typed row of a stored one.
-    pub read: fn(Vec<Cell>) -> Result<Box<dyn AnyRow>, Misfit>,
+    pub read: Read,
 }
 
 /// A column of a table.
@@ -204,7 +213,7 @@ impl Table {
 
     /// The table of `R`, whose rows are changed; `touched` says which one an event may change.
     #[must_use]
-    pub const fn state<R: Row>(touched: fn(&Recorded) -> Option<Key>) -> Self {
+    pub const fn state<R: Row>(touched: Touched) -> Self {
         Self {
             touched: Some(touched),
             ..Self::log::<R>()

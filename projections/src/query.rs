@@ -10,6 +10,7 @@ mod wait;
 
 use std::sync::Arc;
 
+use domain::{BookId, UserId};
 use journal::{Journal, StoreError};
 
 pub use mypages::MypageFilter;
@@ -42,8 +43,8 @@ impl ReadModels {
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
-    pub async fn book(&self, bookid: i64) -> Result<Option<BookRow>, StoreError> {
-        self.one(bookid).await
+    pub async fn book(&self, bookid: BookId) -> Result<Option<BookRow>, StoreError> {
+        self.one(bookid.0).await
     }
 
     /// Bookings, ordered by number unless the request says otherwise.
@@ -58,8 +59,8 @@ impl ReadModels {
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
-    pub async fn payment(&self, payid: i64) -> Result<Option<PaymentRow>, StoreError> {
-        self.one(payid).await
+    pub async fn payment(&self, payid: BookId) -> Result<Option<PaymentRow>, StoreError> {
+        self.one(payid.0).await
     }
 
     /// Payments that have a status, ordered by number unless the request says otherwise.
@@ -74,8 +75,8 @@ impl ReadModels {
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
-    pub async fn space(&self, spaceid: i64) -> Result<Option<SpaceRow>, StoreError> {
-        self.one(spaceid).await
+    pub async fn space(&self, spaceid: BookId) -> Result<Option<SpaceRow>, StoreError> {
+        self.one(spaceid.0).await
     }
 
     /// Registrations, ordered by number unless the request says otherwise.
@@ -90,8 +91,8 @@ impl ReadModels {
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
-    pub async fn mypage(&self, id: i64) -> Result<Option<MypageRow>, StoreError> {
-        self.one(id).await
+    pub async fn mypage(&self, id: BookId) -> Result<Option<MypageRow>, StoreError> {
+        self.one(id.0).await
     }
 
     /// The My Pages that pass the filter, ordered by id unless the request says otherwise.
@@ -110,7 +111,7 @@ impl ReadModels {
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
-    pub async fn timeline(&self, bookid: i64) -> Result<Vec<TimelineRow>, StoreError> {
+    pub async fn timeline(&self, bookid: BookId) -> Result<Vec<TimelineRow>, StoreError> {
         let sql = format!(
             "select {} from {}.{} where bookid = $1 order by position limit $2",
             names(TimelineRow::COLUMNS),
@@ -118,7 +119,7 @@ impl ReadModels {
             TimelineRow::TABLE,
         );
         let rows = sqlx::query(&sql)
-            .bind(bookid)
+            .bind(bookid.0)
             .bind(LINES_MAX)
             .fetch_all(self.journal.pool())
             .await?;
@@ -132,12 +133,13 @@ impl ReadModels {
         rows.iter().map(line).collect()
     }
 
-    /// A user's points; none when the user never had any.
+    /// A user's points: none for a user who never had any.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
-    pub async fn points(&self, userid: i64) -> Result<Option<BalanceRow>, StoreError> {
-        self.one(userid).await
+    pub async fn points(&self, userid: UserId) -> Result<i64, StoreError> {
+        let balance: Option<BalanceRow> = self.one(userid.0).await?;
+        Ok(balance.map_or(0, |balance| balance.points))
     }
 
     /// Where a user's points came from and went, oldest first unless the request says otherwise.
@@ -146,11 +148,11 @@ impl ReadModels {
     /// [`StoreError`] when the database does not answer.
     pub async fn ledger(
         &self,
-        userid: i64,
+        userid: UserId,
         page: &PageRequest,
     ) -> Result<Paged<LedgerRow>, StoreError> {
         let mut conditions = Conditions::default();
-        conditions.and(Value::Number(userid), |value| format!("userid = {value}"));
+        conditions.and(Value::Number(userid.0), |value| format!("userid = {value}"));
         self.page(conditions, page).await
     }
 

@@ -13,9 +13,16 @@ use crate::signal::Stop;
 use crate::{log, node, output};
 
 /// `localhost` is either of these.
-const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+const LOOPBACK: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
 
-pub async fn run(settings: Settings, folder: Option<PathBuf>, fresh: bool) -> anyhow::Result<ExitCode> {
+pub async fn run(
+    settings: Settings,
+    folder: Option<PathBuf>,
+    fresh: bool,
+) -> anyhow::Result<ExitCode> {
     log::start();
     let mut stop = Stop::catch()?;
     // Ports first: a second `dev --fresh` must not empty the database under the one that runs.
@@ -40,7 +47,14 @@ async fn run_on(
     }
     database.migrate().await?;
     let addresses = sockets.addresses();
-    let node = Node::start(settings, &database.url, &Role::ALL, sockets, node::Place::Development).await?;
+    let node = Node::start(
+        settings,
+        &database.url,
+        &Role::ALL,
+        sockets,
+        node::Place::Development,
+    )
+    .await?;
     output::say("spacerent is ready:");
     for (name, address) in addresses {
         output::say(&format!("  {name:<8} http://{address}"));

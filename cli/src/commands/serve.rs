@@ -19,7 +19,14 @@ pub async fn run(settings: Settings, roles: &[Role]) -> anyhow::Result<ExitCode>
         Database::given(&settings).context("serve needs DATABASE_URL (or DATABASE_URL_FILE)")?;
     let mut stop = Stop::catch()?;
     let sockets = Sockets::bind(&settings, roles, &[settings.listen_host]).await?;
-    let node = Node::start(&settings, &database.url, roles, sockets, node::Place::Production).await?;
+    let node = Node::start(
+        &settings,
+        &database.url,
+        roles,
+        sockets,
+        node::Place::Production,
+    )
+    .await?;
     let signal = stop.requested().await;
     tracing::info!(signal, "stopping");
     node.stop().await;

@@ -16,7 +16,11 @@ use crate::settings::Settings;
 /// Connections that reading the status takes.
 const CONNECTIONS: u32 = 2;
 
-pub async fn run(settings: &Settings, folder: Option<PathBuf>, json: bool) -> anyhow::Result<ExitCode> {
+pub async fn run(
+    settings: &Settings,
+    folder: Option<PathBuf>,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
     let database = Database::open(settings, folder).await?;
     let status = read(&database).await;
     database.close().await?;
@@ -41,25 +45,36 @@ async fn read(database: &Database) -> anyhow::Result<Status> {
 fn text(status: &Status) -> String {
     let mut text = format!("head {}   watermark {}\n", status.head, status.watermark);
     if let Some(hole) = &status.hole {
-        let _ = write!(text, "hole {}-{} since {}", hole.first, hole.last, hole.since);
+        let _ = write!(
+            text,
+            "hole {}-{} since {}",
+            hole.first, hole.last, hole.since
+        );
         if let Some(session) = &hole.blocked_by {
             let _ = write!(
-                text, ", perhaps kept open by session {} ({}, {} s): {}",
+                text,
+                ", perhaps kept open by session {} ({}, {} s): {}",
                 session.pid, session.state, session.age_seconds, session.query
             );
         }
         text.push('\n');
     }
-    let _ = writeln!(text, "{:<12} {:>4} {:>10} {:>8} {:>7} {:>7}  state", "follower", "gen", "position", "lag", "lag s", "parked");
+    let _ = writeln!(
+        text,
+        "{:<12} {:>4} {:>10} {:>8} {:>7} {:>7}  state",
+        "follower", "gen", "position", "lag", "lag s", "parked"
+    );
     for f in status.followers.iter().chain(&status.generations) {
         let _ = writeln!(
-            text, "{:<12} {:>4} {:>10} {:>8} {:>7} {:>7}  {}",
+            text,
+            "{:<12} {:>4} {:>10} {:>8} {:>7} {:>7}  {}",
             f.name, f.generation, f.position, f.lag_events, f.lag_seconds, f.parked, f.state
         );
     }
     let jobs = &status.jobs;
     let _ = writeln!(
-        text, "jobs: {} due, {} waiting, {} for people, {} timers",
+        text,
+        "jobs: {} due, {} waiting, {} for people, {} timers",
         jobs.due, jobs.waiting, jobs.needs_attention, jobs.timers
     );
     text

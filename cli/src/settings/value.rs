@@ -16,7 +16,10 @@ pub enum Problem {
 impl Problem {
     pub fn at(self, name: &str) -> Error {
         match self {
-            Self::Malformed(reason) => Error::Malformed { name: name.to_owned(), reason },
+            Self::Malformed(reason) => Error::Malformed {
+                name: name.to_owned(),
+                reason,
+            },
             Self::NotBuilt(what) => Error::NotBuilt(what),
         }
     }
@@ -67,7 +70,9 @@ impl Value for Option<String> {
         if text.starts_with("http://") || text.starts_with("https://") {
             return Ok(Some(text.trim_end_matches('/').to_owned()));
         }
-        Err(Problem::Malformed(format!("{text:?} is not an http:// or https:// address")))
+        Err(Problem::Malformed(format!(
+            "{text:?} is not an http:// or https:// address"
+        )))
     }
 
     fn shown(&self) -> String {
@@ -110,8 +115,13 @@ impl Value for bool {
 
 impl Value for IpAddr {
     fn parse(text: &str) -> Result<Self, Problem> {
-        let text = if text == "localhost" { "127.0.0.1" } else { text };
-        text.parse().map_err(|_| Problem::Malformed(format!("{text:?} is not an IP address")))
+        let text = if text == "localhost" {
+            "127.0.0.1"
+        } else {
+            text
+        };
+        text.parse()
+            .map_err(|_| Problem::Malformed(format!("{text:?} is not an IP address")))
     }
 
     fn shown(&self) -> String {

@@ -16,12 +16,19 @@ fn one_line(output: &Output) -> String {
 #[tokio::test]
 async fn serve_without_a_database_says_what_is_missing() {
     let output = spacerent(&["serve"]).output().await.unwrap();
-    assert_eq!(one_line(&output), "spacerent: serve needs DATABASE_URL (or DATABASE_URL_FILE)");
+    assert_eq!(
+        one_line(&output),
+        "spacerent: serve needs DATABASE_URL (or DATABASE_URL_FILE)"
+    );
 }
 
 #[tokio::test]
 async fn a_malformed_setting_is_named() {
-    let output = spacerent(&["status"]).env("CB_MIN_CALLS", "many").output().await.unwrap();
+    let output = spacerent(&["status"])
+        .env("CB_MIN_CALLS", "many")
+        .output()
+        .await
+        .unwrap();
     assert_eq!(
         one_line(&output),
         "spacerent: CB_MIN_CALLS: \"many\" is not a whole number from 0 to 4294967295"
@@ -62,16 +69,34 @@ async fn wrong_names_and_taken_ports_are_one_line_each() {
     let server = Server::start(&folder).await;
 
     let line = one_line(&folder.run(&["replay", "nonsense"]).await);
-    assert!(line.contains("nonsense") && line.contains("mypage"), "{line}");
+    assert!(
+        line.contains("nonsense") && line.contains("mypage"),
+        "{line}"
+    );
 
-    let port = server.url("book", "").rsplit(':').next().unwrap().to_owned();
-    let output = folder.command(&["dev", "--fresh"]).env("LISTEN_PORT_BOOK", port).output().await.unwrap();
+    let port = server
+        .url("book", "")
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .to_owned();
+    let output = folder
+        .command(&["dev", "--fresh"])
+        .env("LISTEN_PORT_BOOK", port)
+        .output()
+        .await
+        .unwrap();
     let line = one_line(&output);
     assert!(line.contains("LISTEN_PORT_BOOK"), "{line}");
 
     let output = folder
         .command(&["dev", "--fresh"])
-        .env("DATABASE_URL", String::from_utf8(folder.run(&["url"]).await.stdout).unwrap().trim())
+        .env(
+            "DATABASE_URL",
+            String::from_utf8(folder.run(&["url"]).await.stdout)
+                .unwrap()
+                .trim(),
+        )
         .output()
         .await
         .unwrap();

@@ -25,7 +25,10 @@ struct Load {
 
 impl Load {
     fn on(server: &Server) -> Self {
-        let (answered, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (answered, stop) = (
+            Arc::new(Mutex::new(Vec::new())),
+            Arc::new(AtomicBool::new(false)),
+        );
         let mut clients = JoinSet::new();
         for _ in 0..CLIENTS {
             let (url, http) = (server.url("book", "/books"), server.client());
@@ -33,15 +36,24 @@ impl Load {
             clients.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let body = serde_json::json!({ "userid": 4, "spacename": "numberfour" });
-                    let Ok(answer) = http.post(&url).json(&body).send().await else { return };
+                    let Ok(answer) = http.post(&url).json(&body).send().await else {
+                        return;
+                    };
                     let ok = answer.status().is_success();
                     if let (true, Ok(booked)) = (ok, answer.json::<serde_json::Value>().await) {
-                        answered.lock().unwrap().push(booked["bookid"].as_i64().unwrap());
+                        answered
+                            .lock()
+                            .unwrap()
+                            .push(booked["bookid"].as_i64().unwrap());
                     }
                 }
             });
         }
-        Self { answered, stop, clients }
+        Self {
+            answered,
+            stop,
+            clients,
+        }
     }
 
     async fn under_way(&self) {
@@ -50,7 +62,9 @@ impl Load {
                 moment().await;
             }
         };
-        timeout(Duration::from_secs(60), enough).await.expect("the load does not get going");
+        timeout(Duration::from_secs(60), enough)
+            .await
+            .expect("the load does not get going");
     }
 
     async fn end(mut self) -> Vec<i64> {
@@ -64,14 +78,23 @@ impl Load {
 async fn everything_answered_is_there_and_converges(server: &Server, answered: &[i64]) {
     for bookid in answered {
         let book = server.get("book", &format!("/books/{bookid}")).await;
-        assert_eq!(book["bookid"], *bookid, "a booking that was answered 2xx is gone");
+        assert_eq!(
+            book["bookid"], *bookid,
+            "a booking that was answered 2xx is gone"
+        );
     }
     for bookid in answered {
-        server.status_becomes("gateway", &format!("/mypages/{bookid}"), "Registered").await;
+        server
+            .status_becomes("gateway", &format!("/mypages/{bookid}"), "Registered")
+            .await;
     }
     let ledger = server.get("payment", "/stub/ledger").await;
-    let mut charged: Vec<_> =
-        ledger["charges"].as_array().unwrap().iter().map(|c| c["bookid"].as_i64().unwrap()).collect();
+    let mut charged: Vec<_> = ledger["charges"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["bookid"].as_i64().unwrap())
+        .collect();
     let charges = charged.len();
     charged.sort_unstable();
     charged.dedup();
@@ -89,7 +112,9 @@ async fn no_job_is_left(folder: &Folder) {
             }
         }
     };
-    timeout(CONVERGE_MAX, quiet).await.expect("jobs are left over");
+    timeout(CONVERGE_MAX, quiet)
+        .await
+        .expect("jobs are left over");
 }
 
 #[tokio::test]

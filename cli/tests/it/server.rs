@@ -24,7 +24,10 @@ pub struct Folder(TempDir);
 impl Folder {
     pub fn new() -> Self {
         use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::Builder::new().prefix("spacerent-it-").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("spacerent-it-")
+            .tempdir()
+            .unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         Self(folder)
     }
@@ -42,14 +45,21 @@ impl Folder {
 
     /// Runs a command of the program to its end.
     pub async fn run(&self, arguments: &[&str]) -> Output {
-        timeout(START_MAX, self.command(arguments).output()).await.expect("it hangs").unwrap()
+        timeout(START_MAX, self.command(arguments).output())
+            .await
+            .expect("it hangs")
+            .unwrap()
     }
 }
 
 /// The built program, with nothing of the surroundings' settings.
 pub fn spacerent(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spacerent"));
-    command.args(arguments).env_remove("DATABASE_URL").env("RUST_LOG", "warn").kill_on_drop(true);
+    command
+        .args(arguments)
+        .env_remove("DATABASE_URL")
+        .env("RUST_LOG", "warn")
+        .kill_on_drop(true);
     for name in ["BOOK", "SPACE", "PAYMENT", "MYPAGE", "GATEWAY"] {
         command.env(format!("LISTEN_PORT_{name}"), "0");
     }
@@ -71,10 +81,21 @@ impl Server {
     pub async fn start_with(folder: &Folder, more: &[&str]) -> Self {
         let mut arguments = vec!["dev"];
         arguments.extend(more);
-        let mut child = folder.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = folder
+            .command(&arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let addresses = timeout(START_MAX, ready(&mut lines)).await.expect("dev was never ready");
-        Self { child, lines, addresses, http: client() }
+        let addresses = timeout(START_MAX, ready(&mut lines))
+            .await
+            .expect("dev was never ready");
+        Self {
+            child,
+            lines,
+            addresses,
+            http: client(),
+        }
     }
 
     pub fn url(&self, role: &str, path: &str) -> String {
@@ -85,7 +106,13 @@ impl Server {
         let body = serde_json::json!({
             "userid": "1", "bookid": "1", "spacename": spacename, "status": "booking"
         });
-        let answer = self.http.post(self.url("book", "/books")).json(&body).send().await.unwrap();
+        let answer = self
+            .http
+            .post(self.url("book", "/books"))
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
@@ -109,7 +136,10 @@ impl Server {
             }
         };
         if timeout(CONVERGE_MAX, wanted).await.is_err() {
-            panic!("{path} never became {status}: {}", self.get(role, path).await);
+            panic!(
+                "{path} never became {status}: {}",
+                self.get(role, path).await
+            );
         }
     }
 
@@ -123,7 +153,10 @@ impl Server {
         kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
         let drained = async { while let Ok(Some(_)) = self.lines.next_line().await {} };
         timeout(START_MAX, drained).await.expect("it does not stop");
-        timeout(START_MAX, self.child.wait()).await.expect("it does not stop").unwrap()
+        timeout(START_MAX, self.child.wait())
+            .await
+            .expect("it does not stop")
+            .unwrap()
     }
 
     /// `kill -9`.
@@ -143,7 +176,11 @@ async fn ready(lines: &mut Lines<BufReader<ChildStderr>>) -> HashMap<String, Str
     let mut addresses = HashMap::new();
     let mut said = Vec::new();
     while let Some(line) = lines.next_line().await.unwrap() {
-        if let Some((role, address)) = line.trim().split_once(' ').filter(|(_, a)| a.contains("http://")) {
+        if let Some((role, address)) = line
+            .trim()
+            .split_once(' ')
+            .filter(|(_, a)| a.contains("http://"))
+        {
             addresses.insert(role.to_owned(), address.trim().to_owned());
         }
         said.push(line);
@@ -157,7 +194,10 @@ async fn ready(lines: &mut Lines<BufReader<ChildStderr>>) -> HashMap<String, Str
 fn client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap()
+    reqwest::Client::builder()
+        .timeout(Duration::from_secs(10))
+        .build()
+        .unwrap()
 }
 
 /// Every `postmaster.pid` below a folder: a server runs there, or was killed.

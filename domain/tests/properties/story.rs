@@ -4,6 +4,7 @@
 //! that any list of steps is a story and shrinking can leave out what does not matter.
 
 use domain::Money;
+use domain::space::{Command, Method, Stage};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -106,6 +107,36 @@ pub(crate) enum Fulfil {
     CheckIn,
     CheckOut,
     NoShow,
+}
+
+impl Fulfil {
+    /// What comes next when nothing goes wrong.
+    pub(crate) fn after(stage: Stage) -> Self {
+        match stage {
+            Stage::Registered => Self::Start,
+            Stage::Preparing => Self::Complete,
+            Stage::Prepared => Self::HandOver,
+            Stage::HandedOver => Self::CheckIn,
+            _ => Self::CheckOut,
+        }
+    }
+
+    pub(crate) fn command(self) -> Command {
+        let by = "Kim".to_owned();
+        match self {
+            Self::Start => Command::StartPreparation { by },
+            Self::Complete => Command::CompletePreparation { by },
+            Self::HandOver => Command::HandOver {
+                method: Method::Key,
+                by,
+            },
+            Self::CheckIn => Command::CheckIn,
+            Self::CheckOut => Command::CheckOut {
+                overtime_minutes: 0,
+            },
+            Self::NoShow => Command::MarkNoShow,
+        }
+    }
 }
 
 /// What becomes of a charge that is sent.

@@ -114,10 +114,10 @@ impl World {
                 };
                 self.may(Command::Payment(BOOK, part));
             }
-            People::Fulfil(step) => self.may(Command::Space(BOOK, fulfilment(*step))),
+            People::Fulfil(step) => self.may(Command::Space(BOOK, step.command())),
             People::FulfilNext => {
-                let next = next_of(self.streams.live.space.stage);
-                self.may(Command::Space(BOOK, fulfilment(next)));
+                let next = Fulfil::after(self.streams.live.space.stage);
+                self.may(Command::Space(BOOK, next.command()));
             }
             &People::Expire { attempt_in_flight } => {
                 let expire = book::Command::Expire { attempt_in_flight };
@@ -377,33 +377,5 @@ impl World {
             }
         }
         Ok(())
-    }
-}
-
-/// What staff and customer do when nothing goes wrong.
-fn next_of(stage: space::Stage) -> Fulfil {
-    match stage {
-        space::Stage::Registered => Fulfil::Start,
-        space::Stage::Preparing => Fulfil::Complete,
-        space::Stage::Prepared => Fulfil::HandOver,
-        space::Stage::HandedOver => Fulfil::CheckIn,
-        _ => Fulfil::CheckOut,
-    }
-}
-
-fn fulfilment(step: Fulfil) -> space::Command {
-    let by = "Kim".to_owned();
-    match step {
-        Fulfil::Start => space::Command::StartPreparation { by },
-        Fulfil::Complete => space::Command::CompletePreparation { by },
-        Fulfil::HandOver => space::Command::HandOver {
-            method: space::Method::Key,
-            by,
-        },
-        Fulfil::CheckIn => space::Command::CheckIn,
-        Fulfil::CheckOut => space::Command::CheckOut {
-            overtime_minutes: 0,
-        },
-        Fulfil::NoShow => space::Command::MarkNoShow,
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::Connection;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
+use super::discard::discard;
 use super::shared::Shared;
 use super::template::Template;
 use crate::Error;
@@ -44,12 +45,9 @@ impl Database {
             .ensure(&mut connection, |name| shared.url(name), prepare)
             .await?;
         let name = shared.next_database();
+        let (to, from) = (quoted(&name), quoted(&template.name()));
         // file_copy: without fsync it takes half the time of the default strategy.
-        let copy = format!(
-            "create database {} template {} strategy file_copy",
-            quoted(&name),
-            quoted(&template.name())
-        );
+        let copy = format!("create database {to} template {from} strategy file_copy");
         sqlx::query(&copy).execute(&mut connection).await?;
         connection.close().await?;
         let url = shared.url(&name);
@@ -77,8 +75,9 @@ impl Database {
 impl Drop for Database {
     /// Drops the database and waits for it, on a thread with a runtime of its own: the test's may be ending.
     fn drop(&mut self) {
-        let (shared, name) = (self.shared, self.name.clone());
-        match std::thread::spawn(move || drop_blocking(shared, &name)).join() {
+        let (shared, name, url) = (self.shared, self.name.clone(), self.url.clone());
+        let dropped = std::thread::spawn(move || drop_blocking(shared, &name, &url)).join();
+        match dropped {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "a test database is left to a later run"),
             Err(_) => tracing::warn!("a test database is left to a later run"),
@@ -86,15 +85,14 @@ impl Drop for Database {
     }
 }
 
-fn drop_blocking(shared: &Shared, name: &str) -> Result<(), Error> {
+fn drop_blocking(shared: &Shared, name: &str, url: &str) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(Error::file("make a runtime to drop", Path::new(name)))?;
     let drop = async {
         let mut connection = shared.connect().await?;
-        let drop = format!("drop database if exists {} with (force)", quoted(name));
-        sqlx::query(&drop).execute(&mut connection).await?;
+        discard(name, url, &mut connection).await?;
         Ok(connection.close().await?)
     };
     let bounded = async { tokio::time::timeout(DROP_WITHIN, drop).await };

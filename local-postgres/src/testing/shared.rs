@@ -46,7 +46,7 @@ impl Shared {
         let watchdog = Watchdog::over(&folder, LINGER, None)?;
         let server = Server::start(Options::new(parent, Profile::Disposable)).await?;
         let mut connection = probe::connect_within(&server.url("postgres"), CONNECT_WITHIN).await?;
-        let run = Run::register(folder.root(), &mut connection).await?;
+        let run = Run::register(&server, &mut connection).await?;
         Ok(Self {
             server,
             run,

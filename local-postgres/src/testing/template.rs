@@ -28,10 +28,9 @@ pub(crate) struct Template {
 impl Template {
     /// The template of a caller's key.
     pub(crate) fn of(key: &str) -> Self {
+        let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes());
         Self {
-            hash: Uuid::new_v5(&Uuid::NAMESPACE_OID, key.as_bytes())
-                .simple()
-                .to_string(),
+            hash: hash.simple().to_string(),
         }
     }
 
@@ -89,61 +88,46 @@ impl Template {
     ) -> Result<(), Error> {
         prune(connection).await?;
         let unfinished = format!("{UNFINISHED}{}", self.hash);
-        let name = quoted(&unfinished);
+        let (from, to) = (quoted(&unfinished), quoted(&self.name()));
         run(
             connection,
-            &format!("drop database if exists {name} with (force)"),
+            &format!("drop database if exists {from} with (force)"),
         )
         .await?;
-        run(connection, &format!("create database {name}")).await?;
+        run(connection, &format!("create database {from}")).await?;
         prepare(&url(&unfinished)).await.map_err(Error::Prepare)?;
         // A database in use can be neither renamed nor copied: nobody gets in any more, and who is in goes.
         run(
             connection,
-            &format!("alter database {name} with allow_connections false"),
+            &format!("alter database {from} with allow_connections false"),
         )
         .await?;
-        let disconnect = "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity where datname = $1";
+        let disconnect = "select count(pg_terminate_backend(pid, 5000))
+            from pg_stat_activity where datname = $1";
         sqlx::query(disconnect)
             .bind(&unfinished)
             .execute(&mut *connection)
             .await?;
-        run(
-            connection,
-            &format!("alter database {name} rename to {}", quoted(&self.name())),
-        )
-        .await
+        run(connection, &format!("alter database {from} rename to {to}")).await
     }
 }
 
 /// Drops all but the newest templates, and those whose making was interrupted; not those in use.
 async fn prune(connection: &mut PgConnection) -> Result<(), Error> {
     // The oid grows with every database made, so it tells the older from the newer.
-    let surplus = "select datname::text from pg_database where starts_with(datname, $1) order by oid desc offset $2";
+    let surplus = "select datname::text from pg_database where starts_with(datname, $1)
+        order by oid desc offset $2";
     for (prefix, kept) in [(FINISHED, TEMPLATES_MAX - 1), (UNFINISHED, 0)] {
-        let names: Vec<String> = sqlx::query_scalar(surplus)
-            .bind(prefix)
-            .bind(kept)
-            .fetch_all(&mut *connection)
-            .await?;
+        let surplus = sqlx::query_scalar(surplus).bind(prefix).bind(kept);
+        let names: Vec<String> = surplus.fetch_all(&mut *connection).await?;
         for name in names {
-            let Some(hash) = name.strip_prefix(prefix) else {
-                continue;
-            };
-            let template = Template {
-                hash: hash.to_owned(),
-            };
-            let free = sqlx::query_scalar("select pg_try_advisory_lock(hashtextextended($1, 0))");
-            if free
-                .bind(&template.hash)
-                .fetch_one(&mut *connection)
-                .await?
-            {
-                run(
-                    connection,
-                    &format!("drop database if exists {} with (force)", quoted(&name)),
-                )
-                .await?;
+            let hash = name.strip_prefix(prefix).unwrap_or_default().to_owned();
+            let template = Template { hash };
+            let free = "select pg_try_advisory_lock(hashtextextended($1, 0))";
+            let free = sqlx::query_scalar(free).bind(&template.hash);
+            if free.fetch_one(&mut *connection).await? {
+                let drop = format!("drop database if exists {} with (force)", quoted(&name));
+                run(connection, &drop).await?;
                 template.locking("pg_advisory_unlock", connection).await?;
             }
         }

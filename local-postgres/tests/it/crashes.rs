@@ -12,7 +12,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
 
 use crate::child::scenario;
-use crate::{ended, execute, lives, number, open_folder, start, stop};
+use crate::{ended, eventually, execute, lives, number, open_folder, start, stop};
 
 #[tokio::test]
 async fn a_server_outlives_its_killed_parent_and_a_parent_its_killed_server() {
@@ -42,16 +42,23 @@ async fn a_server_outlives_its_killed_parent_and_a_parent_its_killed_server() {
 }
 
 #[tokio::test]
-async fn neither_a_killed_initdb_nor_a_stale_pid_file_is_a_server() {
+async fn what_a_killed_server_left_is_cleared_away_or_waited_for() {
     let folder = open_folder();
-    let unfinished = folder.path().join("postgres/unfinished.1");
+    an_unfinished_initdb_is_no_data(folder.path()).await;
+    a_stale_pid_file_is_no_server_even_if_its_process_lives(folder.path()).await;
+    a_start_waits_for_an_orphan_it_does_not_recognise(folder.path()).await;
+}
+
+async fn an_unfinished_initdb_is_no_data(folder: &Path) {
+    let unfinished = folder.join("postgres/unfinished.1");
     std::fs::create_dir_all(unfinished.join("base")).unwrap();
     std::fs::write(unfinished.join("PG_VERSION"), "15\n").unwrap();
-    stop(start(folder.path()).await).await;
+    stop(start(folder).await).await;
     assert!(!unfinished.exists());
+}
 
-    let data = folder.path().join("postgres/data");
-    let pid_file = data.join("postmaster.pid");
+async fn a_stale_pid_file_is_no_server_even_if_its_process_lives(folder: &Path) {
+    let data = folder.join("postgres/data");
     let mut stranger = Command::new("sleep");
     stranger.arg("600");
     let mut stranger = as_the_owner_of(&data, stranger).spawn().unwrap();
@@ -59,25 +66,16 @@ async fn neither_a_killed_initdb_nor_a_stale_pid_file_is_a_server() {
     let of_the_dead = dead.id();
     dead.wait().unwrap();
     for pid in [stranger.id(), of_the_dead] {
-        let stale = format!(
-            "{pid}\n{}\n1700000000\n5432\n/no/such/socket\n\n 1 2\nready\n",
-            data.display()
-        );
-        std::fs::write(&pid_file, stale).unwrap();
-        let lock = format!("{pid}\n{}\n1700000000\n5432\n\n", data.display());
-        std::fs::write(
-            folder.path().join("postgres/socket/.s.PGSQL.5432.lock"),
-            lock,
-        )
-        .unwrap();
-        let server = start(folder.path()).await;
+        let lock = format!("{pid}\n{}\n1700000000\n5432\n", data.display());
+        std::fs::write(folder.join("postgres/socket/.s.PGSQL.5432.lock"), &lock).unwrap();
+        let stale = format!("{lock}/no/such/socket\n\n 1 2\nready\n");
+        std::fs::write(data.join("postmaster.pid"), stale).unwrap();
+        let server = start(folder).await;
         assert_ne!(server.postmaster_pid().to_string(), pid.to_string());
         stop(server).await;
     }
-    assert!(
-        stranger.try_wait().unwrap().is_none(),
-        "a stranger with a recycled process id was killed"
-    );
+    let spared = stranger.try_wait().unwrap().is_none();
+    assert!(spared, "a stranger with a recycled process id was killed");
     stranger.kill().unwrap();
     stranger.wait().unwrap();
 }
@@ -127,11 +125,12 @@ async fn spin(url: &str) -> JoinSet<Result<(), sqlx::Error>> {
         );
         count.execute(&mut connection).await.map(drop)
     });
-    let running =
+    let active =
         format!("select count(*) from pg_stat_activity where pid = {pid} and state = 'active'");
-    while number(url, &running).await == 0 {
-        crate::pause().await;
-    }
+    eventually("the statement runs", async || {
+        (number(url, &active).await == 1).then_some(())
+    })
+    .await;
     task
 }
 
@@ -149,32 +148,19 @@ async fn after_a_power_cut_everything_answered_is_there() {
     }
 }
 
-#[tokio::test]
-async fn a_frozen_server_is_not_adopted_before_it_answers() {
-    let cluster = Cluster::start(Profile::Disposable).await.unwrap();
-    cluster.freeze().unwrap();
-    let mut starting = Box::pin(start(cluster.folder()));
-    // Long enough for several attempts that would succeed in 10 ms.
-    let early = tokio::time::timeout(Duration::from_secs(1), &mut starting).await;
-    assert!(early.is_err(), "adopted a server that answers nothing");
-    cluster.thaw().unwrap();
-    assert_eq!(starting.await.postmaster_pid(), cluster.postmaster_pid());
-}
-
 /// A start refused because of what it cannot clear away is repeated until that is gone.
-#[tokio::test]
-async fn a_start_waits_for_an_orphan_it_does_not_recognise() {
-    let folder = open_folder();
-    let server = start(folder.path()).await;
+async fn a_start_waits_for_an_orphan_it_does_not_recognise(folder: &Path) {
+    let server = start(folder).await;
     let ours = format!("/proc/{}/cmdline", server.postmaster_pid());
-    let Ok(command_line) = std::fs::read_to_string(ours) else {
+    let command_line = std::fs::read_to_string(ours);
+    stop(server).await;
+    let Ok(command_line) = command_line else {
         return crate::child::say("skipped: needs /proc to see how the server was started");
     };
-    stop(server).await;
 
     // The same server by another path and name, as if a person had started it.
-    let postgres = folder.path().join("postgres");
-    std::os::unix::fs::symlink(&postgres, folder.path().join("alias")).unwrap();
+    let postgres = folder.join("postgres");
+    std::os::unix::fs::symlink(&postgres, folder.join("alias")).unwrap();
     let alias = command_line
         .replace("/postgres/data", "/alias/data")
         .replace("cluster_name=spacerent-", "cluster_name=");
@@ -182,7 +168,7 @@ async fn a_start_waits_for_an_orphan_it_does_not_recognise() {
     let mut command = Command::new(arguments.next().unwrap());
     command
         .args(arguments)
-        .stderr(std::fs::File::create(folder.path().join("foreign.log")).unwrap());
+        .stderr(std::fs::File::create(folder.join("foreign.log")).unwrap());
     let mut foreign = as_the_owner_of(&postgres.join("data"), command)
         .spawn()
         .unwrap();
@@ -190,16 +176,12 @@ async fn a_start_waits_for_an_orphan_it_does_not_recognise() {
         "postgresql:///postgres?host={}/socket&user=spacerent&sslmode=disable",
         postgres.display()
     );
-    crate::until("the foreign server listens", || {
-        postgres.join("socket/.s.PGSQL.5432").exists()
-    })
-    .await;
     let orphan = orphan(&url).await;
     signal(orphan, rustix::process::Signal::STOP);
     foreign.kill().unwrap();
     foreign.wait().unwrap();
 
-    let mut starting = Box::pin(start(folder.path()));
+    let mut starting = Box::pin(start(folder));
     let early = tokio::time::timeout(Duration::from_secs(1), &mut starting).await;
     assert!(early.is_err(), "started beside an orphan");
     signal(orphan, rustix::process::Signal::CONT);
@@ -208,12 +190,8 @@ async fn a_start_waits_for_an_orphan_it_does_not_recognise() {
 
 /// The process of a session that stays connected for as long as its server lets it.
 async fn orphan(url: &str) -> i32 {
-    let mut connection = None;
-    while connection.is_none() {
-        connection = PgConnection::connect(url).await.ok();
-        crate::pause().await;
-    }
-    let mut connection = connection.unwrap();
+    let connect = async || PgConnection::connect(url).await.ok();
+    let mut connection = eventually("the foreign server answers", connect).await;
     let pid = sqlx::query_scalar("select pg_backend_pid()")
         .fetch_one(&mut connection)
         .await

@@ -91,6 +91,11 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
     eventually(what, async || condition().then_some(())).await;
 }
 
+/// Whether a server in `folder` has come up and not shut down in order.
+fn has_postmaster(folder: &Path) -> bool {
+    folder.join("postgres/data/postmaster.pid").exists()
+}
+
 /// The folder of the shared test server in a temporary folder that holds nothing else.
 fn shared(room: &Path) -> PathBuf {
     std::fs::read_dir(room)

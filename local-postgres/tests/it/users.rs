@@ -38,12 +38,8 @@ async fn dropped_users_leave_too_and_the_next_start_waits_for_the_end(folder: &P
     until("the dropped server is down", || !has_postmaster(folder)).await;
 }
 
-#[tokio::test]
-async fn of_four_processes_that_start_at_once_all_use_one_server() {
-    let folder = open_folder();
-    let children: Vec<_> = (0..4)
-        .map(|_| scenario("hold", folder.path()).run())
-        .collect();
+async fn of_four_processes_that_start_at_once_all_use_one_server(folder: &Path) {
+    let children: Vec<_> = (0..4).map(|_| scenario("hold", folder).run()).collect();
     let pids: Vec<String> = children.iter().map(crate::child::Child::says).collect();
     assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
     let left: Vec<String> = children
@@ -51,26 +47,21 @@ async fn of_four_processes_that_start_at_once_all_use_one_server() {
         .map(crate::child::Child::finish)
         .collect();
     assert_eq!(left, ["StillUsed", "StillUsed", "StillUsed", "Down"]);
-    assert!(!has_postmaster(folder.path()));
+    assert!(!has_postmaster(folder));
 }
 
 /// Whoever has started or joined can rely on the server until it leaves, whatever others do meanwhile.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[tokio::test]
 async fn coming_and_going_never_pulls_the_server_from_under_a_user() {
-    async fn come_and_go(folder: &Path) {
+    let folder = open_folder();
+    of_four_processes_that_start_at_once_all_use_one_server(folder.path()).await;
+    let come_and_go = async || {
         for _ in 0..8 {
-            let server = start(folder).await;
-            let one = number(&server.url("postgres"), "select 1::bigint").await;
-            assert_eq!(one, 1);
+            let server = start(folder.path()).await;
+            assert_eq!(number(&server.url("postgres"), "select 1::bigint").await, 1);
             server.stop().await.unwrap();
         }
-    }
-    let folder = open_folder();
-    let (a, b, c) = (
-        come_and_go(folder.path()),
-        come_and_go(folder.path()),
-        come_and_go(folder.path()),
-    );
-    tokio::join!(a, b, c);
+    };
+    tokio::join!(come_and_go(), come_and_go(), come_and_go());
     assert!(!has_postmaster(folder.path()));
 }

@@ -190,6 +190,7 @@ impl ChargeWork {
             let reason = "the gateway does not know it, and its key is too old to be sent again";
             return Ok(self.again(&case, reason.to_owned()));
         }
+        self.desk.note_try(job, case.this_try()).await?;
         let outcome = self.charge(&case).await;
         self.conclude(&case, outcome).await
     }

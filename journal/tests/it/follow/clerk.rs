@@ -129,7 +129,7 @@ pub(super) async fn effects(stage: &mut Stage) -> Vec<String> {
 /// Where the follower stands.
 pub(super) async fn position(stage: &mut Stage) -> i64 {
     stage
-        .number("select position from followers where name = 'clerk'")
+        .number("select coalesce(max(position), 0) from followers where name = 'clerk'")
         .await
 }
 

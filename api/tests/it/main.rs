@@ -1,0 +1,24 @@
+//! The HTTP side from outside: real listeners, a real database, and either the whole system behind them or a
+//! payment that does what the test says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod app;
+mod bodies;
+mod client;
+mod correlation;
+mod gateway;
+mod golden;
+mod health;
+mod idempotency;
+mod interruptions;
+mod orders;
+mod reading;
+mod routes;
+mod server;
+mod till;
+mod walkthrough;

@@ -1,0 +1,25 @@
+//! What the processes promise, on a real Postgres.
+//!
+//! Where time matters it is a [`timeline::Timeline`] that stands still until a test moves it, and the gateway
+//! is [`scripted::Scripted`] and says what a test tells it to. The ways through everything run on real time and
+//! the stub gateway.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod charges;
+mod charges_time;
+mod customers;
+mod guards;
+mod refunds;
+mod remote;
+mod saga;
+mod scripted;
+mod stub;
+mod timeline;
+mod ways;
+mod workers;
+mod world;

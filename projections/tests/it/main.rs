@@ -1,0 +1,23 @@
+//! What the read models promise, on a real Postgres: they follow, they can be rebuilt while readers read, and
+//! what was rebuilt equals what was live.
+//!
+//! [`world`] is a database of one test's own with a journal over it; [`story`] plays bookings through the real
+//! aggregates, so that no test folds events that could never be.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod fold;
+mod following;
+mod prepare;
+mod queries;
+mod rebuild;
+mod story;
+mod switch;
+mod verify;
+mod wait;
+mod world;

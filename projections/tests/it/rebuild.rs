@@ -1,0 +1,272 @@
+//! Rebuilding: what comes out, and what keeps a rebuild from starting.
+
+use journal::runtime::Tokio;
+use projections::NAMES;
+use projections::rebuild::{Goal, ReplayError, roll_back};
+use proptest::prelude::{Strategy, prop};
+use proptest::test_runner::{Config, TestRunner};
+use sqlx::{Connection, Executor};
+
+use crate::story::{self, CANCELLED, REGISTERED, STEPS, Step, play};
+use crate::world::{SOON, World};
+
+#[tokio::test]
+async fn every_read_model_comes_out_as_it_was() {
+    let world = World::new().await;
+    play(&world, 1, &REGISTERED).await;
+    play(&world, 1, &CANCELLED).await;
+    play(&world, 2, &[Step::Place, Step::Decline, Step::Reject]).await;
+    play(&world, 4, &[Step::Register]).await;
+    world.follow_to_the_end().await;
+    let head = world.journal.head().await.unwrap();
+    for name in NAMES {
+        let before = world.rows(name).await;
+        let report = world.replay(name, Goal::Switch).await.unwrap();
+        assert!(
+            report.verified && report.switched && report.compared,
+            "{report:?}"
+        );
+        assert_eq!(
+            (report.differences_total, report.differences.len()),
+            (0, 0),
+            "{report:?}"
+        );
+        assert_eq!(
+            (report.to_position, report.projection.as_str()),
+            (head, name)
+        );
+        assert_eq!(report.events, 18);
+        assert_eq!(world.live(name).await, "2");
+        assert_eq!(world.rows(name).await, before);
+    }
+    let parked = "select count(distinct generation)::text from parked where name = 'books'";
+    assert_eq!(world.text(parked).await, "2");
+}
+
+#[tokio::test]
+async fn the_report_is_the_promised_json() {
+    let world = World::new().await;
+    play(&world, 1, &REGISTERED).await;
+    world.follow_to_the_end().await;
+    world.run_sql("update books_1.books set amount = 7").await;
+    let report = world.replay("books", Goal::Switch).await.unwrap();
+    let mut json = serde_json::to_value(report).unwrap();
+    assert!(json["seconds"].is_number() && json["events_per_second"].is_u64());
+    let row = &mut json["differences"][0];
+    assert_eq!(
+        (&row["live"]["amount"], &row["rebuilt"]["amount"]),
+        (&7.into(), &10_000.into())
+    );
+    row["live"].take();
+    row["rebuilt"].take();
+    json["seconds"].take();
+    json["events_per_second"].take();
+    insta::assert_json_snapshot!(json, @"");
+}
+
+#[tokio::test]
+async fn the_new_generation_goes_on_exactly_where_the_rebuild_ended() {
+    let world = World::new().await;
+    play(&world, 1, &REGISTERED).await;
+    world.follow_to_the_end().await;
+    let report = world.replay("points", Goal::Switch).await.unwrap();
+    let position = "select position::text from followers where name = 'points' and generation = 2";
+    assert_eq!(world.text(position).await, report.to_position.to_string());
+    play(&world, 2, &REGISTERED).await;
+    world.follow_to_the_end().await;
+    // An event folded twice, or not at all, would show in the balance.
+    let points = world.models.points(domain::UserId(1)).await.unwrap();
+    assert_eq!(points, 200);
+    let lines = "select count(*)::text from points_2.ledger";
+    assert_eq!(world.text(lines).await, "2");
+}
+
+#[tokio::test]
+async fn a_rebuild_needs_no_live_follower() {
+    let world = World::new().await;
+    play(&world, 1, &REGISTERED).await;
+    // Nothing was ever followed: the live generation is empty.
+    let report = world.replay("mypage", Goal::Switch).await.unwrap();
+    assert_eq!(report.to_position, world.journal.head().await.unwrap());
+    assert_eq!(report.differences_total, 0);
+    assert_eq!(
+        world
+            .models
+            .timeline(domain::BookId(1))
+            .await
+            .unwrap()
+            .len(),
+        6
+    );
+}
+
+#[tokio::test]
+async fn only_the_last_generation_is_kept_and_can_be_switched_back_to() {
+    let world = World::new().await;
+    play(&world, 1, &REGISTERED).await;
+    let followers = world.follow();
+    world.caught_up().await;
+    let states = "select string_agg(generation || state, ' ' order by generation) from projections where name = 'mypage'";
+    for expected in [
+        "1kept 2live",
+        "1gone 2kept 3live",
+        "1gone 2gone 3kept 4live",
+    ] {
+        world.replay("mypage", Goal::Switch).await.unwrap();
+        assert_eq!(world.text(states).await, expected);
+    }
+    let schemas =
+        "select string_agg(nspname, ' ' order by 1) from pg_namespace where nspname like 'mypage%'";
+    assert_eq!(world.text(schemas).await, "mypage mypage_3 mypage_4");
+
+    // What happens meanwhile reaches the kept generation before it is switched to.
+    play(&world, 1, &CANCELLED).await;
+    world.caught_up().await;
+    let before = world.rows("mypage").await;
+    let report = roll_back(world.url(), &world.journal, &Tokio, "mypage")
+        .await
+        .unwrap();
+    assert!(report.switched && !report.verified, "{report:?}");
+    assert_eq!(report.differences_total, 0, "{report:?}");
+    assert_eq!(world.text(states).await, "1gone 2gone 3live 4kept");
+    assert_eq!(world.rows("mypage").await, before);
+    play(&world, 2, &REGISTERED).await;
+    world.caught_up().await;
+    assert_eq!(
+        world
+            .models
+            .timeline(domain::BookId(2))
+            .await
+            .unwrap()
+            .len(),
+        6
+    );
+    followers.stop().await;
+}
+
+#[tokio::test]
+async fn there_must_be_something_to_switch_back_to() {
+    let world = World::new().await;
+    let error = roll_back(world.url(), &world.journal, &Tokio, "mypage")
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ReplayError::NothingKept("mypage")),
+        "{error}"
+    );
+    let error = world.replay("moods", Goal::Switch).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("books, payments, spaces, mypage, points"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_second_rebuild_is_refused_and_a_killed_one_leaves_nothing_behind() {
+    let world = World::new().await;
+    play(&world, 1, &REGISTERED).await;
+    // A transaction that may still append keeps a hole open: a rebuild waits there for as long as we like.
+    let mut writer = world.owner().await;
+    let mut open = writer.begin().await.unwrap();
+    open.execute(
+        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+         values ('Book', '99', 1, 'Booked', '1', '{}', '{}')",
+    )
+    .await
+    .unwrap();
+    play(&world, 2, &REGISTERED).await;
+    {
+        let held = std::pin::pin!(world.replay("books", Goal::Switch));
+        let building = async {
+            let sql = "select count(*)::text from projections where state = 'building'";
+            while world.text(sql).await != "1" {}
+        };
+        tokio::select! {
+            ended = held => panic!("it did not wait: {ended:?}"),
+            () = building => {}
+            () = tokio::time::sleep(SOON) => panic!("it did not begin"),
+        }
+        // The first one is dropped here, as a kill would: in the middle.
+    }
+    let first_left = world
+        .text("select max(generation)::text from projections where name = 'books'")
+        .await;
+    assert_eq!(first_left, "2");
+    open.rollback().await.unwrap();
+    let report = loop {
+        // The lock goes with the connection, when the server notices.
+        match world.replay("books", Goal::Switch).await {
+            Err(ReplayError::Running("books")) => {}
+            ended => break ended.unwrap(),
+        }
+    };
+    assert!(report.switched);
+    let states = "select string_agg(generation || state, ' ' order by generation) from projections where name = 'books'";
+    assert_eq!(world.text(states).await, "1kept 2gone 3live");
+    let left = "select count(*)::text from pg_namespace where nspname = 'books_2'";
+    assert_eq!(world.text(left).await, "0");
+    assert_eq!(
+        world
+            .text("select count(*)::text from followers where generation = 2")
+            .await,
+        "0"
+    );
+    assert_eq!(
+        world.text("select count(*)::text from open_holes").await,
+        "0"
+    );
+}
+
+#[tokio::test]
+async fn two_rebuilds_of_one_read_model_do_not_meet() {
+    let world = World::new().await;
+    play(&world, 1, &REGISTERED).await;
+    let mut other = world.owner().await;
+    let lock = "select pg_advisory_lock(x'72657072'::int, hashtext('books'))";
+    other.execute(lock).await.unwrap();
+    let error = world.replay("books", Goal::Switch).await.unwrap_err();
+    assert!(matches!(error, ReplayError::Running("books")), "{error}");
+    // Another read model is nobody else's business.
+    world.replay("spaces", Goal::Switch).await.unwrap();
+    other.close().await.unwrap();
+}
+
+/// Whatever happens to bookings, in whatever order: what is rebuilt equals what was followed.
+#[test]
+fn rebuilt_equals_live_whatever_happened() {
+    let config = Config {
+        cases: 8,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let step = (1..=3_i64, prop::sample::select(&STEPS[..]));
+    // Every booking is placed, mostly before anything else happens to it.
+    let stories = prop::collection::vec(step, 20..80)
+        .prop_map(|steps| [vec![(1, Step::Place), (2, Step::Place)], steps].concat());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    TestRunner::new(config)
+        .run(&stories, |steps| {
+            runtime.block_on(async {
+                let world = World::new().await;
+                let followers = world.follow();
+                let mut stored = 0;
+                for (id, step) in steps {
+                    // Refusals are part of life.
+                    stored += i32::from(story::ask(&world, id, step).await.is_ok());
+                }
+                assert!(stored >= 2);
+                world.caught_up().await;
+                followers.stop().await;
+                for name in NAMES {
+                    let before = world.rows(name).await;
+                    let report = world.replay(name, Goal::Switch).await.unwrap();
+                    assert_eq!(report.differences, []);
+                    assert_eq!(world.rows(name).await, before);
+                }
+            });
+            Ok(())
+        })
+        .unwrap();
+}

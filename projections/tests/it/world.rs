@@ -1,0 +1,184 @@
+//! A database of one test's own, the journal over it, and followers that can be started and stopped.
+
+use std::error::Error;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::Command;
+use journal::runtime::{SystemClock, SystemRandom, Tokio};
+use journal::{Actor, CommandError, Done, Journal, Request, Trace, schema};
+use local_postgres::testing::Database;
+use projections::rebuild::{self, Goal, ReplayError, Report};
+use projections::{NAMES, ReadModels};
+use sqlx::{Connection, PgConnection};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How many connections a journal of these tests has.
+const CONNECTIONS: u32 = 12;
+/// How long anything may take that must happen.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// A prepared database.
+pub(crate) struct World {
+    pub(crate) journal: Journal,
+    pub(crate) models: ReadModels,
+    // Dropped last.
+    database: Database,
+}
+
+/// Followers under way; they end when this is stopped.
+pub(crate) struct Followers {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Followers {
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(SOON, self.task)
+            .await
+            .expect("the followers end when they are told to")
+            .unwrap();
+    }
+}
+
+/// Everything that shapes the template, so that a changed table never meets an old one.
+fn template_key(what: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    for migration in schema::MIGRATOR.iter() {
+        migration.checksum.hash(&mut hasher);
+    }
+    projections::schema_sql().hash(&mut hasher);
+    format!("projections-{what}-{:x}", hasher.finish())
+}
+
+/// A database with migrations and nothing else.
+pub(crate) async fn migrated() -> Database {
+    let prepare = async |url: &str| Ok(schema::migrate(url).await?);
+    Database::create(&template_key("migrated"), prepare)
+        .await
+        .unwrap()
+}
+
+async fn make(url: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
+    schema::migrate(url).await?;
+    projections::prepare(url).await?;
+    Ok(())
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let database = Database::create(&template_key("full"), make).await.unwrap();
+        Self::over(database)
+    }
+
+    pub(crate) fn over(database: Database) -> Self {
+        let pool = schema::connect(database.url(), CONNECTIONS).unwrap();
+        let journal = Journal::new(pool, Arc::new(SystemClock), Arc::new(SystemRandom));
+        let models = ReadModels::new(journal.clone());
+        Self {
+            journal,
+            models,
+            database,
+        }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.database.url()
+    }
+
+    /// A session of the superuser.
+    pub(crate) async fn owner(&self) -> PgConnection {
+        PgConnection::connect(self.url()).await.unwrap()
+    }
+
+    pub(crate) async fn run_sql(&self, sql: &str) {
+        let mut owner = self.owner().await;
+        sqlx::raw_sql(sql).execute(&mut owner).await.unwrap();
+        owner.close().await.unwrap();
+    }
+
+    /// One text, as the owner sees it.
+    pub(crate) async fn text(&self, sql: &str) -> String {
+        let mut owner = self.owner().await;
+        let text = sqlx::query_scalar(sql).fetch_one(&mut owner).await.unwrap();
+        owner.close().await.unwrap();
+        text
+    }
+
+    /// Runs commands as one request.
+    pub(crate) async fn ask(&self, commands: Vec<Command>) -> Result<Done, CommandError> {
+        let request = Request {
+            command_id: self.journal.random().uuid(),
+            trace: Trace {
+                correlation_id: "journey".into(),
+                causation_id: None,
+                traceparent: None,
+                actor: Actor::Customer,
+                actor_id: Some("1".into()),
+            },
+            commands,
+            claims: vec![],
+        };
+        self.journal.execute_one(request).await
+    }
+
+    /// Starts a follower for every projection.
+    pub(crate) fn follow(&self) -> Followers {
+        let stop = CancellationToken::new();
+        let running = projections::run(self.journal.clone(), Arc::new(Tokio), stop.clone());
+        Followers {
+            stop,
+            task: tokio::spawn(running),
+        }
+    }
+
+    /// Waits until every projection has taken everything.
+    pub(crate) async fn caught_up(&self) {
+        let head = self.journal.head().await.unwrap();
+        for name in NAMES {
+            let fresh = self.models.wait(name, head, &Tokio, SOON).await.unwrap();
+            assert!(
+                fresh.position >= head,
+                "{name} stands at {fresh:?}, the head is {head}"
+            );
+        }
+    }
+
+    /// Follows until everything is taken, then stops.
+    pub(crate) async fn follow_to_the_end(&self) {
+        let followers = self.follow();
+        self.caught_up().await;
+        followers.stop().await;
+    }
+
+    pub(crate) async fn replay(&self, name: &str, goal: Goal) -> Result<Report, ReplayError> {
+        rebuild::replay(self.url(), &self.journal, &Tokio, name, goal).await
+    }
+
+    /// The number of the live generation.
+    pub(crate) async fn live(&self, name: &str) -> String {
+        let sql = format!(
+            "select generation::text from projections where name = '{name}' and state = 'live'"
+        );
+        self.text(&sql).await
+    }
+
+    /// Every row of the live generation of a projection, as the JSON of its tables.
+    pub(crate) async fn rows(&self, name: &str) -> String {
+        let generation = self.live(name).await;
+        let mut all = String::new();
+        for table in projections::by_name(name).unwrap().tables {
+            let key = table.key.join(", ");
+            let sql = format!(
+                "select coalesce(jsonb_agg(to_jsonb(t) order by {key}), '[]')::text from {name}_{generation}.{} t",
+                table.name
+            );
+            all.push_str(&self.text(&sql).await);
+            all.push('\n');
+        }
+        all
+    }
+}
