@@ -323,7 +323,7 @@ impl Journal {
     /// Last position and version of each stream, for a request that changed nothing.
     ///
     /// # Errors
-    /// [`CommandError::Store`] when the database does not answer.
+    /// [`StoreError`] when the database does not answer.
     pub async fn where_they_stand(&self, streams: &[StreamId]) -> Result<Answer, StoreError> {
         let (types, ids): (Vec<_>, Vec<_>) = streams
             .iter()

@@ -4,4 +4,5 @@ mod claims;
 mod commands;
 mod connections;
 mod groups;
+mod order;
 mod versions;

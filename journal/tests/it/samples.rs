@@ -90,6 +90,11 @@ pub(crate) fn booked(command: u128, key: i64) -> Append {
     append(command).to("Book", key, 0, 1)
 }
 
+/// Bookings 1 to `count`, each by the command of the same number.
+pub(crate) fn bookings(count: u32) -> Vec<Append> {
+    (1..=count).map(|n| booked(n.into(), n.into())).collect()
+}
+
 /// Place booking `key`.
 pub(crate) fn place(key: i64) -> Command {
     let command = book::Command::Place {

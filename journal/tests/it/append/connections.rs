@@ -1,12 +1,15 @@
 //! Broken connections: what was committed is answered, and nothing is sent for ever.
 
+use std::time::{Duration, Instant};
+
 use journal::append::{Outcome, SENDS_MAX};
 use journal::{StoreError, schema};
+use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
 
 use crate::force::until;
 use crate::proxy::Proxy;
-use crate::samples::booked;
+use crate::samples::{booked, bookings};
 use crate::sql;
 use crate::stage::{Stage, append_one, journal_over};
 
@@ -16,6 +19,11 @@ async fn a_connection_that_dies_between_commit_and_answer_costs_nothing() {
     let proxy = Proxy::before(stage.url());
     let journal = journal_over(schema::connect(&proxy.url(), 1).unwrap());
     append_one(&journal, booked(1, 7)).await.unwrap();
+    // A connection that comes back to its pool is asked whether it lives.
+    until("the connection is back", async || {
+        journal.pool().num_idle() == 1
+    })
+    .await;
 
     proxy.swallow_answers();
     let dies = async {
@@ -43,10 +51,26 @@ async fn a_group_is_not_taken_apart_when_there_is_no_database_to_send_it_to() {
     let journal = journal_over(schema::connect(&url, 4).unwrap());
     let mut calls = 0;
     let outcomes = tokio::select! {
-        outcomes = journal.append((1..=64).map(|n: u8| booked(n.into(), n.into())).collect()) => outcomes,
+        outcomes = journal.append(bookings(64)) => outcomes,
         () = async { loop { listener.accept().await.unwrap(); calls += 1; } } => unreachable!(),
     };
     let unreachable = |o: &Result<_, _>| matches!(o, Err(StoreError::Unreachable(_)));
     assert_eq!(outcomes.iter().filter(|o| unreachable(o)).count(), 64);
     assert_eq!(calls, SENDS_MAX);
+}
+
+#[tokio::test]
+async fn a_group_is_not_taken_apart_when_no_connection_comes_free() {
+    let stage = Stage::open().await;
+    let one = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_millis(100));
+    let journal = journal_over(one.connect(stage.url()).await.unwrap());
+    let _taken = journal.pool().acquire().await.unwrap();
+    let began = Instant::now();
+    let outcomes = journal.append(bookings(64)).await;
+    let busy = |o: &Result<_, StoreError>| matches!(o, Err(StoreError::Busy { .. }));
+    assert_eq!(outcomes.iter().filter(|o| busy(o)).count(), 64);
+    // Three waits, where a wait for each member and for each of its sends would be two hundred.
+    assert!(began.elapsed() < Duration::from_secs(5));
 }

@@ -1,16 +1,11 @@
 //! Groups: what is sent together is committed together, and only who is at fault fails.
 
-use journal::append::{Append, GROUP_MAX, Outcome};
+use journal::append::{GROUP_MAX, Outcome};
 use serde_json::json;
 
-use crate::samples::{Compose, append, booked};
+use crate::samples::{Compose, append, booked, bookings};
 use crate::sql;
 use crate::stage::Stage;
-
-/// Bookings 1 to `count`, each by the command of the same number.
-fn bookings(count: u32) -> Vec<Append> {
-    (1..=count).map(|n| booked(n.into(), n.into())).collect()
-}
 
 /// The stream that a command wrote to.
 fn key(outcome: &Outcome) -> &str {
@@ -81,8 +76,8 @@ async fn a_poisoned_member_fails_alone() {
 #[tokio::test]
 async fn a_member_that_a_constraint_refuses_fails_alone() {
     let mut stage = Stage::open().await;
-    let before_the_beginning = append(3).to("Book", 3, -1, 1);
-    let group = vec![booked(1, 1), before_the_beginning, booked(2, 2)];
+    let no_time_at_all = booked(3, 3).claiming(3, 5, 10, 10);
+    let group = vec![booked(1, 1), no_time_at_all, booked(2, 2)];
     let outcomes = stage.journal.append(group).await;
     assert_eq!(outcomes[1].as_ref().unwrap_err().sqlstate(), Some("23514"));
     assert_eq!(

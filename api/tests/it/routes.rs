@@ -1,0 +1,130 @@
+//! What is not there, and what is not done: always a problem, and empty only where the seed's clients expect it.
+
+use api::Role;
+
+use crate::app::{ROLES, TestApp, listen};
+use crate::client::Call;
+use crate::till::{Till, approved};
+
+async fn app() -> TestApp {
+    TestApp::paid_by(Till::answering(approved())).await
+}
+
+#[tokio::test]
+async fn read_models_are_read_only() {
+    let app = app().await;
+    for (role, path, allow) in [
+        (Role::Mypage, "/mypages", "GET,HEAD"),
+        (Role::Mypage, "/mypages/1", "GET,HEAD"),
+        (Role::Mypage, "/mypages/1/trace", "GET,HEAD"),
+        (Role::Mypage, "/points/1", "GET,HEAD"),
+        (Role::Space, "/spaces", "GET,HEAD"),
+        (Role::Space, "/spaces/1", "GET,HEAD"),
+        (Role::Payment, "/payments", "GET,HEAD,POST"),
+        (Role::Payment, "/payments/1", "GET,HEAD"),
+        (Role::Book, "/books", "GET,HEAD,POST"),
+        (Role::Book, "/books/1", "GET,HEAD,PUT,PATCH,DELETE"),
+        (Role::Gateway, "/mypages", "GET,HEAD"),
+    ] {
+        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+            if allow.split(',').any(|allowed| allowed == method) {
+                continue;
+            }
+            let answer = app.call(role, method, path).json("{}").send().await;
+            answer.is_problem(405, "method-not-allowed");
+            assert_eq!(answer.header("allow"), Some(allow), "{method} {path}");
+        }
+    }
+    assert_eq!(app.count("events").await, 0);
+}
+
+#[tokio::test]
+async fn an_item_that_is_not_there_is_an_empty_404() {
+    let app = app().await;
+    for (role, method, path) in [
+        (Role::Book, "GET", "/books/99"),
+        (Role::Book, "PATCH", "/books/99"),
+        (Role::Book, "PUT", "/books/99"),
+        (Role::Book, "DELETE", "/books/99"),
+        (Role::Book, "GET", "/books/0"),
+        (Role::Book, "GET", "/books/-1"),
+        (Role::Book, "GET", "/books/x"),
+        (Role::Book, "GET", "/books/99999999999999999999"),
+        (Role::Payment, "GET", "/payments/99"),
+        (Role::Space, "GET", "/spaces/99"),
+        (Role::Mypage, "GET", "/mypages/99"),
+    ] {
+        let answer = app.call(role, method, path).json(r#"{"status":"cancel-booking"}"#).send().await;
+        assert_eq!((answer.status, answer.body.as_str()), (404, ""), "{method} {path}");
+        assert!(answer.header("x-correlation-id").is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_no_route_knows_is_a_problem() {
+    let app = app().await;
+    for role in ROLES {
+        app.get(role, "/nothing").await.is_problem(404, "not-found");
+    }
+    app.get(Role::Mypage, "/mypages/99/trace").await.is_problem(404, "not-found");
+    // A role answers for its own resource only.
+    app.get(Role::Book, "/payments").await.is_problem(404, "not-found");
+    app.get(Role::Space, "/stub/ledger").await.is_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn every_role_answers_for_its_own_resource_and_the_gateway_for_all() {
+    let app = app().await;
+    for (role, path) in [
+        (Role::Book, "/books"),
+        (Role::Space, "/spaces"),
+        (Role::Payment, "/payments"),
+        (Role::Mypage, "/mypages"),
+        (Role::Mypage, "/points/1"),
+    ] {
+        assert_eq!(app.get(role, path).await.status, 200, "{path}");
+        assert_eq!(app.get(Role::Gateway, path).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_at_most_64_kib_whether_it_says_so_or_not() {
+    let app = app().await;
+    let large = vec![b' '; 64 * 1024 + 1];
+    let answer = app.call(Role::Book, "POST", "/books").body(large.clone()).send().await;
+    answer.is_problem(413, "body-too-large");
+    let chunks = futures::stream::iter(large.chunks(1024).map(|c| Ok::<_, std::io::Error>(c.to_vec())).collect::<Vec<_>>());
+    let call = app.call(Role::Book, "POST", "/books").streamed(reqwest::Body::wrap_stream(chunks));
+    call.send().await.is_problem(413, "body-too-large");
+    let mut body = crate::app::order("numberone").into_bytes();
+    body.resize(64 * 1024, b' ');
+    assert_eq!(app.call(Role::Book, "POST", "/books").body(body).send().await.status, 201);
+}
+
+#[tokio::test]
+async fn links_carry_the_host_of_the_client_or_the_public_address() {
+    let app = app().await;
+    let answer = app.call(Role::Gateway, "POST", "/books").json(&crate::app::order("numberone")).send().await;
+    assert_eq!(answer.header("location"), Some("http://localhost:8088/books/1"));
+    let mut public = app.app.clone();
+    public.settings.public_url = Some("https://spacerent.example/api/".to_owned());
+    let address = listen(api::router(Role::Book, public), &app.stop).await;
+    let answer = Call::new(&address, Role::Book, "GET", "/books?min_position=2").send().await;
+    let links = answer.json()["_embedded"]["books"][0]["_links"].clone();
+    assert_eq!(links["self"]["href"], "https://spacerent.example/api/books/1");
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_ends_its_own_request_only() {
+    struct Broken;
+    #[async_trait::async_trait]
+    impl domain::ports::TakePayment for Broken {
+        async fn take(&self, _: domain::ports::PaymentDue) -> domain::ports::Taken {
+            panic!("on purpose");
+        }
+    }
+    let app = TestApp::paid_by(std::sync::Arc::new(Broken)).await;
+    let problem = app.book("numberone").await.is_problem(500, "internal");
+    assert!(!problem.to_string().contains("on purpose"), "{problem}");
+    assert_eq!(app.get(Role::Book, "/livez").await.status, 200);
+}
