@@ -128,14 +128,16 @@ pub async fn migrate(url: &str) -> Result<(), SchemaError> {
 /// # Errors
 /// [`SchemaError`] says which.
 pub async fn check(pool: &PgPool) -> Result<(), SchemaError> {
-    let mut connection = match pool.acquire().await.map_err(StoreError::from) {
+    // Not through the pool: it tries again until its time-out and then cannot say what was wrong.
+    let options = pool.connect_options();
+    let mut connection = match options.connect().await.map_err(StoreError::from) {
         // The role to work as is made by a migration: on a server that saw none there is no such role.
         Err(error) if error.sqlstate() == Some(NO_SUCH_ROLE) => return Err(SchemaError::Behind),
         connection => connection?,
     };
     let recorded: bool =
         sqlx::query_scalar("select to_regclass('public._sqlx_migrations') is not null")
-            .fetch_one(&mut *connection)
+            .fetch_one(&mut connection)
             .await
             .map_err(StoreError::from)?;
     if !recorded {

@@ -1,5 +1,9 @@
 //! Statements as a superuser writes them: a test's way past the journal's own code.
 
+use domain::ports::Random;
+use jiff_sqlx::ToSqlx;
+use journal::append::Append;
+use journal::runtime::SystemRandom;
 use serde_json::Value;
 use sqlx::{PgConnection, Row};
 
@@ -77,74 +81,51 @@ pub(crate) async fn insert_event(connection: &mut PgConnection, key: i64, sequen
     .unwrap()
 }
 
-/// A command for [`journal_append`]: its id, and its events as aggregate type, booking and sequence.
-pub(crate) type Sent<'a> = (u128, &'a [(&'a str, i64, i64)]);
-
 /// Calls the SQL function itself, with groups that `Journal::append` would take apart; the outcomes.
 pub(crate) async fn journal_append(
     connection: &mut PgConnection,
-    group: &[Sent<'_>],
+    group: &[Append],
 ) -> Result<Vec<String>, sqlx::Error> {
-    let events: Vec<_> = (1_i32..)
-        .zip(group)
-        .flat_map(|(ordinal, (_, events))| events.iter().map(move |event| (ordinal, *event)))
+    let numbered = || (1_i32..).zip(group);
+    let events: Vec<_> = numbered()
+        .flat_map(|(ordinal, command)| command.streams.iter().map(move |s| (ordinal, s)))
+        .flat_map(|(ordinal, s)| {
+            let sequences = s.expected_version + 1..;
+            sequences
+                .zip(&s.events)
+                .map(move |(n, event)| (ordinal, &s.stream, n, event))
+        })
         .collect();
-    let stored: Vec<_> = events
-        .iter()
-        .map(|(_, (aggregate_type, key, _))| samples::event(aggregate_type, *key))
+    let claims: Vec<_> = numbered()
+        .flat_map(|(ordinal, command)| command.claims.iter().map(move |c| (ordinal, c)))
         .collect();
     let rows = sqlx::query(
         "select outcome from journal_append(
-            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, '{}', '{}', '{}', '{}', '{}'
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
          ) order by ordinal",
     )
-    .bind(
-        group
-            .iter()
-            .map(|(id, _)| samples::id(*id))
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        events
-            .iter()
-            .map(|(ordinal, _)| *ordinal)
-            .collect::<Vec<_>>(),
-    )
-    .bind(events.iter().map(|(_, event)| event.0).collect::<Vec<_>>())
-    .bind(
-        events
-            .iter()
-            .map(|(_, event)| event.1.to_string())
-            .collect::<Vec<_>>(),
-    )
-    .bind(events.iter().map(|(_, event)| event.2).collect::<Vec<_>>())
-    .bind(
-        stored
-            .iter()
-            .map(|event| event.event_type.clone())
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        stored
-            .iter()
-            .map(|event| event.event_version.clone())
-            .collect::<Vec<_>>(),
-    )
-    .bind(
-        stored
-            .iter()
-            .map(|event| event.payload.clone())
-            .collect::<Vec<_>>(),
-    )
-    .bind(vec![metadata(); events.len()])
-    .bind(
-        (0..events.len())
-            .map(|n| samples::id(900 + n as u128))
-            .collect::<Vec<_>>(),
-    )
+    .bind(column(group, |command| command.command_id))
+    .bind(column(&events, |e| e.0))
+    .bind(column(&events, |e| e.1.aggregate_type.clone()))
+    .bind(column(&events, |e| e.1.aggregate_id.clone()))
+    .bind(column(&events, |e| e.2))
+    .bind(column(&events, |e| e.3.event_type.clone()))
+    .bind(column(&events, |e| e.3.event_version.clone()))
+    .bind(column(&events, |e| e.3.payload.clone()))
+    .bind(column(&events, |_| metadata()))
+    .bind(column(&events, |_| SystemRandom.uuid()))
+    .bind(column(&claims, |c| c.0))
+    .bind(column(&claims, |c| c.1.bookid))
+    .bind(column(&claims, |c| c.1.unit))
+    .bind(column(&claims, |c| c.1.start.to_sqlx()))
+    .bind(column(&claims, |c| c.1.end.to_sqlx()))
     .fetch_all(connection)
     .await?;
     rows.iter().map(|row| row.try_get("outcome")).collect()
+}
+
+fn column<R, V>(rows: &[R], value: impl FnMut(&R) -> V) -> Vec<V> {
+    rows.iter().map(value).collect()
 }
 
 fn metadata() -> Value {

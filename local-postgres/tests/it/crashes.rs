@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use local_postgres::Profile;
@@ -60,7 +60,7 @@ async fn an_unfinished_initdb_is_no_data(folder: &Path) {
 async fn a_stale_pid_file_is_no_server_even_if_its_process_lives(folder: &Path) {
     let data = folder.join("postgres/data");
     let mut stranger = Command::new("sleep");
-    stranger.arg("600");
+    stranger.arg("120").stderr(Stdio::null());
     let mut stranger = as_the_owner_of(&data, stranger).spawn().unwrap();
     let mut dead = Command::new("true").spawn().unwrap();
     let of_the_dead = dead.id();
@@ -82,6 +82,8 @@ async fn a_stale_pid_file_is_no_server_even_if_its_process_lives(folder: &Path) 
 
 /// Runs a command as the server's own user, whose processes the server takes seriously.
 fn as_the_owner_of(data: &Path, mut command: Command) -> Command {
+    // Should the test fail and leave it, nobody waits for the end of its output.
+    command.stdout(Stdio::null());
     let owner = std::fs::metadata(data).unwrap();
     if rustix::process::geteuid().is_root() {
         command.uid(owner.uid()).gid(owner.gid());

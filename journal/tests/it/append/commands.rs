@@ -45,7 +45,7 @@ async fn a_known_command_is_answered_as_it_was_and_stores_nothing() {
 
 #[tokio::test]
 async fn twins_in_one_group_make_it_fail() {
-    let twins: [sql::Sent; 2] = [(1, &[("Book", 7, 1)]), (1, &[("Book", 8, 1)])];
+    let twins = [booked(1, 7), booked(1, 8)];
     let mut stage = Stage::open().await;
     let mut session = stage.runtime_session().await;
     let error = sql::journal_append(&mut session, &twins).await.unwrap_err();

@@ -2,9 +2,11 @@
 //!
 //! Each group is held before its second row of a table, when it has the first; then both go on.
 
+use journal::append::Append;
+
 use crate::force::{let_go, stall, until_blocked};
-use crate::samples::id;
-use crate::sql::{self, Sent};
+use crate::samples::{Compose, append, booked, id};
+use crate::sql;
 use crate::stage::Stage;
 
 /// `deadlock_detected`.
@@ -16,7 +18,7 @@ async fn meet(
     stage: &mut Stage,
     table: &str,
     held: [String; 2],
-    groups: [&[Sent<'_>]; 2],
+    groups: [&[Append]; 2],
 ) -> (Vec<String>, Vec<String>) {
     for (key, condition) in (1..).zip(held) {
         stall(&mut stage.owner, table, &condition, key).await;
@@ -43,11 +45,19 @@ async fn meet(
     (outcomes, errors)
 }
 
-/// Bookings 7 and 8, and the same in opposite order, by other commands.
+/// The condition of the row that belongs to a command.
+fn of_command(command: u128) -> String {
+    format!("new.command_id = '{}'", id(command))
+}
+
+/// Two versions of one stream. (Streams are sorted by the plan that Postgres happens to choose, also without the
+/// guard; versions are not.)
 async fn events_in_opposite_order(stage: &mut Stage) -> (Vec<String>, Vec<String>) {
-    let one: [Sent; 2] = [(1, &[("Book", 7, 1)]), (2, &[("Book", 8, 1)])];
-    let other: [Sent; 2] = [(3, &[("Book", 8, 1)]), (4, &[("Book", 7, 1)])];
-    let held = [2, 4].map(|command| format!("new.command_id = '{}'", id(command)));
+    let one = [append(1).to("Book", 7, 0, 2)];
+    let other = [append(2).to("Book", 7, 1, 1).to("Book", 7, 0, 1)];
+    let held = [(1, 2), (2, 1)].map(|(command, sequence)| {
+        of_command(command) + &format!(" and new.sequence = {sequence}")
+    });
     meet(stage, "events", held, [&one, &other]).await
 }
 
@@ -55,14 +65,68 @@ async fn events_in_opposite_order(stage: &mut Stage) -> (Vec<String>, Vec<String
 async fn events_go_in_key_order() {
     let mut stage = Stage::open().await;
     let (outcomes, errors) = events_in_opposite_order(&mut stage).await;
+    assert_eq!(outcomes, ["conflict", "stored"], "{errors:?}");
+
+    let mut harmed = Stage::open().await;
+    harmed.without_guard("journal_append", "key order").await;
+    let (_, errors) = events_in_opposite_order(&mut harmed).await;
+    assert_eq!(errors, [DEADLOCK], "the harm: a ring");
+}
+
+#[tokio::test]
+async fn many_streams_go_in_key_order() {
+    let mut stage = Stage::open().await;
+    let one = [booked(1, 7), booked(2, 8)];
+    let other = [booked(3, 8), booked(4, 7)];
+    let held = [of_command(2), of_command(4)];
+    let (outcomes, errors) = meet(&mut stage, "events", held, [&one, &other]).await;
     assert_eq!(
         outcomes,
         ["conflict", "conflict", "stored", "stored"],
         "{errors:?}"
     );
+}
+
+/// Two units, which the other group claims for other bookings.
+async fn claims_in_opposite_order(stage: &mut Stage) -> (Vec<String>, Vec<String>) {
+    let one = [booked(1, 1).claiming(1, 1, 10, 12).claiming(2, 2, 10, 12)];
+    let other = [booked(2, 3).claiming(3, 2, 11, 13).claiming(4, 1, 11, 13)];
+    let held = [2, 4].map(|bookid| format!("new.bookid = {bookid}"));
+    meet(stage, "slot_claims", held, [&one, &other]).await
+}
+
+#[tokio::test]
+async fn claims_go_in_the_order_of_units() {
+    let mut stage = Stage::open().await;
+    let (outcomes, errors) = claims_in_opposite_order(&mut stage).await;
+    assert_eq!(
+        (outcomes, errors),
+        (vec!["stored".to_owned()], vec!["SR001".to_owned()])
+    );
 
     let mut harmed = Stage::open().await;
-    harmed.without_guard("journal_append", "key order").await;
-    let (_, errors) = events_in_opposite_order(&mut harmed).await;
+    harmed.without_guard("journal_append", "claim order").await;
+    let (_, errors) = claims_in_opposite_order(&mut harmed).await;
+    assert_eq!(errors, [DEADLOCK], "the harm: a ring");
+}
+
+/// Two command ids, for other bookings in the other group.
+async fn ids_in_opposite_order(stage: &mut Stage) -> (Vec<String>, Vec<String>) {
+    let one = [booked(1, 1), booked(2, 2)];
+    let other = [booked(2, 3), booked(1, 4)];
+    let held = [2, 4].map(|key| format!("new.answer -> 'streams' -> 0 ->> 'id' = '{key}'"));
+    meet(stage, "commands", held, [&one, &other]).await
+}
+
+#[tokio::test]
+async fn command_ids_go_in_their_own_order() {
+    let mut stage = Stage::open().await;
+    let (outcomes, errors) = ids_in_opposite_order(&mut stage).await;
+    assert_eq!(outcomes, ["stored", "stored"]);
+    assert_eq!(errors, ["SR001"]);
+
+    let mut harmed = Stage::open().await;
+    harmed.without_guard("journal_append", "id order").await;
+    let (_, errors) = ids_in_opposite_order(&mut harmed).await;
     assert_eq!(errors, [DEADLOCK], "the harm: a ring");
 }
