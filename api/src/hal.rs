@@ -255,7 +255,7 @@ impl Link {
 mod tests {
     use super::*;
 
-    fn headers(name: axum::http::HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &axum::http::HeaderName, values: &[&str]) -> HeaderMap {
         values
             .iter()
             .map(|value| (name.clone(), HeaderValue::from_str(value).unwrap()))
@@ -279,7 +279,7 @@ mod tests {
             ("application/json;q=0, application/hal+json", Media::Hal),
             ("text/html", Media::Hal),
         ] {
-            assert_eq!(media(&headers(ACCEPT, &[accept])), expected, "{accept}");
+            assert_eq!(media(&headers(&ACCEPT, &[accept])), expected, "{accept}");
         }
         assert_eq!(media(&HeaderMap::new()), Media::Hal);
     }
@@ -294,7 +294,7 @@ mod tests {
             ("a b", "localhost"),
             ("host/path", "localhost"),
         ] {
-            assert_eq!(host(&headers(HOST, &[given])), expected, "{given}");
+            assert_eq!(host(&headers(&HOST, &[given])), expected, "{given}");
         }
         assert_eq!(host(&HeaderMap::new()), "localhost");
     }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::feed::{Feed, Span};
 use crate::runtime::Runtime;
-use crate::{Journal, Recorded, StoreError};
+use crate::{Journal, Recorded, Session, StoreError};
 
 /// How long a lease lasts without a sign of life, by the database's clock.
 pub const LEASE_MS: u64 = 5_000;
@@ -287,7 +287,8 @@ impl<H: Handler> Follower<H> {
     /// Plans and writes a batch; false when the lease was lost.
     async fn take(&self, lease: Lease, to: i64, batch: &park::Batch) -> Result<bool, HandlerError> {
         let plan = self.handler.plan(&batch.live).await?;
-        let mut tx = self.journal.pool().begin().await?;
+        let mut session = Session::open(self.journal.pool()).await?;
+        let mut tx = session.begin().await?;
         if !self.advance(&mut tx, lease, to).await? {
             return Ok(false);
         }

@@ -19,6 +19,7 @@ pub mod notify;
 pub mod repository;
 pub mod runtime;
 pub mod schema;
+mod session;
 pub mod status;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use error::StoreError;
 pub use feed::Recorded;
 pub use history::History;
 pub use metadata::{Actor, Metadata, Trace};
+pub use session::Session;
 
 /// Aggregate type and id of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -107,10 +107,7 @@ impl Breaker {
     }
 
     /// Takes a ticket back.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a ticket is given back once"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is given back once")]
     pub fn end(&mut self, ticket: Ticket, verdict: Verdict, now: Timestamp) {
         if ticket.period != self.period {
             return;

@@ -46,8 +46,17 @@ fn it_opens_at_twenty_calls_of_which_half_failed() {
         for _ in 0..failures {
             call(&mut breaker, 0, Verdict::Failed);
         }
-        let expected = if opens { Position::Open } else { Position::Closed };
-        assert_eq!(breaker.position(), expected, "{failures} of {}", failures + answers);
+        let expected = if opens {
+            Position::Open
+        } else {
+            Position::Closed
+        };
+        assert_eq!(
+            breaker.position(),
+            expected,
+            "{failures} of {}",
+            failures + answers
+        );
     }
 }
 
@@ -95,13 +104,20 @@ fn open_refuses_and_refusals_change_nothing() {
         assert_eq!(breaker.admit(at(ms)), None);
     }
     assert_eq!(breaker.position(), Position::Open);
-    assert!(breaker.would_admit(at(5_000)), "refusals did not put it off");
+    assert!(
+        breaker.would_admit(at(5_000)),
+        "refusals did not put it off"
+    );
 }
 
 #[test]
 fn half_open_has_exactly_one_probe() {
     let mut breaker = opened(0);
-    assert_eq!(breaker.position(), Position::Open, "looking changes nothing");
+    assert_eq!(
+        breaker.position(),
+        Position::Open,
+        "looking changes nothing"
+    );
     let probe = breaker.admit(at(5_000)).unwrap();
     assert_eq!(breaker.position(), Position::HalfOpen);
     assert!(!breaker.would_admit(at(60_000)));

@@ -57,7 +57,11 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// `name` labels its metrics.
-    pub(crate) fn new(name: &'static str, settings: BreakerSettings, journal: Journal) -> Arc<Self> {
+    pub(crate) fn new(
+        name: &'static str,
+        settings: BreakerSettings,
+        journal: Journal,
+    ) -> Arc<Self> {
         let guard = Self {
             name,
             places: Arc::new(Semaphore::new(permits(settings.max_concurrent))),

@@ -57,7 +57,12 @@ pub(crate) struct Guarded<C> {
 }
 
 impl<C: Call> Guarded<C> {
-    pub(crate) fn new(call: C, guard: Arc<Guard>, limits: Limits, runtime: Arc<dyn Runtime>) -> Arc<Self> {
+    pub(crate) fn new(
+        call: C,
+        guard: Arc<Guard>,
+        limits: Limits,
+        runtime: Arc<dyn Runtime>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             call,
             guard,
@@ -78,7 +83,11 @@ impl<C: Call> Guarded<C> {
     }
 
     /// Asks for a payment; answers when there is an answer or `patience` is over.
-    pub(crate) async fn take(self: &Arc<Self>, due: PaymentDue, mut patience: BoxFuture<'static, ()>) -> Taken {
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        due: PaymentDue,
+        mut patience: BoxFuture<'static, ()>,
+    ) -> Taken {
         let admitted = match self.guard.enter(&mut patience).await {
             Ok(admitted) => admitted,
             Err(reason) => return pending(reason.into(), false),

@@ -133,7 +133,9 @@ impl Worker {
         Self {
             work,
             owner: desk.journal.random().uuid(),
-            places: Arc::new(Semaphore::new(permits(desk.settings.breaker.max_concurrent))),
+            places: Arc::new(Semaphore::new(permits(
+                desk.settings.breaker.max_concurrent,
+            ))),
             desk,
         }
     }
@@ -180,7 +182,11 @@ impl Worker {
 
     /// How long a claim lasts: longer than its work, so that nobody takes over what is still at work.
     fn claim_ms(&self) -> i32 {
-        let work_ms = self.desk.settings.call_max_ms.saturating_mul(CALLS_MAX_PER_CLAIM);
+        let work_ms = self
+            .desk
+            .settings
+            .call_max_ms
+            .saturating_mul(CALLS_MAX_PER_CLAIM);
         i32::try_from(work_ms.saturating_add(CLAIM_MARGIN_MS)).unwrap_or(i32::MAX)
     }
 

@@ -62,11 +62,10 @@ impl OrderSaga {
 
     async fn load(&self, events: &[Recorded]) -> Result<Orders, HandlerError> {
         let bookids = batch::bookids(events)?;
-        let rows =
-            sqlx::query("select bookid, state, position from orders where bookid = any($1)")
-                .bind(&bookids)
-                .fetch_all(self.journal.pool())
-                .await?;
+        let rows = sqlx::query("select bookid, state, position from orders where bookid = any($1)")
+            .bind(&bookids)
+            .fetch_all(self.journal.pool())
+            .await?;
         let mut orders = Orders::new();
         for row in rows {
             let bookid = row.try_get("bookid")?;

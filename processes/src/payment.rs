@@ -71,7 +71,10 @@ impl InlinePayment {
             Standing::Known(outcome) => Some(self.charges.call().conclude(due, outcome).await),
             Standing::NotOurs => Some(pending(PendingReason::Timeout, true)),
             Standing::Unasked => {
-                tracing::error!(bookid = due.bookid.0, "a payment was due that nobody asked for");
+                tracing::error!(
+                    bookid = due.bookid.0,
+                    "a payment was due that nobody asked for"
+                );
                 Some(pending(PendingReason::NotRecorded, false))
             }
         })
@@ -122,7 +125,9 @@ impl Call for Charge {
     }
 
     fn unanswered(&self, why: &str) -> ChargeOutcome {
-        ChargeOutcome::Unknown { why: why.to_owned() }
+        ChargeOutcome::Unknown {
+            why: why.to_owned(),
+        }
     }
 
     fn verdict(&self, outcome: &ChargeOutcome) -> Verdict {
@@ -130,7 +135,8 @@ impl Call for Charge {
     }
 
     async fn conclude(&self, due: &PaymentDue, outcome: ChargeOutcome) -> Taken {
-        let Some(record) = Record::of_charge(due.bookid, due.charge_no, &outcome, FIRST_ATTEMPT) else {
+        let Some(record) = Record::of_charge(due.bookid, due.charge_no, &outcome, FIRST_ATTEMPT)
+        else {
             return pending(PendingReason::Unreachable, false);
         };
         let trace = Trace {
@@ -145,7 +151,11 @@ impl Call for Charge {
         };
         match outcome {
             ChargeOutcome::Approved { .. } => Taken::Approved { position },
-            ChargeOutcome::Declined { code, message } => Taken::Declined { code, message, position },
+            ChargeOutcome::Declined { code, message } => Taken::Declined {
+                code,
+                message,
+                position,
+            },
             ChargeOutcome::Unknown { .. } | ChargeOutcome::NotSent { .. } => {
                 pending(PendingReason::Unreachable, true)
             }

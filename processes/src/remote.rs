@@ -63,7 +63,9 @@ impl RemotePayment {
         runtime: Arc<dyn Runtime>,
     ) -> Result<Self, RemoteError> {
         let url = format!("{}/payments", payment_url.trim_end_matches('/'));
-        let url: Url = url.parse().map_err(|error| RemoteError::Address(format!("{error}")))?;
+        let url: Url = url
+            .parse()
+            .map_err(|error| RemoteError::Address(format!("{error}")))?;
         let answered_within = settings.timeout() + ANSWER_MARGIN;
         let client = Client::builder()
             .connect_timeout(CONNECT_MAX)
@@ -176,7 +178,10 @@ async fn read(response: Response) -> (Verdict, Taken) {
             position,
         },
         (StatusCode::ACCEPTED, _) => {
-            let reason = body.reason.as_deref().map_or(PendingReason::Timeout, reason);
+            let reason = body
+                .reason
+                .as_deref()
+                .map_or(PendingReason::Timeout, reason);
             pending(reason, body.sent.unwrap_or(true))
         }
         (status, _) => {
@@ -205,8 +210,14 @@ async fn body(mut response: Response) -> Option<Body> {
 /// The reason in the payment role's words.
 fn reason(words: &str) -> PendingReason {
     use PendingReason as R;
-    [R::BreakerOpen, R::BulkheadFull, R::Timeout, R::Unreachable, R::NotRecorded]
-        .into_iter()
-        .find(|reason| reason.to_string() == words)
-        .unwrap_or(R::Timeout)
+    [
+        R::BreakerOpen,
+        R::BulkheadFull,
+        R::Timeout,
+        R::Unreachable,
+        R::NotRecorded,
+    ]
+    .into_iter()
+    .find(|reason| reason.to_string() == words)
+    .unwrap_or(R::Timeout)
 }

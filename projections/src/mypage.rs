@@ -18,10 +18,11 @@ pub(crate) static MYPAGE: Projection = Projection {
     version: 1,
     tables: &[
         Table::state::<MypageRow>(booking::key).indexed_by(&[
-            "userid",
-            "spacename",
-            "status",
-            "phase",
+            "btree (userid, id)",
+            // A name may be longer than a btree can hold, and must not stop the follower.
+            "hash (spacename)",
+            "btree (status, id)",
+            "btree (phase, id)",
         ]),
         Table::log::<TimelineRow>(),
     ],

@@ -16,7 +16,7 @@ pub(crate) static POINTS: Projection = Projection {
     version: 1,
     tables: &[
         Table::state::<BalanceRow>(account),
-        Table::log::<LedgerRow>().indexed_by(&["userid"]),
+        Table::log::<LedgerRow>().indexed_by(&["btree (userid, position)"]),
     ],
     fold,
 };

@@ -51,7 +51,7 @@ pub struct Table {
     pub key: &'static [&'static str],
     /// Which row an event may change. `None`: rows are only ever added, so none is loaded.
     pub touched: Option<Touched>,
-    /// Columns that queries filter by; the key stands behind each of them.
+    /// Indexes for what queries filter by: method and columns, in SQL.
     pub indexes: &'static [&'static str],
     /// The condition under which readers see a row; all of them when there is none.
     pub shown: Option<&'static str>,
@@ -220,7 +220,7 @@ impl Table {
         }
     }
 
-    /// With an index for each of these columns.
+    /// With these indexes.
     #[must_use]
     pub const fn indexed_by(self, indexes: &'static [&'static str]) -> Self {
         Self { indexes, ..self }
@@ -284,7 +284,7 @@ impl Table {
         let key = self.key.join(", ");
         let _ = writeln!(sql, "    primary key ({key})\n){room};");
         for index in self.indexes {
-            let _ = writeln!(sql, "create index on {schema}.{name} ({index}, {key});");
+            let _ = writeln!(sql, "create index on {schema}.{name} using {index};");
         }
         sql
     }

@@ -17,7 +17,7 @@ use projections::ReadModels;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::client::{Answer, Call};
+use crate::client::{Answer, Call, client};
 
 /// Connections of one test.
 const CONNECTIONS: u32 = 12;
@@ -26,17 +26,39 @@ pub(crate) const WITHIN: Duration = Duration::from_secs(20);
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-pub(crate) const ROLES: [Role; 5] =
-    [Role::Book, Role::Space, Role::Payment, Role::Mypage, Role::Gateway];
+pub(crate) const ROLES: [Role; 5] = [
+    Role::Book,
+    Role::Space,
+    Role::Payment,
+    Role::Mypage,
+    Role::Gateway,
+];
+
+/// How long the customers of tests wait, in milliseconds: a busy machine must not make them give up. Tests of
+/// giving up say so.
+const PATIENCE_MS: u64 = 20_000;
 
 /// What a test wants to be different.
-#[derive(Default)]
 pub(crate) struct Setup {
     /// Who takes payments; the stub gateway, with saga and workers behind it, when nobody is named.
     pub(crate) payment: Option<Arc<dyn TakePayment>>,
     pub(crate) settings: Settings,
     /// Whether nothing fills the read models.
     pub(crate) without_projections: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let settings = Settings {
+            payment_timeout_ms: PATIENCE_MS,
+            ..Settings::default()
+        };
+        Self {
+            payment: None,
+            settings,
+            without_projections: false,
+        }
+    }
 }
 
 pub(crate) struct TestApp {
@@ -46,6 +68,7 @@ pub(crate) struct TestApp {
     pub(crate) app: App,
     pub(crate) stop: CancellationToken,
     addresses: HashMap<Role, String>,
+    client: reqwest::Client,
     _stopped_at_the_end: DropGuard,
     _database: Database,
 }
@@ -58,7 +81,11 @@ impl TestApp {
 
     /// The HTTP side and the read models, with payments taken by `payment`.
     pub(crate) async fn paid_by(payment: Arc<dyn TakePayment>) -> Self {
-        Self::with(Setup { payment: Some(payment), ..Setup::default() }).await
+        Self::with(Setup {
+            payment: Some(payment),
+            ..Setup::default()
+        })
+        .await
     }
 
     pub(crate) async fn with(setup: Setup) -> Self {
@@ -76,9 +103,19 @@ impl TestApp {
         let stub = Arc::new(StubGateway::new(pool, runtime.clone(), random));
         let stop = CancellationToken::new();
         if !setup.without_projections {
-            spawn(projections::run(journal.clone(), runtime.clone(), stop.clone()));
+            spawn(projections::run(
+                journal.clone(),
+                runtime.clone(),
+                stop.clone(),
+            ));
         }
-        let payment = setup.payment.unwrap_or_else(|| processes(&journal, &stub, &runtime, &stop));
+        let limits = PaymentSettings {
+            timeout_ms: setup.settings.payment_timeout_ms,
+            ..PaymentSettings::default()
+        };
+        let payment = setup
+            .payment
+            .unwrap_or_else(|| processes(&journal, &stub, &runtime, &limits, &stop));
         let ledger: Arc<dyn StubLedger> = stub;
         let readiness = Readiness::default();
         readiness.set(true);
@@ -97,7 +134,16 @@ impl TestApp {
             addresses.insert(role, listen(api::router(role, app.clone()), &stop).await);
         }
         let _stopped_at_the_end = stop.clone().drop_guard();
-        Self { journal, readiness, app, stop, addresses, _stopped_at_the_end, _database: database }
+        Self {
+            journal,
+            readiness,
+            app,
+            stop,
+            addresses,
+            client: client(),
+            _stopped_at_the_end,
+            _database: database,
+        }
     }
 
     /// Where a role listens: `127.0.0.1:port`.
@@ -107,7 +153,12 @@ impl TestApp {
 
     /// A request to a role.
     pub(crate) fn call(&self, role: Role, method: &str, path: &str) -> Call {
-        Call::new(self.address(role), role, method, path)
+        self.call_at(self.address(role), role, method, path)
+    }
+
+    /// A request to a further listener that plays a role.
+    pub(crate) fn call_at(&self, address: &str, role: Role, method: &str, path: &str) -> Call {
+        Call::new(&self.client, address, role, method, path)
     }
 
     pub(crate) async fn get(&self, role: Role, path: &str) -> Answer {
@@ -116,13 +167,19 @@ impl TestApp {
 
     /// Books a space for user 1.
     pub(crate) async fn book(&self, spacename: &str) -> Answer {
-        self.call(Role::Book, "POST", "/books").json(&order(spacename)).send().await
+        self.call(Role::Book, "POST", "/books")
+            .json(&order(spacename))
+            .send()
+            .await
     }
 
     pub(crate) async fn cancel(&self, bookid: i64) -> Answer {
         let path = format!("/books/{bookid}");
         let body = r#"{"status":"cancel-booking"}"#;
-        self.call(Role::Book, "PATCH", &path).json(body).send().await
+        self.call(Role::Book, "PATCH", &path)
+            .json(body)
+            .send()
+            .await
     }
 
     /// Reads until the answer is 200 and its status is this one.
@@ -198,19 +255,29 @@ fn processes(
     journal: &Journal,
     stub: &Arc<StubGateway>,
     runtime: &Arc<dyn Runtime>,
+    limits: &PaymentSettings,
     stop: &CancellationToken,
 ) -> Arc<dyn TakePayment> {
     let gateway: Arc<dyn PaymentGateway> = stub.clone();
-    let limits = PaymentSettings::default;
-    spawn(processes::order::run(journal.clone(), runtime.clone(), limits(), stop.clone()));
+    spawn(processes::order::run(
+        journal.clone(),
+        runtime.clone(),
+        limits.clone(),
+        stop.clone(),
+    ));
     spawn(processes::jobs::run(
         journal.clone(),
         gateway.clone(),
         runtime.clone(),
-        limits(),
+        limits.clone(),
         stop.clone(),
     ));
-    Arc::new(InlinePayment::new(journal.clone(), gateway, runtime.clone(), limits()))
+    Arc::new(InlinePayment::new(
+        journal.clone(),
+        gateway,
+        runtime.clone(),
+        limits.clone(),
+    ))
 }
 
 /// Names what `prepare` makes: the migrations, and the tables of the read models.
@@ -222,7 +289,13 @@ fn template() -> String {
     for projection in projections::PROJECTIONS {
         (projection.name, projection.version).hash(&mut hasher);
         for table in projection.tables {
-            let parts = (table.name, table.columns, table.key, table.indexes, table.shown);
+            let parts = (
+                table.name,
+                table.columns,
+                table.key,
+                table.indexes,
+                table.shown,
+            );
             format!("{parts:?}").hash(&mut hasher);
         }
     }

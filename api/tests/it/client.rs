@@ -26,23 +26,33 @@ pub(crate) fn seed_host(role: Role) -> &'static str {
     }
 }
 
-fn client() -> reqwest::Client {
+/// A client; making one takes a while.
+pub(crate) fn client() -> reqwest::Client {
     // Another test may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 impl Call {
-    pub(crate) fn new(address: &str, role: Role, method: &str, path: &str) -> Self {
+    pub(crate) fn new(
+        client: &reqwest::Client,
+        address: &str,
+        role: Role,
+        method: &str,
+        path: &str,
+    ) -> Self {
         let method = method.parse().unwrap();
-        let request = client().request(method, format!("http://{address}{path}"));
+        let request = client.request(method, format!("http://{address}{path}"));
         Self(request.header("host", seed_host(role)))
     }
 
     /// Replaces nothing: a header that is given twice is sent twice.
     pub(crate) fn header(self, name: &str, value: &str) -> Self {
         let name: HeaderName = name.parse().unwrap();
-        Self(self.0.header(name, HeaderValue::from_bytes(value.as_bytes()).unwrap()))
+        Self(
+            self.0
+                .header(name, HeaderValue::from_bytes(value.as_bytes()).unwrap()),
+        )
     }
 
     /// A JSON body, with the headers that httpie sends.
@@ -57,10 +67,6 @@ impl Call {
         Self(self.0.body(body))
     }
 
-    pub(crate) fn streamed(self, body: reqwest::Body) -> Self {
-        Self(self.0.body(body))
-    }
-
     pub(crate) async fn send(self) -> Answer {
         self.try_send().await.unwrap()
     }
@@ -69,8 +75,14 @@ impl Call {
         let response = self.0.send().await?;
         let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
         let headers = response.headers().iter();
-        let headers = headers.map(|(name, value)| (name.to_string(), text(value))).collect();
-        Ok(Answer { status: response.status().as_u16(), headers, body: response.text().await? })
+        let headers = headers
+            .map(|(name, value)| (name.to_string(), text(value)))
+            .collect();
+        Ok(Answer {
+            status: response.status().as_u16(),
+            headers,
+            body: response.text().await?,
+        })
     }
 }
 
@@ -86,12 +98,17 @@ impl Answer {
 
     /// Where the answer stands in the journal.
     pub(crate) fn position(&self) -> i64 {
-        self.header("x-event-position").unwrap_or_else(|| panic!("{self:?}")).parse().unwrap()
+        self.header("x-event-position")
+            .unwrap_or_else(|| panic!("{self:?}"))
+            .parse()
+            .unwrap()
     }
 
     /// The number of the booking that it speaks of.
     pub(crate) fn bookid(&self) -> i64 {
-        let location = self.header("location").unwrap_or_else(|| panic!("{self:?}"));
+        let location = self
+            .header("location")
+            .unwrap_or_else(|| panic!("{self:?}"));
         location.rsplit('/').next().unwrap().parse().unwrap()
     }
 
@@ -99,11 +116,19 @@ impl Answer {
     #[track_caller]
     pub(crate) fn is_problem(&self, status: u16, slug: &str) -> Value {
         assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{self:?}"
+        );
         let body = self.json();
         assert_eq!(body["type"], format!("/problems/{slug}"), "{self:?}");
         assert_eq!(body["status"], status, "{self:?}");
-        assert_eq!(body["correlation_id"], self.header("x-correlation-id").unwrap(), "{self:?}");
+        assert_eq!(
+            body["correlation_id"],
+            self.header("x-correlation-id").unwrap(),
+            "{self:?}"
+        );
         body
     }
 }

@@ -32,7 +32,10 @@ pub(crate) fn assert_golden(name: &str, answer: &Answer) {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]");
-    settings.add_filter(r#""correlation_id": "[^"]+""#, r#""correlation_id": "[id]""#);
+    settings.add_filter(
+        r#""correlation_id": "[^"]+""#,
+        r#""correlation_id": "[id]""#,
+    );
     settings.add_filter(r#""position": \d+"#, r#""position": [position]"#);
     settings.add_filter(r"x-event-position: \d+", "x-event-position: [position]");
     settings.bind(|| insta::assert_snapshot!(name, text));
@@ -50,7 +53,13 @@ fn indented(json: &str) -> String {
             continue;
         }
         match c {
-            '{' | '[' if characters.peek().is_some_and(|next| matches!(next, '}' | ']')) => text.push(c),
+            '{' | '['
+                if characters
+                    .peek()
+                    .is_some_and(|next| matches!(next, '}' | ']')) =>
+            {
+                text.push(c);
+            }
             '{' | '[' => {
                 depth += 1;
                 text += &format!("{c}\n{:1$}", "", depth * 2);

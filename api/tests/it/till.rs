@@ -24,7 +24,11 @@ impl Till {
 
     /// Answers nobody until it is opened.
     pub(crate) fn closed(answer: Taken) -> Arc<Self> {
-        Arc::new(Self { answer, asked: Mutex::default(), gate: Semaphore::new(0) })
+        Arc::new(Self {
+            answer,
+            asked: Mutex::default(),
+            gate: Semaphore::new(0),
+        })
     }
 
     /// Lets `answers` through.
@@ -51,7 +55,10 @@ pub(crate) fn declined() -> Taken {
 }
 
 pub(crate) fn pending() -> Taken {
-    Taken::Pending { reason: PendingReason::Timeout, sent: true }
+    Taken::Pending {
+        reason: PendingReason::Timeout,
+        sent: true,
+    }
 }
 
 #[async_trait]

@@ -14,8 +14,8 @@ use domain::ports::{
     RefundOutcome, RefundRequest, StubLedger,
 };
 use domain::{BookId, Currency, Money};
-use journal::StoreError;
 use journal::runtime::Runtime;
+use journal::{Session, StoreError};
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Row};
 use uuid::Uuid;
@@ -40,7 +40,11 @@ impl StubGateway {
     /// A stub that keeps its books through `pool`.
     #[must_use]
     pub fn new(pool: PgPool, runtime: Arc<dyn Runtime>, random: Arc<dyn Random>) -> Self {
-        Self { pool, runtime, random }
+        Self {
+            pool,
+            runtime,
+            random,
+        }
     }
 
     async fn enter_charge(&self, request: &ChargeRequest) -> Result<ChargeOutcome, StoreError> {
@@ -61,12 +65,19 @@ impl StubGateway {
         .execute(&self.pool)
         .await?;
         Ok(match self.find(&request.idempotency_key).await? {
-            Some(Entry { declined: Some(code), .. }) => declined_outcome(code),
-            Some(Entry { reference, amount, .. }) => ChargeOutcome::Approved {
+            Some(Entry {
+                declined: Some(code),
+                ..
+            }) => declined_outcome(code),
+            Some(Entry {
+                reference, amount, ..
+            }) => ChargeOutcome::Approved {
                 gateway_ref: reference.to_string(),
                 captured: amount,
             },
-            None => ChargeOutcome::Unknown { why: "the entry is not there".to_owned() },
+            None => ChargeOutcome::Unknown {
+                why: "the entry is not there".to_owned(),
+            },
         })
     }
 
@@ -81,8 +92,13 @@ impl StubGateway {
     }
 
     /// Gives back at most what is left of the charge, and the same answer to the same key.
-    async fn enter_refund(&self, charge: Uuid, request: &RefundRequest) -> Result<RefundOutcome, StoreError> {
-        let mut tx = self.pool.begin().await?;
+    async fn enter_refund(
+        &self,
+        charge: Uuid,
+        request: &RefundRequest,
+    ) -> Result<RefundOutcome, StoreError> {
+        let mut session = Session::open(&self.pool).await?;
+        let mut tx = session.begin().await?;
         // One refund of a charge at a time. In a statement of its own: the next one's snapshot must show what
         // the one before committed.
         sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
@@ -112,8 +128,12 @@ impl StubGateway {
                 .await?;
         tx.commit().await?;
         Ok(match reference {
-            Some(reference) => RefundOutcome::Refunded { refund_ref: reference.to_string() },
-            None => RefundOutcome::Rejected { code: "exceeds-charge".to_owned() },
+            Some(reference) => RefundOutcome::Refunded {
+                refund_ref: reference.to_string(),
+            },
+            None => RefundOutcome::Rejected {
+                code: "exceeds-charge".to_owned(),
+            },
         })
     }
 }
@@ -126,32 +146,45 @@ impl PaymentGateway for StubGateway {
         }
         match self.enter_charge(&request).await {
             Ok(outcome) => outcome,
-            Err(error) => ChargeOutcome::Unknown { why: error.to_string() },
+            Err(error) => ChargeOutcome::Unknown {
+                why: error.to_string(),
+            },
         }
     }
 
     async fn refund(&self, request: RefundRequest) -> RefundOutcome {
         let Ok(charge) = Uuid::parse_str(&request.gateway_ref) else {
-            return RefundOutcome::Rejected { code: "no-such-charge".to_owned() };
+            return RefundOutcome::Rejected {
+                code: "no-such-charge".to_owned(),
+            };
         };
         match self.enter_refund(charge, &request).await {
             Ok(outcome) => outcome,
-            Err(error) => RefundOutcome::Unknown { why: error.to_string() },
+            Err(error) => RefundOutcome::Unknown {
+                why: error.to_string(),
+            },
         }
     }
 
     async fn look_up(&self, idempotency_key: &str) -> LookupOutcome {
         match self.find(idempotency_key).await {
-            Ok(Some(Entry { declined: Some(code), .. })) => LookupOutcome::Declined {
+            Ok(Some(Entry {
+                declined: Some(code),
+                ..
+            })) => LookupOutcome::Declined {
                 code,
                 message: declined_message(),
             },
-            Ok(Some(Entry { reference, amount, .. })) => LookupOutcome::Approved {
+            Ok(Some(Entry {
+                reference, amount, ..
+            })) => LookupOutcome::Approved {
                 gateway_ref: reference.to_string(),
                 captured: amount,
             },
             Ok(None) => LookupOutcome::NotFound,
-            Err(error) => LookupOutcome::Unknown { why: error.to_string() },
+            Err(error) => LookupOutcome::Unknown {
+                why: error.to_string(),
+            },
         }
     }
 }
@@ -200,7 +233,10 @@ impl Entry {
             .map_err(|error| StoreError::Unreadable(error.to_string()))?;
         Ok(Self {
             reference: row.try_get("reference")?,
-            amount: Money { minor: row.try_get("amount")?, currency },
+            amount: Money {
+                minor: row.try_get("amount")?,
+                currency,
+            },
             declined: row.try_get("declined")?,
         })
     }
@@ -212,7 +248,10 @@ fn word(currency: Currency) -> String {
 }
 
 fn declined_outcome(code: String) -> ChargeOutcome {
-    ChargeOutcome::Declined { code, message: declined_message() }
+    ChargeOutcome::Declined {
+        code,
+        message: declined_message(),
+    }
 }
 
 fn declined_message() -> String {

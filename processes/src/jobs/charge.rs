@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use domain::BookId;
 use domain::order::CHARGE_JOB;
 use domain::payment::{Payment, charge_key};
-use domain::ports::{ChargeOutcome, ChargeRequest, LookupOutcome, PaymentGateway};
+use domain::ports::{ChargeOutcome, ChargeRequest, LookupOutcome, PaymentGateway, PendingReason};
 use jiff::Timestamp;
 use journal::jobs::{Finish, Job};
 
@@ -28,8 +28,6 @@ use crate::payment::verdict;
 const BUDGET: Duration = Duration::from_hours(24);
 /// How long a gateway surely remembers a key. After that the same key could be a second charge.
 const KEY_RETENTION: Duration = Duration::from_hours(20);
-/// How long a charge that was held back waits.
-const HELD_BACK_PAUSE: Duration = Duration::from_secs(1);
 /// How long after a "not found" the gateway is asked a second time.
 const SECOND_LOOK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -66,7 +64,11 @@ enum Move {
 
 impl Case {
     fn first_move(&self) -> Move {
-        match (self.payment.is_open(), self.notes.nothing_sent(), self.void_at) {
+        match (
+            self.payment.is_open(),
+            self.notes.nothing_sent(),
+            self.void_at,
+        ) {
             (false, _, _) => Move::Nothing,
             (true, true, Some(_)) => Move::SayNotCharged,
             (true, true, None) => Move::Charge,
@@ -121,7 +123,11 @@ impl Work for ChargeWork {
 
 impl ChargeWork {
     pub(super) fn new(desk: Desk) -> Self {
-        let guard = Guard::new("background", desk.settings.breaker.clone(), desk.journal.clone());
+        let guard = Guard::new(
+            "background",
+            desk.settings.breaker.clone(),
+            desk.journal.clone(),
+        );
         Self { desk, guard }
     }
 
@@ -151,9 +157,13 @@ impl ChargeWork {
     async fn charge_first(&self, job: &Job, case: &Case) -> Result<Finish, Setback> {
         let admitted = match self.guard.try_enter() {
             Ok(admitted) => admitted,
-            Err(reason) => {
-                let reason = domain::ports::PendingReason::from(reason).to_string();
-                return Ok(self.desk.again_after(HELD_BACK_PAUSE, reason));
+            Err(held_back) => {
+                // Nothing was tried, so nothing of its budget is spent; but a long queue must not be claimed
+                // and put back all the time.
+                let claims = u32::try_from(job.attempts).unwrap_or(1);
+                let pause = delay(claims, self.desk.journal.random());
+                let reason = PendingReason::from(held_back).to_string();
+                return Ok(self.desk.again_after(pause, reason));
             }
         };
         self.desk.note_try(job, case.this_try()).await?;
@@ -197,7 +207,11 @@ impl ChargeWork {
 
     /// The gateway does not know a charge that is not wanted: that is believed when it is late enough, and
     /// when the gateway says so twice.
-    async fn not_found_and_unwanted(&self, case: &Case, void_at: Timestamp) -> Result<Finish, Setback> {
+    async fn not_found_and_unwanted(
+        &self,
+        case: &Case,
+        void_at: Timestamp,
+    ) -> Result<Finish, Setback> {
         let settled_at = later(void_at, self.desk.settings.settled_after());
         if self.desk.now() < settled_at {
             return Ok(Finish::Again {
@@ -222,14 +236,20 @@ impl ChargeWork {
     async fn ask(&self, case: &Case) -> Found {
         let key = case.key();
         match self.desk.in_time(self.desk.gateway.look_up(&key)).await {
-            Some(LookupOutcome::Approved { gateway_ref, captured }) => {
-                Found::Outcome(ChargeOutcome::Approved { gateway_ref, captured })
-            }
+            Some(LookupOutcome::Approved {
+                gateway_ref,
+                captured,
+            }) => Found::Outcome(ChargeOutcome::Approved {
+                gateway_ref,
+                captured,
+            }),
             Some(LookupOutcome::Declined { code, message }) => {
                 Found::Outcome(ChargeOutcome::Declined { code, message })
             }
             Some(LookupOutcome::NotFound) => Found::Nothing,
-            Some(LookupOutcome::Pending) => Found::Unclear("it is under way at the gateway".to_owned()),
+            Some(LookupOutcome::Pending) => {
+                Found::Unclear("it is under way at the gateway".to_owned())
+            }
             Some(LookupOutcome::Unknown { why }) => Found::Unclear(why),
             None => Found::Unclear(no_answer()),
         }
@@ -250,18 +270,25 @@ impl ChargeWork {
         }
         Ok(match outcome {
             ChargeOutcome::Approved { .. } | ChargeOutcome::Declined { .. } => Finish::Done,
-            ChargeOutcome::Unknown { why } | ChargeOutcome::NotSent { why } => self.again(case, why),
+            ChargeOutcome::Unknown { why } | ChargeOutcome::NotSent { why } => {
+                self.again(case, why)
+            }
         })
     }
 
     /// Writes a record; says how the claim must end when the payment refuses it.
     async fn record(&self, case: &Case, record: Record) -> Result<Option<Finish>, Setback> {
-        match self.desk.recorder.record(record, case.notes.trace.clone()).await {
+        match self
+            .desk
+            .recorder
+            .record(record, case.notes.trace.clone())
+            .await
+        {
             Ok(_position) => Ok(None),
             Err(NotRecorded::Store(error)) => Err(error.into()),
-            Err(refused @ NotRecorded::Refused(_)) => {
-                Ok(Some(Finish::Attention { reason: refused.to_string() }))
-            }
+            Err(refused @ NotRecorded::Refused(_)) => Ok(Some(Finish::Attention {
+                reason: refused.to_string(),
+            })),
         }
     }
 

@@ -40,7 +40,10 @@ pub(super) fn of_try(tries: u32) -> HashMap<String, String> {
 fn of_journey(event: &Recorded, number: u32) -> HashMap<String, String> {
     let mut notes = HashMap::from([
         (NUMBER.to_owned(), number.to_string()),
-        (CORRELATION_ID.to_owned(), event.metadata.correlation_id.clone()),
+        (
+            CORRELATION_ID.to_owned(),
+            event.metadata.correlation_id.clone(),
+        ),
         (CAUSATION_ID.to_owned(), event.event_id.to_string()),
     ]);
     let traceparent = event.metadata.traceparent.clone();
@@ -65,7 +68,9 @@ impl Notes {
     /// Reads a job's notes; says what is wrong with them.
     pub(super) fn read(job: &Job) -> Result<Self, String> {
         let text = |name: &str| job.payload.get(name).cloned();
-        let count = |name: &str| text(name).map(|n| n.parse::<u32>().map_err(|error| format!("{name}: {error}")));
+        let count = |name: &str| {
+            text(name).map(|n| n.parse::<u32>().map_err(|error| format!("{name}: {error}")))
+        };
         Ok(Self {
             number: count(NUMBER).ok_or("it does not say which number it is about")??,
             // Only a clear no is a no.

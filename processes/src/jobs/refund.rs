@@ -33,7 +33,10 @@ impl Work for RefundWork {
             Err(reason) => return Ok(Finish::Attention { reason }),
         };
         let payment = self.desk.journal.load::<Payment>(job.bookid).await?;
-        match payment.as_ref().and_then(|(payment, _)| payment.refund(notes.number)) {
+        match payment
+            .as_ref()
+            .and_then(|(payment, _)| payment.refund(notes.number))
+        {
             Some(refund) if refund.done => Ok(Finish::Done),
             Some(refund) => self.give_back(job, &notes, refund).await,
             None => {
@@ -49,7 +52,12 @@ impl RefundWork {
         Self { desk }
     }
 
-    async fn give_back(&self, job: &Job, notes: &Notes, refund: &Refund) -> Result<Finish, Setback> {
+    async fn give_back(
+        &self,
+        job: &Job,
+        notes: &Notes,
+        refund: &Refund,
+    ) -> Result<Finish, Setback> {
         let (payid, refund_no) = (BookId(job.bookid), notes.number);
         let attempt = notes.tries.saturating_add(1);
         let request = RefundRequest {
@@ -71,7 +79,8 @@ impl RefundWork {
             RefundOutcome::Rejected { code } => {
                 let reason = format!("the gateway refused: {code}");
                 let record = Record::refund_failed(payid, refund_no, attempt, code);
-                self.record(record, notes, Finish::Attention { reason }).await
+                self.record(record, notes, Finish::Attention { reason })
+                    .await
             }
             RefundOutcome::Unknown { why } => {
                 let record = Record::refund_failed(payid, refund_no, attempt, NO_CODE.to_owned());
@@ -87,13 +96,18 @@ impl RefundWork {
     }
 
     /// Writes a record; the claim then ends with `finish`, unless the payment refuses the record.
-    async fn record(&self, record: Record, notes: &Notes, finish: Finish) -> Result<Finish, Setback> {
+    async fn record(
+        &self,
+        record: Record,
+        notes: &Notes,
+        finish: Finish,
+    ) -> Result<Finish, Setback> {
         match self.desk.recorder.record(record, notes.trace.clone()).await {
             Ok(_position) => Ok(finish),
             Err(NotRecorded::Store(error)) => Err(error.into()),
-            Err(refused @ NotRecorded::Refused(_)) => {
-                Ok(Finish::Attention { reason: refused.to_string() })
-            }
+            Err(refused @ NotRecorded::Refused(_)) => Ok(Finish::Attention {
+                reason: refused.to_string(),
+            }),
         }
     }
 }

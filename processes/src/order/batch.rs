@@ -58,7 +58,10 @@ impl Plan {
         settings: &PaymentSettings,
         now: Timestamp,
     ) -> Result<Self, HandlerError> {
-        let mut plan = Self { orders, ..Self::default() };
+        let mut plan = Self {
+            orders,
+            ..Self::default()
+        };
         for event in events {
             let bookid = bookid(event)?;
             let row = plan.orders.entry(bookid).or_default();
@@ -118,7 +121,10 @@ impl Plan {
     /// Adds a job, or what it newly knows to the one that is there, as [`journal::jobs::schedule`] does
     /// between batches.
     fn add_job(&mut self, job: NewJob) {
-        let known = self.jobs.entry((job.kind, job.key.clone())).or_insert_with(|| job.clone());
+        let known = self
+            .jobs
+            .entry((job.kind, job.key.clone()))
+            .or_insert_with(|| job.clone());
         known.due_at = known.due_at.min(job.due_at);
         known.payload.extend(job.payload);
     }
@@ -131,7 +137,10 @@ impl Plan {
     /// The rows that changed.
     pub(super) fn changed(&self) -> impl Iterator<Item = (i64, &OrderRow)> {
         let changed = |(bookid, _): &(&i64, _)| self.changed.contains(bookid);
-        self.orders.iter().filter(changed).map(|(bookid, row)| (*bookid, row))
+        self.orders
+            .iter()
+            .filter(changed)
+            .map(|(bookid, row)| (*bookid, row))
     }
 
     /// Keys of the charges that have their outcome.
@@ -154,7 +163,9 @@ pub(super) fn bookids(events: &[Recorded]) -> Result<Vec<i64>, HandlerError> {
 
 /// Nothing more can be done for this booking.
 pub(super) fn poison_of(booking: i64, events: &[Recorded], reason: &str) -> HandlerError {
-    let first = events.iter().find(|event| bookid(event).is_ok_and(|id| id == booking));
+    let first = events
+        .iter()
+        .find(|event| bookid(event).is_ok_and(|id| id == booking));
     HandlerError::Poison {
         position: first.map_or(0, |event| event.position),
         reason: format!("its order cannot be read: {reason}"),
@@ -170,8 +181,13 @@ fn bookid(event: &Recorded) -> Result<i64, HandlerError> {
 
 fn request(event: &Recorded, step: u32, command: Command) -> (Cause, Request) {
     let trace = Trace::caused_by(event.event_id, &event.metadata, "order");
-    let cause = Cause { position: event.position };
-    (cause, Request::one(command_id(event.event_id, step), trace, command))
+    let cause = Cause {
+        position: event.position,
+    };
+    (
+        cause,
+        Request::one(command_id(event.event_id, step), trace, command),
+    )
 }
 
 /// The same event and step give the same id: sent twice, it happens once.

@@ -43,17 +43,32 @@ impl Record {
         attempt: u32,
     ) -> Option<Self> {
         let (said, command) = match outcome.clone() {
-            ChargeOutcome::Approved { gateway_ref, captured } => (
+            ChargeOutcome::Approved {
+                gateway_ref,
+                captured,
+            } => (
                 format!("approved {gateway_ref}"),
-                payment::Command::RecordApproval { charge_no, gateway_ref, captured },
+                payment::Command::RecordApproval {
+                    charge_no,
+                    gateway_ref,
+                    captured,
+                },
             ),
             ChargeOutcome::Declined { code, message } => (
                 "declined".to_owned(),
-                payment::Command::RecordDecline { charge_no, code, message },
+                payment::Command::RecordDecline {
+                    charge_no,
+                    code,
+                    message,
+                },
             ),
             ChargeOutcome::Unknown { why: reason } => (
                 format!("unknown {attempt}"),
-                payment::Command::RecordUnknown { charge_no, attempt, reason },
+                payment::Command::RecordUnknown {
+                    charge_no,
+                    attempt,
+                    reason,
+                },
             ),
             ChargeOutcome::NotSent { .. } => return None,
         };
@@ -72,7 +87,10 @@ impl Record {
             key: payment::refund_key(payid, refund_no),
             said: format!("refunded {refund_ref}"),
             payid,
-            command: payment::Command::RecordRefund { refund_no, refund_ref },
+            command: payment::Command::RecordRefund {
+                refund_no,
+                refund_ref,
+            },
         }
     }
 
@@ -82,13 +100,27 @@ impl Record {
             key: payment::refund_key(payid, refund_no),
             said: format!("failed {attempt}"),
             payid,
-            command: payment::Command::RecordRefundFailure { refund_no, attempt, code },
+            command: payment::Command::RecordRefundFailure {
+                refund_no,
+                attempt,
+                code,
+            },
         }
     }
 
-    fn about_charge(payid: BookId, charge_no: u32, said: String, command: payment::Command) -> Self {
+    fn about_charge(
+        payid: BookId,
+        charge_no: u32,
+        said: String,
+        command: payment::Command,
+    ) -> Self {
         let key = payment::charge_key(payid, charge_no);
-        Self { key, said, payid, command }
+        Self {
+            key,
+            said,
+            payid,
+            command,
+        }
     }
 
     fn command_id(&self) -> Uuid {

@@ -35,8 +35,11 @@ impl Standing {
         charge_no: u32,
         settings: &PaymentSettings,
     ) -> Result<Self, StoreError> {
-        let (book, payment) =
-            try_join(journal.load::<Book>(bookid), journal.history::<Payment>(bookid)).await?;
+        let (book, payment) = try_join(
+            journal.load::<Book>(bookid),
+            journal.history::<Payment>(bookid),
+        )
+        .await?;
         let Some(payment) = payment else {
             return Ok(Self::Unasked);
         };
@@ -50,7 +53,11 @@ impl Standing {
         let in_time = requested_at(&payment, charge_no).is_some_and(|requested_at| {
             journal.clock().now() < later(requested_at, settings.inline_max())
         });
-        Ok(if waits && asked && in_time { Self::Wanted } else { Self::NotOurs })
+        Ok(if waits && asked && in_time {
+            Self::Wanted
+        } else {
+            Self::NotOurs
+        })
     }
 }
 
@@ -58,34 +65,48 @@ impl Standing {
 fn outcome(payment: &History<Payment>, charge_no: u32) -> Option<ChargeOutcome> {
     use payment::Event as E;
     payment.events.iter().find_map(|(event, _)| match event {
-        E::Approved { charge_no: no, gateway_ref, captured, .. } if *no == charge_no => {
-            Some(ChargeOutcome::Approved {
-                gateway_ref: gateway_ref.clone(),
-                captured: *captured,
-            })
-        }
-        E::PaymentDeclined { charge_no: no, code, message, .. } if *no == charge_no => {
-            Some(ChargeOutcome::Declined {
-                code: code.clone(),
-                message: message.clone(),
-            })
-        }
+        E::Approved {
+            charge_no: no,
+            gateway_ref,
+            captured,
+            ..
+        } if *no == charge_no => Some(ChargeOutcome::Approved {
+            gateway_ref: gateway_ref.clone(),
+            captured: *captured,
+        }),
+        E::PaymentDeclined {
+            charge_no: no,
+            code,
+            message,
+            ..
+        } if *no == charge_no => Some(ChargeOutcome::Declined {
+            code: code.clone(),
+            message: message.clone(),
+        }),
         _ => None,
     })
 }
 
 /// When a charge was wanted.
 pub(crate) fn requested_at(payment: &History<Payment>, charge_no: u32) -> Option<Timestamp> {
-    payment.events.iter().find_map(|(event, metadata)| match event {
-        payment::Event::PaymentRequested { charge_no: no, .. } if *no == charge_no => Some(metadata.occurred_at),
-        _ => None,
-    })
+    payment
+        .events
+        .iter()
+        .find_map(|(event, metadata)| match event {
+            payment::Event::PaymentRequested { charge_no: no, .. } if *no == charge_no => {
+                Some(metadata.occurred_at)
+            }
+            _ => None,
+        })
 }
 
 /// When it was no longer wanted, if so.
 pub(crate) fn void_at(payment: &History<Payment>) -> Option<Timestamp> {
-    payment.events.iter().find_map(|(event, metadata)| match event {
-        payment::Event::VoidRequested { .. } => Some(metadata.occurred_at),
-        _ => None,
-    })
+    payment
+        .events
+        .iter()
+        .find_map(|(event, metadata)| match event {
+            payment::Event::VoidRequested { .. } => Some(metadata.occurred_at),
+            _ => None,
+        })
 }

@@ -18,7 +18,12 @@ fn payment(world: &World, gateway: &Arc<Scripted>) -> Arc<InlinePayment> {
 
 fn over(world: &World, gateway: Arc<dyn PaymentGateway>) -> Arc<InlinePayment> {
     let journal = world.journal.clone();
-    Arc::new(InlinePayment::new(journal, gateway, world.timeline.clone(), settings()))
+    Arc::new(InlinePayment::new(
+        journal,
+        gateway,
+        world.timeline.clone(),
+        settings(),
+    ))
 }
 
 fn pending(reason: PendingReason, sent: bool) -> Taken {
@@ -39,7 +44,10 @@ async fn an_approval_is_recorded_and_answered_with_its_position() {
     let taken = payment(&world, &gateway).take(due.clone()).await;
     let position = world.last_position(due.bookid, "PointsAccrued").await;
     assert_eq!(taken, Taken::Approved { position });
-    assert_eq!(gateway.asked().charges, [payment::charge_key(due.bookid, 1)]);
+    assert_eq!(
+        gateway.asked().charges,
+        [payment::charge_key(due.bookid, 1)]
+    );
     assert_eq!(world.payment(due.bookid).await.points(), PRICE.minor / 100);
 }
 
@@ -56,7 +64,10 @@ async fn what_is_known_is_answered_without_the_gateway() {
             assert_eq!(payment(&world, &gateway).take(due.clone()).await, first);
         }
         assert_eq!(gateway.asked().charges.len(), 1);
-        assert_eq!(world.story(due.bookid).await.len(), if matches!(say, Say::Approve) { 4 } else { 3 });
+        assert_eq!(
+            world.story(due.bookid).await.len(),
+            if matches!(say, Say::Approve) { 4 } else { 3 }
+        );
     }
 }
 
@@ -78,7 +89,11 @@ async fn twenty_takes_at_once_charge_once() {
 
 fn stub(world: &World) -> Arc<StubGateway> {
     let pool = world.journal.pool().clone();
-    Arc::new(StubGateway::new(pool, world.timeline.clone(), Arc::new(SystemRandom)))
+    Arc::new(StubGateway::new(
+        pool,
+        world.timeline.clone(),
+        Arc::new(SystemRandom),
+    ))
 }
 
 #[tokio::test]
@@ -91,7 +106,10 @@ async fn a_slow_charge_lets_the_customer_go_and_is_approved_late_and_once() {
     // The call has been sent: from here on it is a failure after 2 s.
     world.timeline.asleep(ms(10_000)).await;
     world.timeline.advance(ms(2_000));
-    assert_eq!(within(take).await.unwrap(), pending(PendingReason::Timeout, true));
+    assert_eq!(
+        within(take).await.unwrap(),
+        pending(PendingReason::Timeout, true)
+    );
     assert_eq!(world.times(due.bookid, "Approved").await, 0);
     world.timeline.advance(ms(500));
     world.until(due.bookid, "PointsAccrued").await;
@@ -122,12 +140,18 @@ async fn an_answer_that_never_comes_is_an_unknown_outcome() {
     world.timeline.asleep(ms(10_000)).await;
     gateway.until_asked(|asked| asked.charges.len() == 1).await;
     world.timeline.advance(ms(2_000));
-    assert_eq!(within(take).await.unwrap(), pending(PendingReason::Timeout, true));
+    assert_eq!(
+        within(take).await.unwrap(),
+        pending(PendingReason::Timeout, true)
+    );
     assert_eq!(world.story(due.bookid).await.len(), 2, "it is waited for");
     world.timeline.advance(ms(8_000));
     world.until(due.bookid, "PaymentOutcomeUnknown").await;
     // It is the background's now.
-    assert_eq!(payment.take(due.clone()).await, pending(PendingReason::Timeout, true));
+    assert_eq!(
+        payment.take(due.clone()).await,
+        pending(PendingReason::Timeout, true)
+    );
     assert_eq!(gateway.asked().charges.len(), 1);
 }
 
@@ -156,8 +180,13 @@ async fn a_payment_that_is_no_longer_wanted_is_not_charged() {
     let world = World::new().await;
     let gateway = Arc::new(Scripted::new([]));
     let due = world.place("numberone").await;
-    let void = payment::Command::Cancel { refund: PRICE, reason: "a test".to_owned() };
-    world.execute(vec![Command::Payment(due.bookid, void)]).await;
+    let void = payment::Command::Cancel {
+        refund: PRICE,
+        reason: "a test".to_owned(),
+    };
+    world
+        .execute(vec![Command::Payment(due.bookid, void)])
+        .await;
     let taken = payment(&world, &gateway).take(due.clone()).await;
     assert_eq!(taken, pending(PendingReason::Timeout, true));
     assert_eq!(gateway.asked().charges.len(), 0);
@@ -225,7 +254,10 @@ async fn an_outcome_that_cannot_be_recorded_is_tried_again_and_then_pending() {
         world.timeline.asleep(ms(pause)).await;
         world.timeline.advance(ms(pause));
     }
-    assert_eq!(within(take).await.unwrap(), pending(PendingReason::NotRecorded, true));
+    assert_eq!(
+        within(take).await.unwrap(),
+        pending(PendingReason::NotRecorded, true)
+    );
     assert_eq!((gateway.asked().charges.len(), gateway.captures()), (1, 1));
 }
 

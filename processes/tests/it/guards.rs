@@ -10,10 +10,22 @@ use tokio::task::JoinHandle;
 use crate::scripted::{Say, Scripted};
 use crate::world::{World, beside, ms, settings, settings_with, within};
 
-const BREAKER_OPEN: Taken = Taken::Pending { reason: PendingReason::BreakerOpen, sent: false };
-const BULKHEAD_FULL: Taken = Taken::Pending { reason: PendingReason::BulkheadFull, sent: false };
-const TIMEOUT: Taken = Taken::Pending { reason: PendingReason::Timeout, sent: true };
-const UNREACHABLE: Taken = Taken::Pending { reason: PendingReason::Unreachable, sent: true };
+const BREAKER_OPEN: Taken = Taken::Pending {
+    reason: PendingReason::BreakerOpen,
+    sent: false,
+};
+const BULKHEAD_FULL: Taken = Taken::Pending {
+    reason: PendingReason::BulkheadFull,
+    sent: false,
+};
+const TIMEOUT: Taken = Taken::Pending {
+    reason: PendingReason::Timeout,
+    sent: true,
+};
+const UNREACHABLE: Taken = Taken::Pending {
+    reason: PendingReason::Unreachable,
+    sent: true,
+};
 
 /// A counter at which customers pay.
 struct Counter {
@@ -32,7 +44,11 @@ impl Counter {
             world.timeline.clone(),
             settings,
         );
-        Self { world, gateway, payment: Arc::new(payment) }
+        Self {
+            world,
+            gateway,
+            payment: Arc::new(payment),
+        }
     }
 
     async fn pay(&self) -> Taken {
@@ -61,7 +77,9 @@ impl Counter {
 
     /// Waits until so many charges reached the gateway.
     async fn until_sent(&self, charges: usize) {
-        self.gateway.until_asked(|asked| asked.charges.len() == charges).await;
+        self.gateway
+            .until_asked(|asked| asked.charges.len() == charges)
+            .await;
     }
 
     fn sent(&self) -> usize {
@@ -115,7 +133,10 @@ async fn the_breaker_opens_at_twenty_calls_half_of_which_failed_and_closes_after
 #[tokio::test]
 async fn a_probe_that_fails_opens_it_again() {
     let counter = Counter::open(narrow(100), [Say::Fail, Say::Fail, Say::Fail]).await;
-    assert_eq!([counter.pay().await, counter.pay().await], [UNREACHABLE, UNREACHABLE]);
+    assert_eq!(
+        [counter.pay().await, counter.pay().await],
+        [UNREACHABLE, UNREACHABLE]
+    );
     counter.world.timeline.advance(ms(5_000));
     assert_eq!(counter.pay().await, UNREACHABLE);
     assert_eq!(counter.pay().await, BREAKER_OPEN);
@@ -141,7 +162,10 @@ async fn a_decline_is_an_answer() {
 
 #[tokio::test]
 async fn an_unanswered_call_is_a_failure_even_if_it_is_approved_later() {
-    let settings = settings_with(BreakerSettings { min_calls: 1, ..BreakerSettings::default() });
+    let settings = settings_with(BreakerSettings {
+        min_calls: 1,
+        ..BreakerSettings::default()
+    });
     let counter = Counter::open(settings, [Say::Hold]).await;
     let (due, take) = counter.pay_beside().await;
     counter.until_sent(1).await;
@@ -151,7 +175,11 @@ async fn an_unanswered_call_is_a_failure_even_if_it_is_approved_later() {
     assert_eq!(counter.pay().await, BREAKER_OPEN);
     counter.gateway.let_go(1);
     counter.world.until(due.bookid, "Approved").await;
-    assert_eq!(counter.pay().await, BREAKER_OPEN, "its answer does not close the breaker");
+    assert_eq!(
+        counter.pay().await,
+        BREAKER_OPEN,
+        "its answer does not close the breaker"
+    );
 }
 
 #[tokio::test]
@@ -169,7 +197,11 @@ async fn no_place_in_time_is_no_failure() {
     counter.world.timeline.advance(ms(1_000));
     assert_eq!(within(third).await.unwrap(), BULKHEAD_FULL);
     assert_eq!(within(second).await.unwrap(), TIMEOUT);
-    assert_eq!(counter.world.story(unlucky.bookid).await.len(), 2, "nothing was sent or recorded");
+    assert_eq!(
+        counter.world.story(unlucky.bookid).await.len(),
+        2,
+        "nothing was sent or recorded"
+    );
     // One failure and one answer are less than 60 %; one more failure would not be.
     counter.gateway.let_go(2);
     assert!(approved(&counter.pay().await));
@@ -191,7 +223,10 @@ async fn a_late_call_gives_its_place_back() {
 
 #[tokio::test]
 async fn only_so_many_calls_go_on_late() {
-    let settings = PaymentSettings { late_max: 1, ..settings() };
+    let settings = PaymentSettings {
+        late_max: 1,
+        ..settings()
+    };
     let counter = Counter::open(settings, [Say::Hold, Say::Hold]).await;
     let (first, one) = counter.pay_beside().await;
     counter.until_sent(1).await;
@@ -203,7 +238,10 @@ async fn only_so_many_calls_go_on_late() {
     counter.world.timeline.advance(ms(1));
     assert_eq!(within(two).await.unwrap(), TIMEOUT);
     // The second is dropped, and found out about by a worker.
-    counter.world.until(second.bookid, "PaymentOutcomeUnknown").await;
+    counter
+        .world
+        .until(second.bookid, "PaymentOutcomeUnknown")
+        .await;
     counter.gateway.let_go(2);
     counter.world.until(first.bookid, "Approved").await;
     assert_eq!(counter.world.times(second.bookid, "Approved").await, 0);

@@ -1,1 +1,168 @@
+//! Refunds in the background: one key however often it is tried, a budget, and then people.
 
+use domain::payment::{Stage, refund_key};
+use domain::ports::{PaymentDue, RefundOutcome};
+
+use crate::scripted::{Say, Scripted};
+use crate::workers::Office;
+use crate::world::{PRICE, beside, ms, within};
+
+fn unknown() -> RefundOutcome {
+    RefundOutcome::Unknown {
+        why: "no answer".to_owned(),
+    }
+}
+
+/// A booking that was paid and then cancelled; its refund is to be made.
+async fn cancelled(office: &Office) -> PaymentDue {
+    let due = office.never_sent().await;
+    office.work(&office.charges()).await;
+    office.cancel(due.bookid).await;
+    assert_eq!(
+        office.world.payment(due.bookid).await.stage,
+        Stage::Refunding
+    );
+    due
+}
+
+#[tokio::test]
+async fn a_refund_is_tried_again_under_its_key() {
+    let office = Office::open(Scripted::new([])).await;
+    let due = cancelled(&office).await;
+    office.gateway.say_of_refunds([unknown(), unknown()]);
+    let worker = office.refunds();
+    for failed in 1..=2 {
+        office.work(&worker).await;
+        assert_eq!(office.world.times(due.bookid, "RefundFailed").await, failed);
+        let job = office.refund_job(due.bookid).await;
+        assert_eq!((job.state.as_str(), job.waits), ("open", true));
+    }
+    office.work(&worker).await;
+    let key = refund_key(due.bookid, 1);
+    assert_eq!(
+        office.gateway.asked().refunds,
+        [key.clone(), key.clone(), key]
+    );
+    assert_eq!(office.gateway.refunds(), 1);
+    office.world.run_saga().await;
+    assert_eq!(office.world.times(due.bookid, "BookClosed").await, 1);
+    let payment = office.world.payment(due.bookid).await;
+    assert_eq!((payment.refunded(), payment.points()), (PRICE.minor, 0));
+    office.work(&worker).await;
+    assert_eq!(office.gateway.asked().refunds.len(), 3, "done is done");
+}
+
+#[tokio::test]
+async fn after_eight_tries_people_look() {
+    let office = Office::open(Scripted::new([])).await;
+    let due = cancelled(&office).await;
+    office.gateway.say_of_refunds((0..20).map(|_| unknown()));
+    let worker = office.refunds();
+    for _ in 0..10 {
+        office.work(&worker).await;
+    }
+    assert_eq!(office.gateway.asked().refunds.len(), 8);
+    assert_eq!(office.world.times(due.bookid, "RefundFailed").await, 8);
+    let job = office.refund_job(due.bookid).await;
+    assert_eq!(
+        (job.state.as_str(), job.last_error.as_deref()),
+        ("attention", Some("no answer"))
+    );
+}
+
+#[tokio::test]
+async fn a_refund_that_is_refused_is_for_people_at_once() {
+    let office = Office::open(Scripted::new([])).await;
+    let due = cancelled(&office).await;
+    office.gateway.say_of_refunds([RefundOutcome::Rejected {
+        code: "too-old".to_owned(),
+    }]);
+    office.work(&office.refunds()).await;
+    assert_eq!(office.world.times(due.bookid, "RefundFailed").await, 1);
+    let job = office.refund_job(due.bookid).await;
+    assert_eq!(job.state, "attention");
+    assert_eq!(
+        job.last_error.as_deref(),
+        Some("the gateway refused: too-old")
+    );
+}
+
+#[tokio::test]
+async fn a_refund_whose_worker_died_is_made_once() {
+    let office = Office::open(Scripted::new([])).await;
+    let due = cancelled(&office).await;
+    let worker = office.refunds();
+    office.work(&worker).await;
+    assert_eq!(office.world.times(due.bookid, "Cancelled").await, 1);
+    // As if it had died between the record and its finish.
+    office
+        .world
+        .sql("update jobs set state = 'open', finished_at = null where kind = 'refund'")
+        .await;
+    office.work(&office.refunds()).await;
+    assert_eq!(office.gateway.asked().refunds.len(), 1);
+    assert_eq!(office.world.times(due.bookid, "Cancelled").await, 1);
+    assert_eq!(office.refund_job(due.bookid).await.state, "done");
+}
+
+#[tokio::test]
+async fn a_surplus_goes_back_too() {
+    let office = Office::open(Scripted::new([Say::Hold])).await;
+    let due = office.never_sent().await;
+    // A worker sends the charge and is held up. The booking is cancelled, the charge is found unknown, twice,
+    // long after, and given up; and then it is captured after all.
+    let slow = office.charges();
+    office.start(&slow).await;
+    office
+        .gateway
+        .until_asked(|asked| asked.charges.len() == 1)
+        .await;
+    office.cancel(due.bookid).await;
+    office
+        .world
+        .sql("update jobs set claimed_until = now() - interval '1 h'")
+        .await;
+    let patient = office.charges();
+    office.world.hurry().await;
+    // The held-up worker's own patience must not end first: its call is let go before time moves that far.
+    office.world.timeline.asleep(ms(10_000)).await;
+    patient.step().await.unwrap();
+    within(patient.idle()).await;
+    assert!(office.world.payment(due.bookid).await.is_open());
+    let not_charged = domain::payment::Command::RecordNotCharged { charge_no: 1 };
+    office
+        .world
+        .execute(vec![domain::Command::Payment(due.bookid, not_charged)])
+        .await;
+    office.gateway.let_go(1);
+    within(slow.idle()).await;
+    assert_eq!(office.world.times(due.bookid, "LateApproval").await, 1);
+    office.world.run_saga().await;
+    office.work(&office.refunds()).await;
+    let payment = office.world.payment(due.bookid).await;
+    assert_eq!(
+        (payment.captured(), payment.refunded()),
+        (PRICE.minor, PRICE.minor)
+    );
+}
+
+#[tokio::test]
+async fn a_refund_that_is_not_answered_counts_as_a_try() {
+    let office = Office::open(Scripted::new([]).silent_at_refunds()).await;
+    let due = cancelled(&office).await;
+    let worker = office.refunds();
+    office.start(&worker).await;
+    office
+        .gateway
+        .until_asked(|asked| asked.refunds.len() == 1)
+        .await;
+    let idle = beside({
+        let worker = worker.clone();
+        async move { worker.idle().await }
+    });
+    office.world.timeline.asleep(ms(10_000)).await;
+    office.world.timeline.advance(ms(10_000));
+    within(idle).await.unwrap();
+    assert_eq!(office.world.times(due.bookid, "RefundFailed").await, 1);
+    assert_eq!(office.refund_job(due.bookid).await.state, "open");
+}

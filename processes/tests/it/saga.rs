@@ -12,7 +12,10 @@ use crate::world::{PRICE, World, ms, settings};
 
 /// Everything in the journal.
 async fn read(world: &World) -> Vec<Recorded> {
-    let page = Feed::new(world.journal.clone(), "a test").read(0, 1_000).await.unwrap();
+    let page = Feed::new(world.journal.clone(), "a test")
+        .read(0, 1_000)
+        .await
+        .unwrap();
     let event = |item| match item {
         Item::Event(event) => *event,
         Item::Unreadable(event) => panic!("{event:?}"),
@@ -34,7 +37,9 @@ async fn approve(world: &World, bookid: BookId) {
         gateway_ref: "a reference".to_owned(),
         captured: PRICE,
     };
-    world.execute(vec![Command::Payment(bookid, approval)]).await;
+    world
+        .execute(vec![Command::Payment(bookid, approval)])
+        .await;
 }
 
 /// Writes a plan as a follower would, without its checkpoint.
@@ -61,8 +66,14 @@ async fn a_crash_before_the_checkpoint_repeats_nothing() {
     another.release().await.unwrap();
     world.run_saga().await;
     let story = world.story(due.bookid).await;
-    let expected =
-        ["Booked", "PaymentRequested", "Approved", "PointsAccrued", "Registered", "BookConfirmed"];
+    let expected = [
+        "Booked",
+        "PaymentRequested",
+        "Approved",
+        "PointsAccrued",
+        "Registered",
+        "BookConfirmed",
+    ];
     assert_eq!(story, expected);
     assert_eq!(world.number("select count(*) from commands").await, 4);
 }
@@ -74,10 +85,18 @@ async fn follow_up_commands_say_what_caused_them() {
     approve(&world, due.bookid).await;
     world.run_saga().await;
     let events = read(&world).await;
-    let find = |name: &str| events.iter().find(|event| event.event_type == name).unwrap();
+    let find = |name: &str| {
+        events
+            .iter()
+            .find(|event| event.event_type == name)
+            .unwrap()
+    };
     let (approved, registered) = (find("Approved"), find("Registered"));
     assert_eq!(registered.metadata.causation_id, Some(approved.event_id));
-    assert_eq!(registered.metadata.correlation_id, approved.metadata.correlation_id);
+    assert_eq!(
+        registered.metadata.correlation_id,
+        approved.metadata.correlation_id
+    );
     assert_eq!(registered.metadata.actor_id.as_deref(), Some("order"));
 }
 
@@ -90,11 +109,19 @@ async fn a_second_fold_changes_nothing() {
     approve(&world, due.bookid).await;
     apply(&world, &saga, &read(&world).await).await.unwrap();
     let row = "select state || jsonb_build_object('position', position) from orders";
-    let before: serde_json::Value = sqlx::query_scalar(row).fetch_one(&world.owner).await.unwrap();
+    let before: serde_json::Value = sqlx::query_scalar(row)
+        .fetch_one(&world.owner)
+        .await
+        .unwrap();
     assert_eq!(world.number("select count(*) from jobs").await, 0);
     // The first events once more: without their outcome they would ask for a job.
-    apply(&world, &saga, &read(&world).await[..2]).await.unwrap();
-    let after: serde_json::Value = sqlx::query_scalar(row).fetch_one(&world.owner).await.unwrap();
+    apply(&world, &saga, &read(&world).await[..2])
+        .await
+        .unwrap();
+    let after: serde_json::Value = sqlx::query_scalar(row)
+        .fetch_one(&world.owner)
+        .await
+        .unwrap();
     assert_eq!(before, after);
     assert_eq!(world.number("select count(*) from jobs").await, 0);
 }
@@ -113,8 +140,15 @@ async fn a_charge_with_its_outcome_in_the_batch_gets_no_job() {
     assert_eq!(job.payload["sent"], "maybe");
     assert_eq!(job.payload["number"], "1");
     assert_eq!(job.payload["correlation_id"], "a test");
-    let call_ends = read(&world).await[0].metadata.occurred_at.checked_add(ms(12_000)).unwrap();
-    assert!(job.due_at > call_ends, "not before the customer's own call has ended");
+    let call_ends = read(&world).await[0]
+        .metadata
+        .occurred_at
+        .checked_add(ms(12_000))
+        .unwrap();
+    assert!(
+        job.due_at > call_ends,
+        "not before the customer's own call has ended"
+    );
 }
 
 #[tokio::test]
@@ -141,8 +175,10 @@ async fn a_deferral_that_sent_nothing_brings_the_job_forward() {
         let job = world.job(CHARGE_JOB, due.bookid).await.unwrap();
         assert_eq!(job.payload["sent"], "no");
         assert!(!job.waits);
-        let keys: Vec<String> =
-            sqlx::query_scalar("select key from jobs").fetch_all(&world.owner).await.unwrap();
+        let keys: Vec<String> = sqlx::query_scalar("select key from jobs")
+            .fetch_all(&world.owner)
+            .await
+            .unwrap();
         assert_eq!(keys, [charge_key(due.bookid, 1)]);
     }
 }
@@ -167,12 +203,20 @@ async fn a_hand_over_that_beats_the_cancellation_parks_nothing() {
     world.cancel(due.bookid).await;
     world.run_saga().await;
     // Staff hand the space over between the refund and the saga's next look.
-    let refunded = payment::Command::RecordRefund { refund_no: 1, refund_ref: "back".to_owned() };
-    world.execute(vec![Command::Payment(due.bookid, refunded)]).await;
+    let refunded = payment::Command::RecordRefund {
+        refund_no: 1,
+        refund_ref: "back".to_owned(),
+    };
+    world
+        .execute(vec![Command::Payment(due.bookid, refunded)])
+        .await;
     let by = || "staff".to_owned();
     let ready = space::Command::CompletePreparation { by: by() };
     world.execute(vec![Command::Space(due.bookid, ready)]).await;
-    let over = space::Command::HandOver { method: space::Method::Staff, by: by() };
+    let over = space::Command::HandOver {
+        method: space::Method::Staff,
+        by: by(),
+    };
     world.execute(vec![Command::Space(due.bookid, over)]).await;
     world.run_saga().await;
     assert_eq!(world.number("select count(*) from parked").await, 0);
@@ -209,7 +253,13 @@ async fn a_booking_that_cannot_go_on_is_parked_alone() {
             .unwrap();
     assert_eq!(parked.len(), 1);
     assert_eq!(parked[0].0, "PaymentDeclined");
-    assert!(parked[0].1.as_ref().unwrap().contains("there is no such booking"));
+    assert!(
+        parked[0]
+            .1
+            .as_ref()
+            .unwrap()
+            .contains("there is no such booking")
+    );
 }
 
 #[tokio::test]
@@ -219,7 +269,11 @@ async fn an_order_that_cannot_be_read_parks_its_booking_alone() {
     let other = world.place("numberone").await;
     world.run_saga().await;
     let broken = due.bookid;
-    world.sql(&format!("update orders set state = '{{\"stage\":\"?\"}}' where bookid = {broken}")).await;
+    world
+        .sql(&format!(
+            "update orders set state = '{{\"stage\":\"?\"}}' where bookid = {broken}"
+        ))
+        .await;
     approve(&world, due.bookid).await;
     approve(&world, other.bookid).await;
     world.run_saga().await;
@@ -236,7 +290,15 @@ async fn a_cancelled_booking_waits_for_its_outcome() {
     world.run_saga().await;
     approve(&world, due.bookid).await;
     world.run_saga().await;
-    assert_eq!(world.times(due.bookid, "Registered").await, 0, "no space for who cancelled");
+    assert_eq!(
+        world.times(due.bookid, "Registered").await,
+        0,
+        "no space for who cancelled"
+    );
     let refund = world.payment(due.bookid).await;
-    assert!(refund.refund(1).is_some_and(|refund| refund.amount == PRICE));
+    assert!(
+        refund
+            .refund(1)
+            .is_some_and(|refund| refund.amount == PRICE)
+    );
 }

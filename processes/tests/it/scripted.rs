@@ -43,6 +43,7 @@ pub(crate) struct Scripted {
     asked: watch::Sender<Asked>,
     held: Semaphore,
     held_look_ups: Option<Semaphore>,
+    silent_at_refunds: bool,
 }
 
 /// Keys the gateway was called with, in order.
@@ -65,12 +66,19 @@ impl Scripted {
             asked: watch::Sender::default(),
             held: Semaphore::new(0),
             held_look_ups: None,
+            silent_at_refunds: false,
         }
     }
 
     /// Look-ups are answered once they are let go on.
     pub(crate) fn holding_look_ups(mut self) -> Self {
         self.held_look_ups = Some(Semaphore::new(0));
+        self
+    }
+
+    /// Refunds are never answered.
+    pub(crate) fn silent_at_refunds(mut self) -> Self {
+        self.silent_at_refunds = true;
         self
     }
 
@@ -129,7 +137,9 @@ impl Scripted {
 
     fn enter(&self, request: &ChargeRequest) -> ChargeOutcome {
         let mut captured = self.captured.lock().unwrap();
-        let amount = captured.entry(request.idempotency_key.clone()).or_insert(request.price);
+        let amount = captured
+            .entry(request.idempotency_key.clone())
+            .or_insert(request.price);
         ChargeOutcome::Approved {
             gateway_ref: reference(&request.idempotency_key),
             captured: *amount,
@@ -140,16 +150,23 @@ impl Scripted {
 #[async_trait]
 impl PaymentGateway for Scripted {
     async fn charge(&self, request: ChargeRequest) -> ChargeOutcome {
-        self.asked.send_modify(|asked| asked.charges.push(request.idempotency_key.clone()));
+        self.asked
+            .send_modify(|asked| asked.charges.push(request.idempotency_key.clone()));
         let say = self.script.lock().unwrap().pop_front();
         let why = || "scripted".to_owned();
         match say.unwrap_or(Say::Approve) {
             Say::Approve => self.enter(&request),
             Say::ApproveTooMuch => {
-                self.capture(&request.idempotency_key, Money::krw(request.price.minor + 1));
+                self.capture(
+                    &request.idempotency_key,
+                    Money::krw(request.price.minor + 1),
+                );
                 self.enter(&request)
             }
-            Say::Decline => ChargeOutcome::Declined { code: "card-declined".to_owned(), message: why() },
+            Say::Decline => ChargeOutcome::Declined {
+                code: "card-declined".to_owned(),
+                message: why(),
+            },
             Say::NotSent => ChargeOutcome::NotSent { why: why() },
             Say::Fail => ChargeOutcome::Unknown { why: why() },
             Say::CaptureInSilence => {
@@ -164,17 +181,25 @@ impl PaymentGateway for Scripted {
     }
 
     async fn refund(&self, request: RefundRequest) -> RefundOutcome {
-        self.asked.send_modify(|asked| asked.refunds.push(request.idempotency_key.clone()));
+        self.asked
+            .send_modify(|asked| asked.refunds.push(request.idempotency_key.clone()));
+        if self.silent_at_refunds {
+            std::future::pending::<()>().await;
+        }
         let said = self.refund_script.lock().unwrap().pop_front();
         said.unwrap_or_else(|| {
             let refund_ref = reference(&request.idempotency_key);
-            self.refunded.lock().unwrap().insert(request.idempotency_key, request.refund);
+            self.refunded
+                .lock()
+                .unwrap()
+                .insert(request.idempotency_key, request.refund);
             RefundOutcome::Refunded { refund_ref }
         })
     }
 
     async fn look_up(&self, key: &str) -> LookupOutcome {
-        self.asked.send_modify(|asked| asked.look_ups.push(key.to_owned()));
+        self.asked
+            .send_modify(|asked| asked.look_ups.push(key.to_owned()));
         if let Some(held) = &self.held_look_ups {
             held.acquire().await.unwrap().forget();
         }

@@ -91,8 +91,17 @@ impl Clock for Timeline {
 impl Runtime for Timeline {
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         let (wake, woken) = oneshot::channel();
-        let until = self.now.lock().unwrap().checked_add(duration).unwrap_or(Timestamp::MAX);
-        self.sleepers.lock().unwrap().push(Sleeper { until, asked: duration, wake });
+        let until = self
+            .now
+            .lock()
+            .unwrap()
+            .checked_add(duration)
+            .unwrap_or(Timestamp::MAX);
+        self.sleepers.lock().unwrap().push(Sleeper {
+            until,
+            asked: duration,
+            wake,
+        });
         self.lay_down.send_modify(|count| *count += 1);
         Box::pin(async move {
             // The timeline outlives every test's tasks; if it is gone, nobody wakes any more.

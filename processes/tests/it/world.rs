@@ -76,7 +76,11 @@ impl World {
             spacename: spacename.clone(),
             price: PRICE,
         };
-        self.execute(vec![Command::Book(bookid, place), Command::Payment(bookid, charge)]).await;
+        self.execute(vec![
+            Command::Book(bookid, place),
+            Command::Payment(bookid, charge),
+        ])
+        .await;
         PaymentDue {
             bookid,
             charge_no: 1,
@@ -95,7 +99,10 @@ impl World {
 
     /// Tells the booking that its payment is not known yet.
     pub(crate) async fn defer(&self, bookid: BookId, sent: bool) {
-        let defer = book::Command::DeferPayment { reason: "a test".to_owned(), sent };
+        let defer = book::Command::DeferPayment {
+            reason: "a test".to_owned(),
+            sent,
+        };
         self.execute(vec![Command::Book(bookid, defer)]).await;
     }
 
@@ -119,30 +126,39 @@ impl World {
     /// Lets the saga take everything that is there.
     pub(crate) async fn run_saga(&self) {
         let mut saga = order::follower(self.journal.clone(), settings());
-        within(async {
-            while !matches!(saga.step().await.unwrap(), Step::Idle { hole: None }) {}
-        })
-        .await;
+        within(async { while !matches!(saga.step().await.unwrap(), Step::Idle { hole: None }) {} })
+            .await;
         saga.release().await.unwrap();
     }
 
     /// The payment as it stands.
     pub(crate) async fn payment(&self, bookid: BookId) -> Payment {
-        self.journal.load::<Payment>(bookid).await.unwrap().unwrap().0
+        self.journal
+            .load::<Payment>(bookid)
+            .await
+            .unwrap()
+            .unwrap()
+            .0
     }
 
     /// The names of a booking's events, in the order of the journal.
     pub(crate) async fn story(&self, bookid: BookId) -> Vec<String> {
-        sqlx::query_scalar("select event_type from events where aggregate_id = $1 order by position")
-            .bind(bookid.to_string())
-            .fetch_all(&self.owner)
-            .await
-            .unwrap()
+        sqlx::query_scalar(
+            "select event_type from events where aggregate_id = $1 order by position",
+        )
+        .bind(bookid.to_string())
+        .fetch_all(&self.owner)
+        .await
+        .unwrap()
     }
 
     /// How often something happened to a booking.
     pub(crate) async fn times(&self, bookid: BookId, event_type: &str) -> usize {
-        self.story(bookid).await.iter().filter(|name| *name == event_type).count()
+        self.story(bookid)
+            .await
+            .iter()
+            .filter(|name| *name == event_type)
+            .count()
     }
 
     /// Waits until something has happened to a booking.
@@ -157,18 +173,20 @@ impl World {
 
     /// Where the last event of a booking's payment stands.
     pub(crate) async fn last_position(&self, bookid: BookId, event_type: &str) -> i64 {
-        sqlx::query_scalar("select max(position) from events where aggregate_id = $1 and event_type = $2")
-            .bind(bookid.to_string())
-            .bind(event_type)
-            .fetch_one(&self.owner)
-            .await
-            .unwrap()
+        sqlx::query_scalar(
+            "select max(position) from events where aggregate_id = $1 and event_type = $2",
+        )
+        .bind(bookid.to_string())
+        .bind(event_type)
+        .fetch_one(&self.owner)
+        .await
+        .unwrap()
     }
 
     /// A booking's job of a kind.
     pub(crate) async fn job(&self, kind: &str, bookid: BookId) -> Option<JobRow> {
         let row = sqlx::query(
-            "select state, attempts, payload, last_error, due_at, due_at - clock_timestamp() > interval '0' as waits
+            "select state, attempts, payload, last_error, due_at
              from jobs where kind = $1 and bookid = $2",
         )
         .bind(kind)
@@ -183,7 +201,7 @@ impl World {
             payload: row.get("payload"),
             last_error: row.get("last_error"),
             due_at: due_at.to_jiff(),
-            waits: row.get("waits"),
+            waits: due_at.to_jiff() > self.journal.clock().now(),
         })
     }
 
@@ -199,12 +217,18 @@ impl World {
 
     /// Runs statements as the superuser.
     pub(crate) async fn sql(&self, statements: &str) {
-        sqlx::raw_sql(statements).execute(&self.owner).await.unwrap();
+        sqlx::raw_sql(statements)
+            .execute(&self.owner)
+            .await
+            .unwrap();
     }
 
     /// One number, as the superuser sees it.
     pub(crate) async fn number(&self, query: &str) -> i64 {
-        sqlx::query_scalar(query).fetch_one(&self.owner).await.unwrap()
+        sqlx::query_scalar(query)
+            .fetch_one(&self.owner)
+            .await
+            .unwrap()
     }
 }
 
@@ -216,7 +240,7 @@ pub(crate) struct JobRow {
     pub(crate) payload: serde_json::Value,
     pub(crate) last_error: Option<String>,
     pub(crate) due_at: jiff::Timestamp,
-    /// Whether it is not due yet, by the database's clock.
+    /// Whether it is not due yet, by the journal's clock.
     pub(crate) waits: bool,
 }
 
@@ -227,7 +251,10 @@ pub(crate) fn settings() -> PaymentSettings {
 
 /// The defaults with another breaker.
 pub(crate) fn settings_with(breaker: BreakerSettings) -> PaymentSettings {
-    PaymentSettings { breaker, ..settings() }
+    PaymentSettings {
+        breaker,
+        ..settings()
+    }
 }
 
 /// A duration in milliseconds.
@@ -237,7 +264,9 @@ pub(crate) const fn ms(count: u64) -> Duration {
 
 /// Bounds a wait.
 pub(crate) async fn within<T>(wait: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, wait).await.expect("waited too long")
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("waited too long")
 }
 
 /// The pause of a wait that looks at the database.

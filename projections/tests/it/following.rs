@@ -185,7 +185,20 @@ async fn the_timeline_has_a_line_for_every_event() {
             )
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r"
+    Booked booking placed | numberone, 10000 KRW
+    PaymentRequested booking placed | 10000 KRW
+    Approved success-pay paid | 10000 KRW captured
+    PointsAccrued success-pay paid | 100 points
+    Registered Registered registered | -
+    BookConfirmed Registered registered | -
+    Bookcancelled cancel-booking cancelling | 10000 KRW to be given back: because
+    RefundRequested cancel-booking cancelling | 10000 KRW: the booking was cancelled
+    Cancelled cancel-pay refunded | 10000 KRW given back
+    PointsClawedBack cancel-pay refunded | 100 points taken back
+    Registercancelled cancel-pay refunded | -
+    BookClosed cancel-register cancelled | -
+    ");
     assert!(lines.iter().all(|line| line.actor_type == Actor::Customer
         && line.actor_id.as_deref() == Some("1")
         && line.correlation_id == "journey"));
@@ -244,4 +257,21 @@ async fn another_process_goes_on_where_one_stopped() {
         world.models.book(ID).await.unwrap().unwrap().phase,
         Phase::Refunded
     );
+}
+
+#[tokio::test]
+async fn a_name_as_long_as_a_book_does_not_stop_the_follower() {
+    let world = World::new().await;
+    // Not compressible, and longer than an index entry may be.
+    let name: String = (0..2_000)
+        .map(|n| format!("{:x}", n * 7_919 % 65_521))
+        .collect();
+    story::place(&world, 1, 1, &name).await;
+    play(&world, 2, &[Step::Place]).await;
+    world.follow_to_the_end().await;
+    assert_eq!(
+        world.models.mypage(ID).await.unwrap().unwrap().spacename,
+        name
+    );
+    assert!(world.models.mypage(BookId(2)).await.unwrap().is_some());
 }

@@ -72,5 +72,115 @@ async fn the_service_may_write_rows_and_change_nothing_else() {
 
 #[test]
 fn the_tables_are_what_the_row_types_say() {
-    insta::assert_snapshot!(projections::schema_sql(), @"");
+    insta::assert_snapshot!(projections::schema_sql(), @r"
+    create schema books_1;
+    create table books_1.books (
+        bookid bigint not null,
+        userid bigint,
+        spacename text not null,
+        status text not null,
+        phase text not null,
+        amount bigint not null,
+        currency text not null,
+        version bigint not null,
+        created_at timestamptz not null,
+        updated_at timestamptz not null,
+        primary key (bookid)
+    ) with (fillfactor = 80);
+    create schema books;
+    create view books.books as select bookid, userid, spacename, status, phase, amount, currency, version, created_at, updated_at from books_1.books;
+    create schema payments_1;
+    create table payments_1.payments (
+        payid bigint not null,
+        bookid bigint not null,
+        userid bigint,
+        spacename text not null,
+        status text,
+        phase text not null,
+        amount bigint not null,
+        currency text not null,
+        captured bigint not null,
+        refunded bigint not null,
+        version bigint not null,
+        created_at timestamptz not null,
+        updated_at timestamptz not null,
+        primary key (payid)
+    ) with (fillfactor = 80);
+    create schema payments;
+    create view payments.payments as select payid, bookid, userid, spacename, status, phase, amount, currency, captured, refunded, version, created_at, updated_at from payments_1.payments where status is not null;
+    create schema spaces_1;
+    create table spaces_1.spaces (
+        spaceid bigint not null,
+        bookid bigint not null,
+        userid bigint,
+        spacename text not null,
+        status text,
+        phase text not null,
+        version bigint not null,
+        created_at timestamptz not null,
+        updated_at timestamptz not null,
+        primary key (spaceid)
+    ) with (fillfactor = 80);
+    create schema spaces;
+    create view spaces.spaces as select spaceid, bookid, userid, spacename, status, phase, version, created_at, updated_at from spaces_1.spaces where status is not null;
+    create schema mypage_1;
+    create table mypage_1.mypages (
+        id bigint not null,
+        bookid bigint not null,
+        userid bigint,
+        spacename text not null,
+        spaceid bigint,
+        payid bigint,
+        status text not null,
+        phase text not null,
+        amount bigint not null,
+        currency text not null,
+        refunded bigint not null,
+        points bigint not null,
+        attention text,
+        position bigint not null,
+        created_at timestamptz not null,
+        updated_at timestamptz not null,
+        primary key (id)
+    ) with (fillfactor = 80);
+    create index on mypage_1.mypages using btree (userid, id);
+    create index on mypage_1.mypages using hash (spacename);
+    create index on mypage_1.mypages using btree (status, id);
+    create index on mypage_1.mypages using btree (phase, id);
+    create table mypage_1.timeline (
+        bookid bigint not null,
+        position bigint not null,
+        event text not null,
+        at timestamptz not null,
+        actor_type text not null,
+        actor_id text,
+        correlation_id text not null,
+        status text not null,
+        phase text not null,
+        note text,
+        primary key (bookid, position)
+    );
+    create schema mypage;
+    create view mypage.mypages as select id, bookid, userid, spacename, spaceid, payid, status, phase, amount, currency, refunded, points, attention, position, created_at, updated_at from mypage_1.mypages;
+    create view mypage.timeline as select bookid, position, event, at, actor_type, actor_id, correlation_id, status, phase, note from mypage_1.timeline;
+    create schema points_1;
+    create table points_1.balances (
+        userid bigint not null,
+        points bigint not null,
+        primary key (userid)
+    ) with (fillfactor = 80);
+    create table points_1.ledger (
+        position bigint not null,
+        userid bigint not null,
+        payid bigint not null,
+        kind text not null,
+        points bigint not null,
+        at timestamptz not null,
+        primary key (position)
+    );
+    create index on points_1.ledger using btree (userid, position);
+    create schema points;
+    create view points.balances as select userid, points from points_1.balances;
+    create view points.ledger as select position, userid, payid, kind, points, at from points_1.ledger;
+    ");
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Command;
-use journal::runtime::{SystemClock, SystemRandom, Tokio};
+use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
 use journal::{Actor, CommandError, Done, Journal, Request, Trace, schema};
 use local_postgres::testing::Database;
 use projections::rebuild::{self, Goal, ReplayError, Report};
 use projections::{NAMES, ReadModels};
 use sqlx::{Connection, PgConnection};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// How many connections a journal of these tests has.
@@ -31,13 +31,13 @@ pub(crate) struct World {
 /// Followers under way; they end when this is stopped.
 pub(crate) struct Followers {
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    ended: oneshot::Receiver<()>,
 }
 
 impl Followers {
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(SOON, self.task)
+        tokio::time::timeout(SOON, self.ended)
             .await
             .expect("the followers end when they are told to")
             .unwrap();
@@ -129,10 +129,13 @@ impl World {
     pub(crate) fn follow(&self) -> Followers {
         let stop = CancellationToken::new();
         let running = projections::run(self.journal.clone(), Arc::new(Tokio), stop.clone());
-        Followers {
-            stop,
-            task: tokio::spawn(running),
-        }
+        let (end, ended) = oneshot::channel();
+        Tokio.spawn(Box::pin(async move {
+            running.await;
+            // Nobody may be left to hear it.
+            let _ = end.send(());
+        }));
+        Followers { stop, ended }
     }
 
     /// Waits until every projection has taken everything.

@@ -96,6 +96,17 @@ async fn a_stream_that_a_command_names_twice_is_a_conflict_and_not_half_stored()
 }
 
 #[tokio::test]
+async fn a_stream_that_two_commands_of_a_group_name_has_one_winner() {
+    // `Journal::append` puts them into two groups.
+    let mut stage = Stage::open().await;
+    let group = [booked(1, 7), booked(2, 7)];
+    let mut outcomes = sql::journal_append(&mut stage.owner, &group).await.unwrap();
+    outcomes.sort();
+    assert_eq!(outcomes, ["conflict", "stored"]);
+    assert_eq!((stage.events().await, stage.commands().await), (1, 1));
+}
+
+#[tokio::test]
 async fn events_of_one_command_have_ids_that_every_sending_shares() {
     let mut stage = Stage::open().await;
     stage.append(append(1).to("Book", 7, 0, 2)).await.unwrap();

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use journal::feed::Feed;
 use journal::runtime::SystemRandom;
 
-use super::{ALL, positions};
+use super::positions;
 use crate::force::until;
 use crate::sql;
 use crate::stage::Stage;
@@ -56,7 +56,6 @@ async fn a_storm_of_commits_and_rollbacks_is_read_whole_and_in_order() {
     }
     let head = stage.journal.head().await.unwrap();
     until("everything is read", async || read(&mut feed).await == head).await;
-    let _ = ALL;
     let stored = sql::numbers(&mut stage.owner, "select position from events order by 1").await;
     assert_eq!(delivered, stored);
     assert!(

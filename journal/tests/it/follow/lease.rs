@@ -1,11 +1,15 @@
 //! The lease: one owner at a time, and a door that is shut to whoever slept through it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
+use domain::ports::Clock;
 use futures::future::{FutureExt, pending};
+use jiff::Timestamp;
 use journal::follow::{Follower, HandlerError, Step};
-use journal::{StoreError, schema};
+use journal::runtime::SystemRandom;
+use journal::{Journal, StoreError, schema};
 use tokio::sync::Notify;
 
 use super::clerk::{Clerk, clerk, effects, end_the_lease, position, stage_with};
@@ -150,6 +154,51 @@ async fn an_owner_that_lost_its_lease_while_idle_finds_out() {
         }
     );
     assert_eq!(effects(&mut stage).await, ["owner 1", "other 2"]);
+}
+
+/// A clock that stands still until it is moved: milliseconds.
+struct StandingClock(AtomicI64);
+
+impl Clock for StandingClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+/// A follower that goes by a clock of its own.
+fn with_clock(name: &'static str, url: &str) -> (Follower<Clerk>, Arc<StandingClock>) {
+    let clock = Arc::new(StandingClock(AtomicI64::new(0)));
+    let pool = journal(url).pool().clone();
+    let journal = Journal::new(pool, clock.clone(), Arc::new(SystemRandom));
+    (clerk(name).following(&journal), clock)
+}
+
+#[tokio::test]
+async fn an_idle_owner_gives_a_sign_of_life_now_and_then() {
+    let mut stage = stage_with(0).await;
+    let (mut owner, clock) = with_clock("owner", stage.url());
+    let lives = "select count(*) from followers where lease_until > clock_timestamp()";
+    assert_eq!(owner.step().await.unwrap(), Step::Idle { hole: None });
+    assert_eq!(stage.number(lives).await, 1);
+    end_the_lease(&mut stage).await;
+    assert_eq!(owner.step().await.unwrap(), Step::Idle { hole: None });
+    assert_eq!(stage.number(lives).await, 0, "not with every step");
+    clock.0.store(2_000, Ordering::SeqCst);
+    assert_eq!(owner.step().await.unwrap(), Step::Idle { hole: None });
+    assert_eq!(stage.number(lives).await, 1);
+}
+
+#[tokio::test]
+async fn an_idle_owner_that_gives_no_sign_in_time_finds_the_lease_gone() {
+    let mut stage = stage_with(0).await;
+    let (mut owner, clock) = with_clock("owner", stage.url());
+    owner.step().await.unwrap();
+    end_the_lease(&mut stage).await;
+    let mut other = clerk("other").following(&journal(stage.url()));
+    assert_eq!(other.step().await.unwrap(), Step::Idle { hole: None });
+    clock.0.store(2_000, Ordering::SeqCst);
+    assert_eq!(owner.step().await.unwrap(), Step::Lost);
+    assert_eq!(owner.step().await.unwrap(), Step::Denied);
 }
 
 #[tokio::test]
