@@ -192,3 +192,51 @@ impl Clock for JournalClock {
 pub(crate) fn permits(count: u32) -> usize {
     usize::try_from(count).map_or(Semaphore::MAX_PERMITS, |n| n.min(Semaphore::MAX_PERMITS))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use futures::future::{join_all, pending};
+    use journal::runtime::{SystemClock, SystemRandom};
+
+    use super::*;
+
+    /// A guard with one place; its journal lends the clock and is never asked for more.
+    fn guard() -> Arc<Guard> {
+        let pool = journal::schema::connect("postgresql:///nowhere", 1).unwrap();
+        let journal = Journal::new(pool, Arc::new(SystemClock), Arc::new(SystemRandom));
+        let settings = BreakerSettings {
+            max_concurrent: 1,
+            ..BreakerSettings::default()
+        };
+        Guard::new("a test", settings, journal)
+    }
+
+    async fn enter_with_patience(guard: &Arc<Guard>) -> Option<HeldBack> {
+        guard.enter(&mut pending().boxed()).await.err()
+    }
+
+    #[tokio::test]
+    async fn no_more_than_so_many_wait_for_a_place() {
+        let guard = guard();
+        let admitted = guard.try_enter();
+        let waiting = (0..WAITING_MAX_CALLS).map(|_| enter_with_patience(&guard));
+        let mut waiting = Box::pin(join_all(waiting));
+        assert!((&mut waiting).now_or_never().is_none(), "they all wait");
+        let one_more = enter_with_patience(&guard).now_or_never();
+        assert_eq!(one_more, Some(Some(HeldBack::BulkheadFull)));
+        // One place is enough for all of them, one after the other.
+        drop(admitted);
+        assert!(waiting.await.iter().all(Option::is_none));
+    }
+
+    #[tokio::test]
+    async fn a_place_that_was_not_used_is_given_back() {
+        let guard = guard();
+        for _ in 0..3 {
+            assert!(guard.try_enter().is_ok());
+        }
+        let _held = guard.try_enter();
+        assert_eq!(guard.try_enter().err(), Some(HeldBack::BulkheadFull));
+    }
+}

@@ -111,14 +111,17 @@ impl Handler for OrderSaga {
 
 /// What a command that did nothing means for the event that led to it.
 fn absorb(cause: &Cause, error: CommandError) -> Result<(), HandlerError> {
+    let poison = |reason: &str| HandlerError::Poison {
+        position: cause.position,
+        reason: reason.to_owned(),
+    };
     match error {
         // The hand-over was faster than the cancellation. Its event stands in the journal behind this one,
         // and the saga goes on from there.
         CommandError::Refused(Refusal::Space(space::Error::AlreadyHandedOver)) => Ok(()),
-        CommandError::Refused(_) | CommandError::SlotTaken => Err(HandlerError::Poison {
-            position: cause.position,
-            reason: error.to_string(),
-        }),
+        CommandError::Refused(_) | CommandError::SlotTaken => Err(poison(&error.to_string())),
+        // An event of this booking that this version cannot read: the others must not wait for the next one.
+        CommandError::Store(error @ StoreError::Unreadable(_)) => Err(poison(&error.to_string())),
         CommandError::Store(error) => Err(error.into()),
         CommandError::Contended => Err(HandlerError::Store(StoreError::Busy {
             sqlstate: "40001".to_owned(),

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use journal::append::Outcome;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::force::{let_go, stall, until, until_blocked};
 use crate::samples::{Compose, append, id};
@@ -35,10 +35,11 @@ async fn a_process_that_appends() {
     println!("{ANSWERED}: {outcome:?}");
 }
 
-/// Whether a process is stopped.
-fn is_stopped(pid: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    stat.contains(") T ")
+/// Stops a child, and returns when it does stand still.
+fn stop(pid: Pid) {
+    kill_process(pid, Signal::STOP).unwrap();
+    let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+    assert!(status.stopped(), "{status:?}");
 }
 
 #[tokio::test]
@@ -57,10 +58,8 @@ async fn what_a_process_stored_before_it_was_killed_is_answered_to_the_next() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let pid = Pid::from_child(&child);
     until_blocked(&mut stage.owner, 1).await;
-    kill_process(pid, Signal::STOP).unwrap();
-    until("the process is stopped", async || is_stopped(pid)).await;
+    stop(Pid::from_child(&child));
     let_go(&mut stage.owner, 1).await;
     until("its append is committed", async || {
         sql::number(&mut stage.owner, "select count(*) from commands").await == 1

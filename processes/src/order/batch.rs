@@ -197,3 +197,7 @@ fn command_id(event_id: Uuid, step: u32) -> Uuid {
     name[16..].copy_from_slice(&step.to_be_bytes());
     Uuid::new_v5(&NAMESPACE, &name)
 }
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

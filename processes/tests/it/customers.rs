@@ -237,6 +237,17 @@ async fn a_payment_that_nobody_asked_for_is_not_charged() {
     assert_eq!(gateway.asked().charges.len(), 0);
 }
 
+#[tokio::test]
+async fn nothing_is_sent_when_the_journal_cannot_be_read() {
+    let world = World::new().await;
+    let gateway = Arc::new(Scripted::new([]));
+    let due = world.place("numberone").await;
+    world.journal.pool().close().await;
+    let taken = payment(&world, &gateway).take(due).await;
+    assert_eq!(taken, pending(PendingReason::NotRecorded, true));
+    assert_eq!(gateway.asked().charges.len(), 0);
+}
+
 /// The database is there, but takes no events.
 const STORE_AWAY: &str = "
     create function away() returns trigger language plpgsql as $$

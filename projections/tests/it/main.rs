@@ -21,3 +21,4 @@ mod switch;
 mod verify;
 mod wait;
 mod world;
+mod perf_tmp;

@@ -1,0 +1,121 @@
+//! Folding a batch: ids that do not depend on when or how often, and nobody else's rows.
+
+use domain::payment::Event as Paid;
+use domain::space::Event as Registering;
+use domain::status::Status;
+use domain::{Event, Money, book};
+use journal::{Actor, Metadata, StreamId};
+
+use super::*;
+
+const PRICE: Money = Money::krw(10_000);
+
+fn recorded(position: i64, event: Event) -> Recorded {
+    let aggregate_type = match event {
+        Event::Book(_) => "Book",
+        Event::Payment(_) => "Payment",
+        Event::Space(_) => "Space",
+    };
+    Recorded {
+        position,
+        stream: StreamId::new(aggregate_type, "7"),
+        sequence: position,
+        event_id: Uuid::from_u128(u128::try_from(position).unwrap()),
+        command_id: Uuid::nil(),
+        event_type: String::new(),
+        recorded_at: Timestamp::UNIX_EPOCH,
+        metadata: Metadata {
+            occurred_at: Timestamp::UNIX_EPOCH,
+            correlation_id: "a journey".to_owned(),
+            causation_id: None,
+            traceparent: None,
+            actor_type: Actor::Customer,
+            actor_id: None,
+        },
+        event,
+    }
+}
+
+/// A booking that is paid and whose registration is refused: two commands follow from the last event.
+fn refused() -> Vec<Recorded> {
+    let (bookid, spacename) = (BookId(7), || "numberone".to_owned());
+    let booked = book::Event::Booked {
+        bookid,
+        userid: None,
+        spacename: spacename(),
+        status: Status::Booking,
+        price: PRICE,
+    };
+    let approved = Paid::Approved {
+        payid: bookid,
+        bookid,
+        userid: None,
+        status: Status::SuccessPay,
+        spacename: spacename(),
+        captured: PRICE,
+        charge_no: 1,
+        gateway_ref: "a reference".to_owned(),
+    };
+    let refused = Registering::RegistrationRefused {
+        spaceid: bookid,
+        bookid,
+        reason: "closed".to_owned(),
+    };
+    vec![
+        recorded(1, Event::Book(booked)),
+        recorded(2, Event::Payment(approved)),
+        recorded(3, Event::Space(refused)),
+    ]
+}
+
+/// Which event each command follows from, and its id.
+fn ids(orders: Orders, events: &[Recorded], now: Timestamp) -> Vec<(i64, Uuid)> {
+    let mut plan = Plan::fold(orders, events, &PaymentSettings::default(), now).unwrap();
+    let requests = plan.take_requests().into_iter();
+    requests
+        .map(|(cause, request)| (cause.position, request.command_id))
+        .collect()
+}
+
+#[test]
+fn the_same_event_and_step_give_the_same_id_whenever_they_are_folded() {
+    let events = refused();
+    let at_once = ids(Orders::new(), &events, Timestamp::UNIX_EPOCH);
+    let causes: Vec<_> = at_once.iter().map(|(position, _)| *position).collect();
+    assert_eq!(causes, [2, 3, 3]);
+    let distinct: BTreeSet<_> = at_once.iter().map(|(_, id)| id).collect();
+    assert_eq!(distinct.len(), 3);
+    // Later, and in two batches.
+    let plan = Plan::fold(
+        Orders::new(),
+        &events[..2],
+        &PaymentSettings::default(),
+        Timestamp::MAX,
+    );
+    let later = ids(plan.unwrap().orders, &events[2..], Timestamp::MAX);
+    assert_eq!(later, at_once[1..]);
+}
+
+#[test]
+fn what_a_row_holds_is_not_folded_again() {
+    let events = refused();
+    let settings = PaymentSettings::default();
+    let plan = Plan::fold(Orders::new(), &events, &settings, Timestamp::UNIX_EPOCH).unwrap();
+    let orders = plan.orders.clone();
+    let mut again = Plan::fold(orders.clone(), &events, &settings, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(again.orders, orders);
+    assert_eq!(again.changed().count(), 0);
+    assert_eq!(again.take_requests().len(), 0);
+}
+
+#[test]
+fn a_stream_that_no_booking_has_is_poison() {
+    let mut events = refused();
+    events[1].stream.aggregate_id = "seven".to_owned();
+    let settings = PaymentSettings::default();
+    let folded = Plan::fold(Orders::new(), &events, &settings, Timestamp::UNIX_EPOCH);
+    assert!(matches!(
+        folded,
+        Err(HandlerError::Poison { position: 2, .. })
+    ));
+}
