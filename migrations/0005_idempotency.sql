@@ -53,8 +53,8 @@ begin
     on conflict (principal, key) do update
     set attempt = k.attempt + 1, locked_until = excluded.locked_until
     where k.status is null
-      and k.locked_until < clock_timestamp() -- guard: lock
-      and (k.method, k.path, k.fingerprint) = (excluded.method, excluded.path, excluded.fingerprint) -- guard: same request
+      and k.locked_until < clock_timestamp() -- rule: lock
+      and (k.method, k.path, k.fingerprint) = (excluded.method, excluded.path, excluded.fingerprint) -- rule: same request
     returning 'begun', k.attempt, null::int, null::jsonb, null::bytea;
     if found then
         return;

@@ -5,17 +5,17 @@
 //! says one log line and two metrics about the request. The same id stands in the metadata of every event
 //! that the request leads to.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use journal::{Actor, Trace};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
-use crate::problem::{self, Problem};
+use crate::problem::{self, Problem, impossible};
 use crate::state::Api;
 
 /// The header that carries the journey's id.
@@ -25,6 +25,9 @@ pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 
 /// How many characters a correlation id may have.
 const ID_CHARS_MAX: usize = 128;
+
+/// The status in log and metrics of a request whose client hung up before the answer, as proxies write it.
+const CLIENT_GONE: u16 = 499;
 
 /// The journey of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +84,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Correlation {
             .extensions
             .get::<Self>()
             .cloned()
-            .ok_or(Problem::Internal)
+            .ok_or_else(|| impossible("a request without a journey"))
     }
 }
 
@@ -105,48 +108,71 @@ fn is_trace_context(text: &str) -> bool {
 
 /// The layer.
 pub(crate) async fn layer(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let correlation = Correlation::of(request.headers(), || {
-        api.journal.random().uuid().to_string()
-    });
-    let method = request.method().clone();
+    let fresh = || api.journal.random().uuid().to_string();
+    let correlation = Correlation::of(request.headers(), fresh);
+    let mut note = Note::begin(&request, &correlation);
     let instance = request.uri().path().to_owned();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("unmatched", MatchedPath::as_str)
-        .to_owned();
     // For the role that this request may be handed on to.
     correlation.write(request.headers_mut());
     request.extensions_mut().insert(correlation.clone());
-    let span = tracing::info_span!("request", correlation_id = correlation.id, %method, route);
 
-    let answer = next.run(request).instrument(span.clone()).await;
+    let answer = next.run(request).instrument(note.span.clone()).await;
 
     let mut answer = problem::complete(answer, &instance, &correlation.id);
     correlation.write(answer.headers_mut());
-    let _in_span = span.entered();
-    note(
-        &method,
-        &route,
-        answer.status(),
-        started.elapsed(),
-        &correlation.id,
-    );
+    note.status = answer.status().as_u16();
     answer
 }
 
-/// One line and two metrics a request; the route, never the path, so that there are few of them.
-fn note(method: &Method, route: &str, status: StatusCode, took: Duration, correlation_id: &str) {
-    let latency_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(%method, route, status = status.as_u16(), latency_ms, correlation_id, "answered");
-    let labels = [
-        ("method", known(method)),
-        ("route", route.to_owned()),
-        ("status", status.as_u16().to_string()),
-    ];
-    metrics::counter!("http_requests_total", &labels).increment(1);
-    metrics::histogram!("http_request_duration_seconds", &labels).record(took);
+/// What is said about a request when it is over, also when its client did not wait for the answer: one line
+/// and two metrics. They name the route, never the path, so that there are few of them.
+struct Note {
+    method: Method,
+    route: String,
+    correlation_id: String,
+    began: Instant,
+    span: Span,
+    status: u16,
+}
+
+impl Note {
+    fn begin(request: &Request, correlation: &Correlation) -> Self {
+        let matched = request.extensions().get::<MatchedPath>();
+        let route = matched.map_or("unmatched", MatchedPath::as_str).to_owned();
+        let method = request.method().clone();
+        let correlation_id = correlation.id.clone();
+        Self {
+            span: tracing::info_span!("request", correlation_id, %method, route),
+            method,
+            route,
+            correlation_id,
+            began: Instant::now(),
+            status: CLIENT_GONE,
+        }
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        let took = self.began.elapsed();
+        let latency_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let _in_span = self.span.enter();
+        tracing::info!(
+            method = %self.method,
+            route = self.route,
+            status = self.status,
+            latency_ms,
+            correlation_id = self.correlation_id,
+            "request over"
+        );
+        let labels = [
+            ("method", known(&self.method)),
+            ("route", self.route.clone()),
+            ("status", self.status.to_string()),
+        ];
+        metrics::counter!("http_requests_total", &labels).increment(1);
+        metrics::histogram!("http_request_duration_seconds", &labels).record(took);
+    }
 }
 
 /// A method's name; all that HTTP does not define share one, so that clients cannot invent labels.

@@ -127,12 +127,13 @@ impl Client {
         format!("{}/{}/{id}", self.base, I::COLLECTION)
     }
 
-    /// `Location`, on an answer that made or speaks of an item.
-    pub(crate) fn locate<I: Item>(&self, headers: &mut HeaderMap, id: i64) {
+    /// Says on an answer where the item is that it made or speaks of.
+    pub(crate) fn located<I: Item>(&self, mut answer: Response, id: i64) -> Response {
         // The base was an authority or a setting, so it is ASCII; anything else has no place in a header.
         if let Ok(address) = HeaderValue::try_from(self.address_of::<I>(id)) {
-            headers.insert(LOCATION, address);
+            answer.headers_mut().insert(LOCATION, address);
         }
+        answer
     }
 
     /// An item.

@@ -10,11 +10,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use ring::digest::{SHA256, digest};
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::command::Call;
-use crate::problem::{Problem, internal};
+use crate::problem::{Problem, impossible, internal};
 use crate::state::Api;
 
 /// How long a command may be at work before somebody else may take it over: well above the longest answer.
@@ -217,23 +218,23 @@ fn is_lasting(status: StatusCode) -> bool {
     status.is_success() || (status.is_client_error() && !passing.contains(&status))
 }
 
-fn replay(row: &sqlx::postgres::PgRow) -> Result<Response, Problem> {
+fn replay(row: &PgRow) -> Result<Response, Problem> {
     let status: i32 = row.try_get("status").map_err(store)?;
+    let Json(headers): Json<Vec<(String, String)>> = row.try_get("headers").map_err(store)?;
+    let body: Vec<u8> = row.try_get("body").map_err(store)?;
     let status = u16::try_from(status)
         .ok()
         .and_then(|status| StatusCode::from_u16(status).ok());
-    let Json(headers): Json<Vec<(String, String)>> = row.try_get("headers").map_err(store)?;
-    let body: Vec<u8> = row.try_get("body").map_err(store)?;
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status.ok_or(Problem::Internal)?;
+    *response.status_mut() =
+        status.ok_or_else(|| impossible("a stored answer without a status"))?;
     for (name, value) in headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().append(name, value);
         }
     }
-    response
-        .headers_mut()
-        .insert(REPLAYED, HeaderValue::from_static("true"));
+    let replayed = HeaderValue::from_static("true");
+    response.headers_mut().insert(REPLAYED, replayed);
     Ok(response)
 }
 

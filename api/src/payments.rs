@@ -67,7 +67,7 @@ pub(crate) fn due(
 }
 
 fn answer(command: &Command, bookid: BookId, payment: &Payment, taken: Taken) -> Response {
-    let (mut response, position) = match taken {
+    let (response, position) = match taken {
         Taken::Approved { position } => {
             let view = PaymentView::paid(bookid, payment);
             (command.client.item(StatusCode::CREATED, view), position)
@@ -88,10 +88,8 @@ fn answer(command: &Command, bookid: BookId, payment: &Payment, taken: Taken) ->
             return (StatusCode::ACCEPTED, axum::Json(pending)).into_response();
         }
     };
-    command
-        .client
-        .locate::<PaymentView>(response.headers_mut(), bookid.0);
-    position::at(response, position, None)
+    let response = position::at(response, position, None);
+    command.client.located::<PaymentView>(response, bookid.0)
 }
 
 /// The outcome is not known yet.

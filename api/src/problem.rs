@@ -73,9 +73,8 @@ pub(crate) enum Problem {
 /// What a problem looks like.
 struct Face {
     status: StatusCode,
-    /// Last part of the type's address.
+    /// The last part of its type's address; its title is made of the same words.
     slug: &'static str,
-    title: &'static str,
     retry_after_seconds: Option<u16>,
 }
 
@@ -83,95 +82,40 @@ impl Problem {
     /// The one place that gives a problem its status.
     fn face(&self) -> Face {
         use StatusCode as S;
-        let (status, slug, title, retry_after_seconds) = match self {
-            Self::Malformed(_) => (
-                S::BAD_REQUEST,
-                "malformed-request",
-                "The request cannot be read",
-                None,
-            ),
-            Self::Invalid(_) => (
-                S::UNPROCESSABLE_ENTITY,
-                "validation-failed",
-                "Some values cannot be used",
-                None,
-            ),
-            Self::NoSuchItem | Self::NotFound => (S::NOT_FOUND, "not-found", "Not found", None),
-            Self::MethodNotAllowed => (
-                S::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "Method not allowed",
-                None,
-            ),
-            Self::TooLarge { .. } => (
-                S::PAYLOAD_TOO_LARGE,
-                "body-too-large",
-                "The body is too large",
-                None,
-            ),
-            Self::TooSlow => (
-                S::REQUEST_TIMEOUT,
-                "body-too-slow",
-                "The body did not arrive",
-                None,
-            ),
-            Self::IllegalTransition { .. } => {
-                (S::CONFLICT, "illegal-transition", "Too late for that", None)
-            }
-            Self::NoSuchBooking => (S::CONFLICT, "no-such-booking", "No such booking", None),
-            Self::SlotTaken => (S::CONFLICT, "slot-taken", "The slot is taken", None),
-            Self::Contended => (
-                S::CONFLICT,
-                "concurrent-update",
-                "Others were faster",
-                Some(1),
-            ),
-            Self::KeyInProgress => (
-                S::CONFLICT,
-                "idempotency-key-in-progress",
-                "Still being worked on",
-                Some(1),
-            ),
-            Self::KeyReused => (
-                S::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "The key was used before",
-                None,
-            ),
-            Self::PaymentDeclined { .. } => (
-                S::PAYMENT_REQUIRED,
-                "payment-declined",
-                "The payment was declined",
-                None,
-            ),
-            Self::PaymentOverloaded => (
-                S::SERVICE_UNAVAILABLE,
-                "payment-overloaded",
-                "Payments are behind",
-                Some(30),
-            ),
-            Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", "Too busy", Some(1)),
-            Self::StorageUnavailable => (
-                S::SERVICE_UNAVAILABLE,
-                "storage-unavailable",
-                "Storage unavailable",
-                Some(5),
-            ),
-            Self::UpstreamUnavailable => (
-                S::SERVICE_UNAVAILABLE,
-                "upstream-unavailable",
-                "Out of reach",
-                Some(5),
-            ),
-            Self::UpstreamSilent => (S::GATEWAY_TIMEOUT, "upstream-silent", "No answer", Some(5)),
-            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error", None),
+        let (status, slug, retry_after_seconds) = match self {
+            Self::Malformed(_) => (S::BAD_REQUEST, "malformed-request", None),
+            Self::Invalid(_) => (S::UNPROCESSABLE_ENTITY, "validation-failed", None),
+            Self::NoSuchItem | Self::NotFound => (S::NOT_FOUND, "not-found", None),
+            Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method-not-allowed", None),
+            Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body-too-large", None),
+            Self::TooSlow => (S::REQUEST_TIMEOUT, "body-too-slow", None),
+            Self::IllegalTransition { .. } => (S::CONFLICT, "illegal-transition", None),
+            Self::NoSuchBooking => (S::CONFLICT, "no-such-booking", None),
+            Self::SlotTaken => (S::CONFLICT, "slot-taken", None),
+            Self::Contended => (S::CONFLICT, "concurrent-update", Some(1)),
+            Self::KeyInProgress => (S::CONFLICT, "idempotency-key-in-progress", Some(1)),
+            Self::KeyReused => (S::UNPROCESSABLE_ENTITY, "idempotency-key-reused", None),
+            Self::PaymentDeclined { .. } => (S::PAYMENT_REQUIRED, "payment-declined", None),
+            Self::PaymentOverloaded => (S::SERVICE_UNAVAILABLE, "payment-overloaded", Some(30)),
+            Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", Some(1)),
+            Self::StorageUnavailable => (S::SERVICE_UNAVAILABLE, "storage-unavailable", Some(5)),
+            Self::UpstreamUnavailable => (S::SERVICE_UNAVAILABLE, "upstream-unavailable", Some(5)),
+            Self::UpstreamSilent => (S::GATEWAY_TIMEOUT, "upstream-silent", Some(5)),
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", None),
         };
         Face {
             status,
             slug,
-            title,
             retry_after_seconds,
         }
+    }
+}
+
+impl Face {
+    /// `payment-declined` as "Payment declined".
+    fn title(&self) -> String {
+        let (first, rest) = self.slug.split_at(1);
+        first.to_uppercase() + &rest.replace('-', " ")
     }
 }
 
@@ -179,7 +123,7 @@ impl Problem {
 #[derive(Serialize)]
 struct Document<'a> {
     r#type: String,
-    title: &'a str,
+    title: String,
     status: u16,
     detail: String,
     instance: &'a str,
@@ -216,7 +160,7 @@ pub(crate) fn complete(mut response: Response, instance: &str, correlation_id: &
     let face = problem.face();
     let document = Document {
         r#type: format!("/problems/{}", face.slug),
-        title: face.title,
+        title: face.title(),
         status: face.status.as_u16(),
         detail: problem.to_string(),
         instance,
@@ -273,5 +217,11 @@ impl From<CommandError> for Problem {
 /// A problem that is ours: the log says what, the client only that.
 pub(crate) fn internal(error: &dyn std::error::Error) -> Problem {
     tracing::error!(error = %error, "a request failed for a reason of ours");
+    Problem::Internal
+}
+
+/// The same, for what the code takes for impossible.
+pub(crate) fn impossible(what: &'static str) -> Problem {
+    tracing::error!(what, "a request met what cannot be");
     Problem::Internal
 }

@@ -76,28 +76,30 @@ fn always() -> Router<Api> {
 
 /// A role's resources: those that this process answers, and those that the gateway asks others for.
 fn resources(role: Role, api: &Api) -> (Router<Api>, Router<Api>) {
-    let settings = &api.settings;
     match role {
         Role::Book => (book(), Router::new()),
         Role::Space => (space(), Router::new()),
         Role::Payment => (payment(api), Router::new()),
         Role::Mypage => (mypage(), Router::new()),
-        Role::Gateway => {
-            let roles = [
-                (book(), &["books"][..], &settings.book_url),
-                (space(), &["spaces"], &settings.space_url),
-                (payment(api), &["payments"], &settings.payment_url),
-                (mypage(), &["mypages", "points"], &settings.mypage_url),
-            ];
-            roles.into_iter().fold(
-                (Router::new(), Router::new()),
-                |(ours, elsewhere), (routes, names, url)| match url {
-                    None => (ours.merge(routes), elsewhere),
-                    Some(url) => (ours, elsewhere.merge(proxy::routes(names, url))),
-                },
-            )
+        Role::Gateway => gateway(api),
+    }
+}
+
+fn gateway(api: &Api) -> (Router<Api>, Router<Api>) {
+    let settings = &api.settings;
+    let (mut ours, mut elsewhere) = (Router::new(), Router::new());
+    for (routes, names, url) in [
+        (book(), &["books"][..], &settings.book_url),
+        (space(), &["spaces"], &settings.space_url),
+        (payment(api), &["payments"], &settings.payment_url),
+        (mypage(), &["mypages", "points"], &settings.mypage_url),
+    ] {
+        match url {
+            None => ours = ours.merge(routes),
+            Some(url) => elsewhere = elsewhere.merge(proxy::routes(names, url)),
         }
     }
+    (ours, elsewhere)
 }
 
 /// A handler that panics ends its request and nothing else.

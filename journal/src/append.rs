@@ -253,8 +253,6 @@ impl Journal {
                 Err(SendError::Store(error)) if error.is_transient() && sends < SENDS_MAX => {
                     tracing::warn!(%error, sends, "an append is sent again");
                 }
-                // Only the id was in the way: the next look finds the twin's answer.
-                Err(SendError::Twin) if group.len() == 1 && sends < SENDS_MAX => {}
                 answer => return answer,
             }
             sends += 1;
@@ -341,12 +339,11 @@ fn next_group(waiting: Vec<Placed>) -> (Vec<Placed>, Vec<Placed>) {
 
 /// Why a group was not stored.
 enum SendError {
-    /// A member won only part of what it asked for.
+    /// A member won only part of what it asked for: a slot was taken, or (not `taken`) another version is there,
+    /// or its id was recorded by somebody else meanwhile.
     Half {
         taken: bool,
     },
-    /// A member's id was recorded by somebody else meanwhile.
-    Twin,
     Store(StoreError),
 }
 
@@ -358,7 +355,6 @@ impl From<sqlx::Error> for SendError {
             (answer.code() == HALF_WON).then(|| answer.detail().unwrap_or_default().to_owned())
         });
         match half.as_deref() {
-            Some("twin") => Self::Twin,
             Some(detail) => Self::Half {
                 taken: detail == "taken",
             },
@@ -377,7 +373,7 @@ impl From<StoreError> for SendError {
 fn alone(error: SendError) -> Result<Outcome, StoreError> {
     match error {
         SendError::Half { taken: true } => Ok(Outcome::Taken),
-        SendError::Half { taken: false } | SendError::Twin => Ok(Outcome::Conflict),
+        SendError::Half { taken: false } => Ok(Outcome::Conflict),
         SendError::Store(error) => Err(error),
     }
 }

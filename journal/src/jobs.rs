@@ -70,8 +70,9 @@ pub enum Finish {
     },
 }
 
-/// Writes jobs in the caller's transaction. One that is there already and nobody works on is brought forward
-/// when the new one is due earlier, and learns what the new one knows; a finished one stays finished.
+/// Writes jobs in the caller's transaction. One that is there already and never ran is brought forward when the
+/// new one is due earlier, and learns what the new one knows; one that ran keeps its back-off, a finished one
+/// stays finished.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not answer.

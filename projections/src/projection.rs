@@ -1,6 +1,6 @@
 //! A projection as data: a name, a version, tables and a pure fold.
 //!
-//! A row type is declared once with [`row!`]: the struct that folds and queries work with *is* the list of
+//! A row type is declared once with `row!`: the struct that folds and queries work with *is* the list of
 //! columns, and the SQL of the tables is generated from it, with columns named as in the JSON. The fold sees the
 //! rows of its batch and one event at a time; it is given no clock, no sequence and no handle to anything that
 //! acts, so running it again cannot cause anything.
@@ -114,7 +114,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// A typed row. [`row!`] implements it.
+/// A typed row. `row!` implements it.
 pub trait Row: Any + Send + Sync + Sized {
     /// The schema that readers find it in: the projection's name.
     const SCHEMA: &'static str;

@@ -1,7 +1,7 @@
 //! The rows of one batch, in memory: loaded before the fold, changed by it, written after it.
 //!
 //! A fold asks for a row by type and key and changes it in place, or adds one. That is all it can do. Rows that
-//! were touched are written by [`crate::store`] in one statement per table.
+//! were touched are written by `store` in one statement per table.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -20,13 +20,11 @@ use crate::command::Command;
 use crate::input::Form;
 use crate::payments;
 use crate::position;
-use crate::problem::Problem;
+use crate::problem::{Problem, impossible};
 use crate::state::Api;
 
 /// When a customer whose payment is not known yet should look again.
 const LOOK_AGAIN_SECONDS: &str = "5";
-/// A new payment has one charge.
-const FIRST_CHARGE: u32 = 1;
 
 /// What a customer orders. A number and a status that the client sends are not its to give, and ignored.
 pub(super) struct Order {
@@ -78,11 +76,11 @@ impl Order {
     }
 }
 
-/// A booking that is on disk.
+/// A booking that is on disk, and the payment that it waits for.
 struct Placed {
-    bookid: BookId,
-    userid: Option<UserId>,
+    booking: BookView,
     due: PaymentDue,
+    /// Of its stream.
     version: Option<i64>,
 }
 
@@ -95,12 +93,11 @@ pub(super) async fn place(api: Api, command: Command, order: Order) -> Result<Re
             code,
             message,
             position,
-        } => Ok(placed.declined(
-            &command,
-            Problem::PaymentDeclined { code, message },
-            position,
-        )),
-        Taken::Pending { reason, sent } => defer(&api, &command, &placed, reason, sent).await,
+        } => {
+            let problem = Problem::PaymentDeclined { code, message };
+            Ok(placed.declined(&command, problem, position))
+        }
+        Taken::Pending { reason, sent } => defer(&api, &command, placed, reason, sent).await,
     }
 }
 
@@ -114,117 +111,100 @@ async fn store(api: &Api, command: &Command, order: &Order) -> Result<Placed, Pr
         claims: vec![],
     };
     match api.journal.execute_one(request).await? {
-        Done::Stored(answer) => Ok(Placed {
-            bookid,
-            userid: order.userid,
-            due: payments::due(command, bookid, FIRST_CHARGE, &order.spacename, order.price),
-            version: answer.version_of(STREAM),
-        }),
+        Done::Stored(answer) => {
+            let due = payments::due(command, bookid, 1, &order.spacename, order.price);
+            Ok(Placed::new(order.userid, due, &answer))
+        }
         Done::Already(answer) | Done::Unchanged(answer) => {
-            placed_before(api, command, &answer).await
+            let bookid =
+                bookid_of(&answer).ok_or_else(|| impossible("a booking without a number"))?;
+            let payment = there(api.journal.load::<Payment>(bookid).await?)?;
+            let (charge_no, price) = (payment.charge_no(), payment.price());
+            let due = payments::due(command, bookid, charge_no, payment.spacename(), price);
+            Ok(Placed::new(payment.userid(), due, &answer))
         }
     }
-}
-
-async fn placed_before(api: &Api, command: &Command, answer: &Answer) -> Result<Placed, Problem> {
-    let stream = answer
-        .streams
-        .iter()
-        .find(|stream| stream.aggregate_type == STREAM);
-    let bookid = stream
-        .and_then(|stream| stream.aggregate_id.parse().ok())
-        .ok_or(Problem::Internal)?;
-    let bookid = BookId(bookid);
-    let (payment, _) = api
-        .journal
-        .load::<Payment>(bookid)
-        .await?
-        .ok_or(Problem::Internal)?;
-    Ok(Placed {
-        bookid,
-        userid: payment.userid(),
-        due: payments::due(
-            command,
-            bookid,
-            payment.charge_no(),
-            payment.spacename(),
-            payment.price(),
-        ),
-        version: answer.version_of(STREAM),
-    })
 }
 
 /// Says on the booking that its payment is not known yet, and only then to the customer.
 async fn defer(
     api: &Api,
     command: &Command,
-    placed: &Placed,
+    placed: Placed,
     reason: PendingReason,
     sent: bool,
 ) -> Result<Response, Problem> {
-    let deferral = book::Command::DeferPayment {
-        reason: reason.to_string(),
-        sent,
-    };
-    let request = Request::one(
-        command.step("defer-payment"),
-        command.trace_of_ours(),
-        Asked::Book(placed.bookid, deferral),
-    );
-    let (view, answer) = match api.journal.execute_one(request).await? {
+    let (bookid, reason) = (placed.due.bookid, reason.to_string());
+    let deferral = Asked::Book(bookid, book::Command::DeferPayment { reason, sent });
+    let id = command.step("defer-payment");
+    let request = Request::one(id, command.trace_of_ours(), deferral);
+    let (booking, answer) = match api.journal.execute_one(request).await? {
         Done::Stored(answer) | Done::Already(answer) => {
-            (placed.view(Status::Timeout, Phase::PaymentPending), answer)
+            let waiting = placed
+                .booking
+                .standing(Status::Timeout, Phase::PaymentPending);
+            (waiting, answer)
         }
         // Its payment became known meanwhile, and the booking has moved on.
         Done::Unchanged(answer) => {
-            let (book, _) = api
-                .journal
-                .load::<Book>(placed.bookid)
-                .await?
-                .ok_or(Problem::Internal)?;
-            (BookView::of(placed.bookid, &book), answer)
+            let book = there(api.journal.load::<Book>(bookid).await?)?;
+            (BookView::of(bookid, &book), answer)
         }
     };
-    let mut response = command.client.item(StatusCode::ACCEPTED, view);
-    let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static(LOOK_AGAIN_SECONDS));
-    command.client.locate::<BookView>(headers, placed.bookid.0);
-    Ok(position::at(
-        response,
-        answer.position,
-        answer.version_of(STREAM),
-    ))
+    let mut response = command.client.item(StatusCode::ACCEPTED, booking);
+    let look_again = HeaderValue::from_static(LOOK_AGAIN_SECONDS);
+    response.headers_mut().insert(RETRY_AFTER, look_again);
+    let response = position::at(response, answer.position, answer.version_of(STREAM));
+    Ok(command.client.located::<BookView>(response, bookid.0))
 }
 
 impl Placed {
-    fn paid(&self, command: &Command, position: i64) -> Response {
-        let view = self.view(Status::Booking, Phase::Paid);
-        self.located(
-            command.client.item(StatusCode::CREATED, view),
-            command,
-            position,
-        )
+    fn new(userid: Option<UserId>, due: PaymentDue, answer: &Answer) -> Self {
+        let booking = BookView {
+            userid: userid.map(|user| user.0),
+            status: Status::Booking,
+            spacename: due.spacename.clone(),
+            bookid: due.bookid.0,
+            phase: Phase::Placed,
+            price: due.price,
+        };
+        let version = answer.version_of(STREAM);
+        Self {
+            booking,
+            due,
+            version,
+        }
     }
 
-    fn declined(&self, command: &Command, problem: Problem, position: i64) -> Response {
-        self.located(problem.into_response(), command, position)
-    }
-
-    fn located(&self, mut response: Response, command: &Command, position: i64) -> Response {
+    fn paid(self, command: &Command, position: i64) -> Response {
+        let booking = self.booking.standing(Status::Booking, Phase::Paid);
+        let response = command.client.item(StatusCode::CREATED, booking);
+        let response = position::at(response, position, self.version);
         command
             .client
-            .locate::<BookView>(response.headers_mut(), self.bookid.0);
-        position::at(response, position, self.version)
+            .located::<BookView>(response, self.due.bookid.0)
     }
 
-    fn view(&self, status: Status, phase: Phase) -> BookView {
-        BookView {
-            userid: self.userid.map(|user| user.0),
-            status,
-            spacename: self.due.spacename.clone(),
-            bookid: self.bookid.0,
-            phase,
-            price: self.due.price,
-        }
+    fn declined(self, command: &Command, problem: Problem, position: i64) -> Response {
+        let response = position::at(problem.into_response(), position, self.version);
+        command
+            .client
+            .located::<BookView>(response, self.due.bookid.0)
+    }
+}
+
+fn bookid_of(answer: &Answer) -> Option<BookId> {
+    let stream = answer
+        .streams
+        .iter()
+        .find(|stream| stream.aggregate_type == STREAM)?;
+    stream.aggregate_id.parse().ok().map(BookId)
+}
+
+/// A stream that must be there, because this command wrote to it.
+fn there<A>(found: Option<(A, i64)>) -> Result<A, Problem> {
+    match found {
+        Some((aggregate, _)) => Ok(aggregate),
+        None => Err(impossible("a booking without its stream")),
     }
 }

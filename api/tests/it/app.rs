@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use api::{App, Readiness, Role, Settings};
 use domain::ports::{PaymentGateway, StubLedger, TakePayment};
-use journal::Journal;
+use domain::{BookId, book};
 use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
+use journal::{Actor, Journal, Request, Trace};
 use local_postgres::testing::Database;
 use processes::gateway::stub::StubGateway;
 use processes::payment::InlinePayment;
@@ -70,7 +71,7 @@ pub(crate) struct TestApp {
     addresses: HashMap<Role, String>,
     client: reqwest::Client,
     _stopped_at_the_end: DropGuard,
-    _database: Database,
+    database: Database,
 }
 
 impl TestApp {
@@ -142,7 +143,7 @@ impl TestApp {
             addresses,
             client: client(),
             _stopped_at_the_end,
-            _database: database,
+            database,
         }
     }
 
@@ -201,6 +202,20 @@ impl TestApp {
         }
     }
 
+    /// Does to a booking what the saga would do.
+    pub(crate) async fn command(&self, bookid: i64, command: book::Command) {
+        let trace = Trace {
+            correlation_id: "saga".into(),
+            causation_id: None,
+            traceparent: None,
+            actor: Actor::System,
+            actor_id: None,
+        };
+        let command = domain::Command::Book(BookId(bookid), command);
+        let request = Request::one(self.journal.random().uuid(), trace, command);
+        self.journal.execute_one(request).await.unwrap();
+    }
+
     /// The event types of a stream.
     pub(crate) async fn events(&self, aggregate_type: &str, id: i64) -> Vec<String> {
         sqlx::query_scalar(
@@ -212,6 +227,32 @@ impl TestApp {
         .fetch_all(self.journal.pool())
         .await
         .unwrap()
+    }
+
+    /// Takes the lines that are marked as a rule out of one of the database's functions.
+    pub(crate) async fn without_rule(&self, function: &str, rule: &str) {
+        let mut owner = journal::schema::connect_as_owner(self.database.url())
+            .await
+            .unwrap();
+        let definition: String =
+            sqlx::query_scalar(&format!("select pg_get_functiondef('{function}'::regproc)"))
+                .fetch_one(&mut owner)
+                .await
+                .unwrap();
+        let mark = format!("-- rule: {rule}");
+        let kept: Vec<_> = definition
+            .lines()
+            .filter(|line| !line.ends_with(&mark))
+            .collect();
+        assert_ne!(
+            kept.len(),
+            definition.lines().count(),
+            "{function} has no rule {rule}"
+        );
+        sqlx::raw_sql(&kept.join("\n"))
+            .execute(&mut owner)
+            .await
+            .unwrap();
     }
 
     /// How many rows a query finds.

@@ -2,7 +2,6 @@
 
 use api::Role;
 use domain::book;
-use journal::{Actor, Request, Trace};
 use serde_json::{Value, json};
 
 use crate::app::TestApp;
@@ -212,7 +211,8 @@ async fn cancelling_twice_is_one_cancellation_in_every_way_of_saying_it() {
     );
 
     // Also when the cancellation has been carried through.
-    close(&app, book::Outcome::Cancelled).await;
+    let outcome = book::Outcome::Cancelled;
+    app.command(1, book::Command::Close { outcome }).await;
     let closed = app.cancel(1).await;
     assert_eq!(
         (closed.status, &closed.json()["status"]),
@@ -237,13 +237,8 @@ async fn cancelling_twice_is_one_cancellation_in_every_way_of_saying_it() {
 async fn what_is_over_otherwise_says_where_it_stands() {
     let app = TestApp::paid_by(Till::answering(approved())).await;
     app.book("numberone").await;
-    command(
-        &app,
-        book::Command::Reject {
-            reason: "declined".into(),
-        },
-    )
-    .await;
+    let reason = "declined".to_owned();
+    app.command(1, book::Command::Reject { reason }).await;
     let problem = app.cancel(1).await.is_problem(409, "illegal-transition");
     assert_eq!(problem["current"], "payment_failed");
     let deleted = app.call(Role::Book, "DELETE", "/books/1").send().await;
@@ -261,22 +256,4 @@ async fn delete_cancels_and_deletes_nothing() {
         (204, "", Some("\"2\""))
     );
     assert_eq!(app.events("Book", 1).await, ["Booked", "Bookcancelled"]);
-}
-
-async fn close(app: &TestApp, outcome: book::Outcome) {
-    command(app, book::Command::Close { outcome }).await;
-}
-
-/// What the saga would do.
-async fn command(app: &TestApp, command: book::Command) {
-    let trace = Trace {
-        correlation_id: "saga".into(),
-        causation_id: None,
-        traceparent: None,
-        actor: Actor::System,
-        actor_id: None,
-    };
-    let command = domain::Command::Book(domain::BookId(1), command);
-    let request = Request::one(app.journal.random().uuid(), trace, command);
-    app.journal.execute_one(request).await.unwrap();
 }

@@ -131,6 +131,43 @@ async fn a_request_that_is_being_worked_on_is_not_begun_again() {
 }
 
 #[tokio::test]
+async fn without_the_lock_it_would_be_begun_again() {
+    let till = Till::closed(approved());
+    let app = TestApp::paid_by(till.clone()).await;
+    app.without_rule("idempotency_begin", "lock").await;
+    let first = keyed(&app, KEY, &order("numberone")).send();
+    let second = async {
+        eventually("the first is at the till", async || till.asked().len() == 1).await;
+        let second = keyed(&app, KEY, &order("numberone")).send();
+        let let_both_go = async {
+            eventually("so is the second", async || till.asked().len() == 2).await;
+            till.open(2);
+        };
+        tokio::join!(second, let_both_go).0
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!((first.status, second.status), (201, 201));
+}
+
+/// A request in progress whose process died, and another request under its key.
+async fn another_request_takes_over(app: &TestApp) -> Answer {
+    book(app, KEY).await;
+    forget_the_answer(app).await;
+    keyed(app, KEY, &order("numbertwo")).send().await
+}
+
+#[tokio::test]
+async fn another_request_cannot_take_over_either() {
+    let app = TestApp::paid_by(Till::answering(approved())).await;
+    let refused = another_request_takes_over(&app).await;
+    refused.is_problem(422, "idempotency-key-reused");
+
+    let app = TestApp::paid_by(Till::answering(approved())).await;
+    app.without_rule("idempotency_begin", "same request").await;
+    assert_eq!(another_request_takes_over(&app).await.bookid(), 2);
+}
+
+#[tokio::test]
 async fn fifty_equal_requests_at_once_are_one_booking_and_one_charge() {
     let app = TestApp::start().await;
     let at_once = (0..50).map(|_| book(&app, KEY));
@@ -185,6 +222,15 @@ async fn run_out(app: &TestApp) {
         .unwrap();
 }
 
+/// As if the process had died before it could keep the answer, some time ago.
+async fn forget_the_answer(app: &TestApp) {
+    sqlx::query("update idempotency_keys set status = null, headers = null, body = null")
+        .execute(app.journal.pool())
+        .await
+        .unwrap();
+    run_out(app).await;
+}
+
 /// A second process on the same database.
 async fn another(app: &TestApp, till: &std::sync::Arc<Till>) -> String {
     let mut second = app.app.clone();
@@ -229,11 +275,7 @@ async fn a_process_that_died_after_deferring_gives_the_same_202() {
     let till = Till::answering(pending());
     let app = TestApp::paid_by(till.clone()).await;
     let first = book(&app, KEY).await;
-    sqlx::query("update idempotency_keys set status = null, headers = null, body = null")
-        .execute(app.journal.pool())
-        .await
-        .unwrap();
-    run_out(&app).await;
+    forget_the_answer(&app).await;
     let again = book(&app, KEY).await;
     assert_eq!(
         (again.status, &again.body, again.position()),
@@ -261,20 +303,34 @@ async fn a_process_that_died_before_storing_is_taken_over_with_a_new_booking() {
 
 #[tokio::test]
 async fn who_comes_back_after_being_taken_over_changes_nothing() {
-    let (slow, quick) = (Till::closed(pending()), Till::answering(approved()));
+    let (slow, other) = (Till::closed(pending()), Till::closed(approved()));
     let app = TestApp::paid_by(slow.clone()).await;
-    let first = keyed(&app, KEY, &order("numberone")).send();
+    let address = another(&app, &other).await;
     let taken_over = async {
-        eventually("the first is at the till", async || slow.asked().len() == 1).await;
+        eventually("the first is at its till", async || slow.asked().len() == 1).await;
         run_out(&app).await;
-        let address = another(&app, &quick).await;
-        let answer = book_at(&app, &address).await;
-        slow.open(1);
-        (address, answer)
+        book_at(&app, &address).await
     };
-    let (late, (address, answer)) = tokio::join!(first, taken_over);
-    assert_eq!((answer.status, late.status), (201, 202));
-    assert_replayed(&answer, &book_at(&app, &address).await);
+    let first = async {
+        let first = keyed(&app, KEY, &order("numberone")).send();
+        let back = async {
+            eventually("the second is at its till", async || {
+                other.asked().len() == 1
+            })
+            .await;
+            slow.open(1);
+        };
+        let (first, ()) = tokio::join!(first, back);
+        // The second still works on it: its answer will be the one that counts.
+        book_at(&app, &address)
+            .await
+            .is_problem(409, "idempotency-key-in-progress");
+        other.open(1);
+        first
+    };
+    let (first, second) = tokio::join!(first, taken_over);
+    assert_eq!((first.status, second.status), (202, 201));
+    assert_replayed(&second, &book_at(&app, &address).await);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! `POST /books`: what each outcome of the payment makes of it, and `POST /payments` beside it.
 
 use api::Role;
+use domain::book;
 use domain::ports::{PendingReason, Taken};
 use serde_json::json;
 
@@ -114,6 +115,25 @@ async fn a_charge_that_was_never_sent_is_said_to_be_so() {
         app.count("events where payload->>'sent' = 'false'").await,
         1
     );
+}
+
+#[tokio::test]
+async fn a_booking_that_moved_on_while_its_customer_waited_says_where_it_is() {
+    let till = Till::closed(pending());
+    let app = TestApp::paid_by(till.clone()).await;
+    let booked = app.book("numberone");
+    let confirmed = async {
+        eventually("the booking is at the till", async || {
+            till.asked().len() == 1
+        })
+        .await;
+        app.command(1, book::Command::Confirm).await;
+        till.open(1);
+    };
+    let (answer, ()) = tokio::join!(booked, confirmed);
+    assert_eq!((answer.status, answer.position()), (202, 3), "{answer:?}");
+    assert_eq!(answer.json()["status"], "success-register");
+    assert_eq!(app.events("Book", 1).await, ["Booked", "BookConfirmed"]);
 }
 
 #[tokio::test]

@@ -78,8 +78,12 @@ impl Load {
 async fn everything_answered_is_there_and_converges(server: &Server, answered: &[i64]) {
     for bookid in answered {
         // Gone for ever is what this would not become.
-        server.status_becomes("book", &format!("/books/{bookid}"), "success-register").await;
-        server.status_becomes("gateway", &format!("/mypages/{bookid}"), "Registered").await;
+        server
+            .status_becomes("book", &format!("/books/{bookid}"), "success-register")
+            .await;
+        server
+            .status_becomes("gateway", &format!("/mypages/{bookid}"), "Registered")
+            .await;
     }
     let ledger = server.get("payment", "/stub/ledger").await;
     let mut charged: Vec<_> = ledger["charges"]

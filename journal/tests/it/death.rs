@@ -4,7 +4,7 @@
 //! it cannot take the answer, and killed when the append is committed.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use journal::append::Outcome;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -35,6 +35,16 @@ async fn a_process_that_appends() {
     println!("{ANSWERED}: {outcome:?}");
 }
 
+/// A child that does not outlive its test, however that ends.
+struct Mortal(Child);
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Stops a child, and returns when it does stand still.
 fn stop(pid: Pid) {
     kill_process(pid, Signal::STOP).unwrap();
@@ -47,27 +57,23 @@ async fn what_a_process_stored_before_it_was_killed_is_answered_to_the_next() {
     let mut stage = Stage::open().await;
     let condition = format!("new.command_id = '{}'", id(1));
     stall(&mut stage.owner, "commands", &condition, 1).await;
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "death::a_process_that_appends",
-            "--ignored",
-            "--nocapture",
-        ])
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    program
+        .args(["--exact", "death::a_process_that_appends"])
+        .args(["--ignored", "--nocapture"])
         .env(URL, stage.url())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .stdout(Stdio::piped());
+    let mut child = Mortal(program.spawn().unwrap());
     until_blocked(&mut stage.owner, 1).await;
-    stop(Pid::from_child(&child));
+    stop(Pid::from_child(&child.0));
     let_go(&mut stage.owner, 1).await;
     until("its append is committed", async || {
         sql::number(&mut stage.owner, "select count(*) from commands").await == 1
     })
     .await;
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let output = BufReader::new(child.stdout.take().unwrap());
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    let output = BufReader::new(child.0.stdout.take().unwrap());
     let said: Vec<_> = output.lines().map(Result::unwrap).collect();
     assert!(!said.iter().any(|line| line.contains(ANSWERED)), "{said:?}");
 

@@ -27,6 +27,12 @@ pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) 
     }
 }
 
+/// What `future` comes to, if it comes to anything.
+pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
+    let bounded = tokio::time::timeout(PATIENCE, future).await;
+    bounded.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+}
+
 /// Makes inserts into `table` whose row `new` meets `condition` wait while somebody holds lock `key`.
 pub(crate) async fn stall(owner: &mut PgConnection, table: &str, condition: &str, key: i64) {
     let statements = format!(

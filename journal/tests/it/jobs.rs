@@ -101,6 +101,23 @@ async fn a_job_is_one_row_however_often_it_is_scheduled() {
 }
 
 #[tokio::test]
+async fn a_job_that_ran_keeps_its_back_off() {
+    let mut stage = Stage::open().await;
+    scheduled(&stage, &[job(7, past())]).await;
+    let ran = claimed(&stage, 1, 1).await.remove(0);
+    let again = Finish::Again {
+        due_at: hour(1_000_000),
+        reason: "busy".to_owned(),
+    };
+    assert!(stage.journal.finish_job(&ran, &again).await.unwrap());
+    scheduled(&stage, &[job(7, past())]).await;
+    assert!(claimed(&stage, 2, 9).await.is_empty());
+    assert_eq!(stage.journal.status().await.unwrap().jobs.waiting, 1);
+    let why = "select last_error from jobs";
+    assert_eq!(sql::text(&mut stage.owner, why).await, "busy");
+}
+
+#[tokio::test]
 async fn what_is_scheduled_in_a_transaction_that_rolls_back_never_was() {
     let stage = Stage::open().await;
     let mut connection = stage.journal.pool().acquire().await.unwrap();

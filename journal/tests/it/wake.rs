@@ -6,7 +6,7 @@ use journal::notify;
 use journal::runtime::Tokio;
 use tokio_util::sync::CancellationToken;
 
-use crate::force::until;
+use crate::force::{until, within};
 use crate::samples::booked;
 use crate::sql;
 use crate::stage::{Stage, append_one, journal};
@@ -25,8 +25,8 @@ async fn an_append_wakes_this_process_and_the_others() {
         })
         .await;
         append_one(&here, booked(1, 7)).await.unwrap();
-        woken_here.woken().await;
-        woken_there.woken().await;
+        within("woken here", woken_here.woken()).await;
+        within("woken there", woken_there.woken()).await;
         // A repeat stores nothing, so it wakes nobody.
         append_one(&here, booked(1, 7)).await.unwrap();
         let woken = futures::future::FutureExt::now_or_never(woken_here.woken());

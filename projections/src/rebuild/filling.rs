@@ -100,7 +100,7 @@ impl<'a> Filling<'a> {
     }
 
     /// A moment's rest, before something that was refused is tried again.
-    pub(super) async fn rest(&self) {
-        self.runtime.sleep(HOLD).await;
+    pub(super) async fn rest(&self, how_long: Duration) {
+        self.runtime.sleep(how_long).await;
     }
 }

@@ -19,7 +19,7 @@ pub struct Report {
     pub projection: String,
     /// How many events were taken.
     pub events: u64,
-    /// How many rows the new generation had when it was compared.
+    /// How many rows the new generation has.
     pub rows: u64,
     /// How long it took.
     pub seconds: f64,

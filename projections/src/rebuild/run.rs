@@ -1,6 +1,7 @@
 //! One rebuild: lock, fill, compare, switch, clean up.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use journal::follow::BATCH_MAX;
 use journal::runtime::Runtime;
@@ -21,8 +22,10 @@ const LOCK: i32 = 0x7265_7072;
 const CHASES_MAX: u32 = 1_000;
 /// How many positions are filled before what was written is read back, once the rest is verified.
 const CHUNK: i64 = 10 * BATCH_MAX;
-/// How often the switch is tried when it does not get its locks.
-const SWITCHES_MAX: u32 = 50;
+/// How often the switch is tried when it does not get its locks, for fifteen seconds together.
+const SWITCHES_MAX: u32 = 30;
+/// How long readers rest from a switch that waited for its locks and kept them waiting.
+const SWITCH_REST: Duration = Duration::from_millis(300);
 
 /// A rebuild under way. Its owner connection holds the lock that keeps others away.
 pub(super) struct Run<'a> {
@@ -34,6 +37,8 @@ pub(super) struct Run<'a> {
     /// Whether the generation that is filled was made by this run, and goes with it when it fails.
     made: bool,
     report: Report,
+    /// Rows that the generation held before this run wrote into it.
+    rows_before: u64,
 }
 
 impl<'a> Run<'a> {
@@ -56,6 +61,7 @@ impl<'a> Run<'a> {
             filling: Filling::new(projection, journal, runtime, number, 0),
             made: true,
             report: Report::default(),
+            rows_before: 0,
         })
     }
 
@@ -83,6 +89,7 @@ impl<'a> Run<'a> {
             filling: Filling::new(projection, journal, runtime, kept.number, position),
             made: false,
             report: Report::default(),
+            rows_before: 0,
         })
     }
 
@@ -123,6 +130,7 @@ impl<'a> Run<'a> {
         Ok(Report {
             projection: name.to_owned(),
             events: self.filling.events,
+            rows: self.rows_before + self.filling.memory.rows(),
             to_position: self.filling.position,
             ..self.report
         })
@@ -176,6 +184,7 @@ impl<'a> Run<'a> {
             connection: &mut self.owner,
             schema: self.projection.schema(self.filling.number),
         };
+        let mut rows = 0;
         for (place, table) in self.projection.tables.iter().enumerate() {
             let beside = self.report.compared.then_some(&mut live);
             let found = compare(table, beside, &mut rebuilt, &mut self.report).await?;
@@ -187,9 +196,10 @@ impl<'a> Run<'a> {
                     found: found.rows,
                 });
             }
-            self.report.rows += found.rows;
+            rows += found.rows;
         }
         snapshot.rollback().await?;
+        self.rows_before = rows.saturating_sub(self.filling.memory.rows());
         self.filling.memory.keep_keys();
         Ok(())
     }
@@ -206,7 +216,7 @@ impl<'a> Run<'a> {
                 }
                 Err(ReplayError::Store(error)) if error.is_transient() => {
                     refused = Some(error);
-                    self.filling.rest().await;
+                    self.filling.rest(SWITCH_REST).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -245,10 +255,10 @@ impl<'a> Run<'a> {
     /// Holds the live follower still, takes what it has taken meanwhile, and replaces the views.
     async fn try_switch(&mut self) -> Result<(), ReplayError> {
         let mut tx = self.owner.begin().await?;
-        sqlx::raw_sql("set local lock_timeout = '500ms'")
+        sqlx::raw_sql("set local lock_timeout = '200ms'")
             .execute(&mut *tx)
             .await?;
-        let live = position(&mut tx, self.projection, self.live.number, "for update").await?;
+        let live = position(&mut tx, self.projection, self.live.number, "").await?;
         self.filling.fill_to(live).await?;
         read_back(&mut tx, self.projection, &self.filling).await?;
         // Given back before readers come: whoever follows the live generation may take it at once.

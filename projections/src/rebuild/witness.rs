@@ -70,6 +70,11 @@ impl Memory {
             .unwrap_or_default()
     }
 
+    /// How many rows were added, in all tables.
+    pub(super) fn rows(&self) -> u64 {
+        self.notes().tables.iter().map(|given| given.sum.rows).sum()
+    }
+
     /// What was written into the table at `place` since [`Memory::keep_keys`]; forgets it.
     pub(super) fn take_latest(&self, place: usize) -> BTreeMap<Key, Vec<Cell>> {
         let mut notes = self.notes();

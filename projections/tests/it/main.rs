@@ -21,4 +21,3 @@ mod switch;
 mod verify;
 mod wait;
 mod world;
-mod perf_tmp;

@@ -1,6 +1,6 @@
 //! Rebuilding: what comes out, and what keeps a rebuild from starting.
 
-use journal::runtime::{Runtime, Tokio};
+use journal::runtime::Tokio;
 use projections::NAMES;
 use projections::rebuild::{Goal, ReplayError, roll_back};
 use proptest::prelude::{Strategy, prop};
@@ -8,7 +8,12 @@ use proptest::test_runner::{Config, TestRunner};
 use sqlx::{Connection, Executor};
 
 use crate::story::{self, CANCELLED, REGISTERED, STEPS, Step, play};
-use crate::world::{SOON, World};
+use crate::world::World;
+
+/// How many advisory locks are held in this database.
+const ADVISORY_LOCKS: &str =
+    "select count(*)::text from pg_locks l join pg_database d on d.oid = l.database
+                              where l.locktype = 'advisory' and d.datname = current_database()";
 
 #[tokio::test]
 async fn every_read_model_comes_out_as_it_was() {
@@ -147,7 +152,11 @@ async fn only_the_last_generation_is_kept_and_can_be_switched_back_to() {
         .await
         .unwrap();
     assert!(report.switched && !report.verified, "{report:?}");
-    assert_eq!(report.differences_total, 0, "{report:?}");
+    assert_eq!(
+        (report.differences_total, report.rows),
+        (0, 13),
+        "{report:?}"
+    );
     assert_eq!(world.text(states).await, "1gone 2gone 3live 4kept");
     assert_eq!(world.rows("mypage").await, before);
     play(&world, 2, &REGISTERED).await;
@@ -199,14 +208,13 @@ async fn a_second_rebuild_is_refused_and_a_killed_one_leaves_nothing_behind() {
     play(&world, 2, &REGISTERED).await;
     {
         let held = std::pin::pin!(world.replay("books", Goal::Switch));
-        let building = async {
-            let sql = "select count(*)::text from projections where state = 'building'";
-            while world.text(sql).await != "1" {}
-        };
+        let building = world.until(
+            "select count(*)::text from projections where state = 'building'",
+            "1",
+        );
         tokio::select! {
             ended = held => panic!("it did not wait: {ended:?}"),
             () = building => {}
-            () = Tokio.sleep(SOON) => panic!("it did not begin"),
         }
         // The first one is dropped here, as a kill would: in the middle.
     }
@@ -215,13 +223,9 @@ async fn a_second_rebuild_is_refused_and_a_killed_one_leaves_nothing_behind() {
         .await;
     assert_eq!(first_left, "2");
     open.rollback().await.unwrap();
-    let report = loop {
-        // The lock goes with the connection, when the server notices.
-        match world.replay("books", Goal::Switch).await {
-            Err(ReplayError::Running("books")) => {}
-            ended => break ended.unwrap(),
-        }
-    };
+    // Its lock goes with its connection, when the server notices.
+    world.until(ADVISORY_LOCKS, "0").await;
+    let report = world.replay("books", Goal::Switch).await.unwrap();
     assert!(report.switched);
     let states = "select string_agg(generation || state, ' ' order by generation) from projections where name = 'books'";
     assert_eq!(world.text(states).await, "1kept 2gone 3live");

@@ -6,15 +6,19 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use domain::BookId;
 use projections::rebuild::Goal;
 use projections::{MypageFilter, NAMES, PageRequest};
+use sqlx::{Connection, Executor};
 use tokio::task::JoinSet;
 
-use crate::story::{CANCELLED, REGISTERED, play};
+use crate::story::{CANCELLED, REGISTERED, Step, play};
 use crate::world::World;
 
 /// How often each read model is switched.
 const SWITCHES: usize = 4;
 /// How many readers read meanwhile.
 const READERS: usize = 3;
+/// How many sessions wait for a lock.
+const WAITING: &str = "select count(*)::text from pg_stat_activity
+                       where datname = current_database() and wait_event_type = 'Lock'";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_never_see_an_error_or_an_empty_table() {
@@ -126,9 +130,7 @@ async fn a_reader_that_holds_on_delays_the_switch_and_is_not_thrown_out() {
     let switching = world.replay("mypage", Goal::Switch);
     let reading = async {
         // The switch has asked for its lock, and been refused, when its generation has been built.
-        let asked = "select count(*)::text from pg_stat_activity
-                     where datname = current_database() and wait_event_type = 'Lock'";
-        while world.text(asked).await == "0" {}
+        world.until(WAITING, "1").await;
         let count: i64 = sqlx::query_scalar(read)
             .fetch_one(&mut *reader)
             .await
@@ -140,4 +142,30 @@ async fn a_reader_that_holds_on_delays_the_switch_and_is_not_thrown_out() {
     assert!(switched.unwrap().switched);
     assert_eq!(count, 1);
     assert_eq!(world.live("mypage").await, "2");
+}
+
+#[tokio::test]
+async fn readers_are_never_taken_back_to_what_they_have_seen_change() {
+    let world = World::new().await;
+    play(&world, 1, &REGISTERED).await;
+    world.follow_to_the_end().await;
+    // The live follower's batch is under way: its checkpoint is locked.
+    let mut follower = world.owner().await;
+    let mut batch = follower.begin().await.unwrap();
+    let checkpoint = "select 1 from followers where name = 'mypage' and generation = 1 for update";
+    batch.execute(checkpoint).await.unwrap();
+    let switching = world.replay("mypage", Goal::Switch);
+    let committing = async {
+        // The new generation has caught up with the head, and waits for the batch.
+        world.until(WAITING, "1").await;
+        play(&world, 2, &[Step::Place]).await;
+        let advance = "update followers set position = (select max(position) from events)
+                       where name = 'mypage' and generation = 1";
+        batch.execute(advance).await.unwrap();
+        batch.commit().await.unwrap();
+    };
+    let (switched, ()) = tokio::join!(switching, committing);
+    let head = world.journal.head().await.unwrap();
+    assert_eq!(switched.unwrap().to_position, head);
+    assert_eq!(world.models.timeline(BookId(2)).await.unwrap().len(), 2);
 }

@@ -108,6 +108,13 @@ impl World {
         text
     }
 
+    /// Asks until the answer is `expected`.
+    pub(crate) async fn until(&self, sql: &str, expected: &str) {
+        let asking = async { while self.text(sql).await != expected {} };
+        let asked = tokio::time::timeout(SOON, asking).await;
+        asked.unwrap_or_else(|_| panic!("it never became {expected:?}: {sql}"));
+    }
+
     /// Runs commands as one request.
     pub(crate) async fn ask(&self, commands: Vec<Command>) -> Result<Done, CommandError> {
         let request = Request {

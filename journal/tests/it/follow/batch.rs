@@ -9,7 +9,7 @@ use journal::schema;
 use tokio::sync::Notify;
 
 use super::clerk::{clerk, effects, end_the_lease, failure, position, stage_with};
-use crate::force::until;
+use crate::force::{until, within};
 use crate::proxy::Proxy;
 use crate::sql;
 use crate::stage::{Stage, journal_over};
@@ -67,7 +67,7 @@ async fn a_batch_cut_off_between_plan_and_commit_comes_again_and_has_its_effect_
         .following(&stage.journal);
     tokio::select! {
         step = dies.step() => panic!("{step:?}"),
-        () = written.notified() => {}
+        () = within("it has written", written.notified()) => {}
     }
     drop(dies);
     assert!(effects(&mut stage).await.is_empty());

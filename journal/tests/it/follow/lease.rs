@@ -13,7 +13,7 @@ use journal::{Journal, StoreError, schema};
 use tokio::sync::Notify;
 
 use super::clerk::{Clerk, clerk, effects, end_the_lease, position, stage_with};
-use crate::force::PATIENCE;
+use crate::force::{PATIENCE, within};
 use crate::samples::booked;
 use crate::stage::{Stage, journal, journal_over};
 
@@ -85,7 +85,10 @@ async fn take_over_from_a_sleeper(stage: &mut Stage) -> (Step, Step) {
         other_awake.notify_one();
         step
     };
-    tokio::join!(sleeps, meanwhile)
+    within("both are through", async {
+        tokio::join!(sleeps, meanwhile)
+    })
+    .await
 }
 
 /// A clerk that says when it has planned, and goes on when told.
@@ -252,13 +255,13 @@ async fn an_owner_that_stopped_inside_its_transaction_does_not_stop_the_next() {
     let mut step = std::pin::pin!(stopped.step());
     tokio::select! {
         step = &mut step => panic!("{step:?}"),
-        () = planned.notified() => {}
+        () = within("it has planned", planned.notified()) => {}
     }
     end_the_lease(&mut stage).await;
     go_on.notify_one();
     tokio::select! {
         step = &mut step => panic!("{step:?}"),
-        () = inside.notified() => {}
+        () = within("it is in its transaction", inside.notified()) => {}
     }
     // From here on nobody drives it, as if its process had been stopped: the transaction stays open.
     let (taken, waits) = take_over(&mut clerk("other").following(&production())).await;
