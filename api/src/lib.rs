@@ -2,9 +2,9 @@
 //!
 //! A handler reads as a sentence: it takes what the client sent, calls the journal or a read model, and
 //! answers. [`router`] shows every route and layer; each resource has its file; what all of them share has a
-//! name of its own: [`problem`] (what goes wrong), [`input`] (tolerant bodies), [`hal`] and [`paging`] (the
-//! seed's bodies and links), [`command`] and [`idempotency`] (once, and to the end), [`position`] (reading
-//! one's own writes), [`correlation`], [`limits`], [`server`]. The payment is taken by whoever is given as
+//! name of its own: `problem` (what goes wrong), `input` (tolerant bodies), `hal` and `paging` (the
+//! seed's bodies and links), `command` and `idempotency` (once, and to the end), `position` (reading
+//! one's own writes), `correlation`, `limits`, `server`. The payment is taken by whoever is given as
 //! [`TakePayment`]; this crate knows neither saga nor gateway.
 
 mod backlog;

@@ -19,6 +19,9 @@ const CONNECTIONS: u32 = 12;
 /// the database's. One test at a time has it.
 static QUIET: OnceCell<Mutex<Quiet>> = OnceCell::const_new();
 
+/// The database that those of the quiet server are copied from.
+const TEMPLATE: &str = "stage_template";
+
 /// The server of [`QUIET`], and how many databases were made on it.
 struct Quiet {
     cluster: Cluster,
@@ -63,7 +66,9 @@ impl Stage {
     pub(crate) async fn quiet() -> Self {
         let quiet = QUIET.get_or_init(async || {
             let cluster = Cluster::start(Profile::Disposable).await.unwrap();
-            schema::migrate(&cluster.url("postgres")).await.unwrap();
+            let server = cluster.server();
+            server.create_database_if_missing(TEMPLATE).await.unwrap();
+            schema::migrate(&cluster.url(TEMPLATE)).await.unwrap();
             Mutex::new(Quiet {
                 cluster,
                 databases: 0,
@@ -73,10 +78,10 @@ impl Stage {
         server.databases += 1;
         let name = format!("stage_{}", server.databases);
         let mut connection = connect(&server.cluster.url("postgres")).await;
-        sql::run(&mut connection, &format!("create database {name}")).await;
+        let copy = format!("create database {name} template {TEMPLATE} strategy file_copy");
+        sql::run(&mut connection, &copy).await;
         connection.close().await.unwrap();
         let url = server.cluster.url(&name);
-        schema::migrate(&url).await.unwrap();
         Self::over(url, Home::Quiet { _server: server }).await
     }
 

@@ -13,6 +13,7 @@ use journal::runtime::Tokio;
 use processes::remote::{RemoteError, RemotePayment};
 use processes::settings::{BreakerSettings, PaymentSettings};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use crate::world::{PRICE, World, beside, within};
@@ -145,10 +146,6 @@ async fn each_answer_means_one_thing() {
         (answer(503, None, &json!({})), unreachable.clone()),
         (
             (StatusCode::CREATED, "no json").into_response(),
-            unreachable.clone(),
-        ),
-        (
-            (StatusCode::FOUND, [("location", "/payments")]).into_response(),
             unreachable,
         ),
     ];
@@ -258,6 +255,41 @@ async fn a_role_that_does_not_answer_may_have_taken_the_payment() {
     let taken = within(remote(&world, &url, settings).take(due())).await;
     assert_eq!(taken, pending(PendingReason::Timeout, true));
     drop(listener);
+}
+
+#[tokio::test]
+async fn nobody_is_followed_elsewhere() {
+    let world = World::in_real_time().await;
+    let paid = || answer(201, Some("9"), &json!({"status": "success-pay"}));
+    let other = Elsewhere::saying(paid).await;
+    let location = format!("{}payments", other.url);
+    let role = Elsewhere::saying(move || {
+        (
+            StatusCode::TEMPORARY_REDIRECT,
+            [("location", location.clone())],
+        )
+            .into_response()
+    })
+    .await;
+    let remote = remote(&world, &role.url, PaymentSettings::default());
+    let taken = within(remote.take(due())).await;
+    assert_eq!(taken, pending(PendingReason::Unreachable, true));
+    assert_eq!((role.asked(), other.asked()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_may_have_carried_the_request() {
+    let world = World::in_real_time().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let role = beside(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        // It reads the beginning of the request, and dies.
+        connection.read_exact(&mut [0; 4]).await.unwrap();
+    });
+    let taken = within(remote(&world, &url, PaymentSettings::default()).take(due())).await;
+    assert_eq!(taken, pending(PendingReason::Unreachable, true));
+    within(role).await.unwrap();
 }
 
 #[tokio::test]

@@ -45,7 +45,8 @@ async fn approve(world: &World, bookid: BookId) {
 /// Writes a plan as a follower would, without its checkpoint.
 async fn apply(world: &World, saga: &OrderSaga, events: &[Recorded]) -> Result<(), HandlerError> {
     let plan = saga.plan(events).await?;
-    let mut tx = world.journal.pool().begin().await?;
+    let mut session = journal::Session::open(world.journal.pool()).await?;
+    let mut tx = session.begin().await?;
     saga.apply(&mut tx, events, plan).await?;
     tx.commit().await?;
     Ok(())

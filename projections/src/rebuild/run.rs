@@ -258,7 +258,7 @@ impl<'a> Run<'a> {
         sqlx::raw_sql("set local lock_timeout = '200ms'")
             .execute(&mut *tx)
             .await?;
-        let live = position(&mut tx, self.projection, self.live.number, "").await?;
+        let live = position(&mut tx, self.projection, self.live.number, "for update").await?;
         self.filling.fill_to(live).await?;
         read_back(&mut tx, self.projection, &self.filling).await?;
         // Given back before readers come: whoever follows the live generation may take it at once.

@@ -261,7 +261,7 @@ async fn two_rebuilds_of_one_read_model_do_not_meet() {
 #[test]
 fn rebuilt_equals_live_whatever_happened() {
     let config = Config {
-        cases: 8,
+        cases: 5,
         failure_persistence: None,
         ..Config::default()
     };
