@@ -120,7 +120,8 @@ async fn a_reader_that_holds_on_delays_the_switch_and_is_not_thrown_out() {
     let world = World::new().await;
     play(&world, 1, &REGISTERED).await;
     world.follow_to_the_end().await;
-    let mut reader = world.journal.pool().begin().await.unwrap();
+    let mut session = journal::Session::open(world.journal.pool()).await.unwrap();
+    let mut reader = session.begin().await.unwrap();
     let read = "select count(*) from mypage.mypages";
     let count: i64 = sqlx::query_scalar(read)
         .fetch_one(&mut *reader)
