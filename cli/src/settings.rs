@@ -205,6 +205,19 @@ impl Settings {
                 return malformed(name, "must be 1 or more");
             }
         }
+        for (name, url) in [
+            ("BOOK_URL", &self.book_url),
+            ("SPACE_URL", &self.space_url),
+            ("PAYMENT_URL", &self.payment_url),
+            ("MYPAGE_URL", &self.mypage_url),
+        ] {
+            if url.as_ref().is_some_and(|url| url.starts_with("https://")) {
+                return malformed(
+                    name,
+                    "must be http://, roles talk to each other without TLS",
+                );
+            }
+        }
         if self.database_connections_max < CONNECTIONS_MIN {
             return malformed("DATABASE_CONNECTIONS_MAX", "must be 12 or more");
         }
@@ -315,6 +328,16 @@ mod tests {
     fn the_seeds_key_is_taken() {
         let settings = read(&[("payment-url", "http://payment:8080")]).unwrap();
         assert_eq!(settings.payment_url.as_deref(), Some("http://payment:8080"));
+    }
+
+    #[test]
+    fn roles_talk_to_each_other_without_tls() {
+        let error = read(&[("MYPAGE_URL", "https://mypage")]).unwrap_err();
+        assert!(
+            error.to_string().starts_with("MYPAGE_URL: must be http://"),
+            "{error}"
+        );
+        assert!(read(&[("PUBLIC_URL", "https://spacerent.example")]).is_ok());
     }
 
     #[test]
