@@ -7,6 +7,7 @@ SPACERENT=${SPACERENT:-target/release/spacerent}
 BOOKS=${BOOKS:-http://localhost:8081}
 SPACES=${SPACES:-http://localhost:8082}
 PAYMENTS=${PAYMENTS:-http://localhost:8083}
+MYPAGES=${MYPAGES:-http://localhost:8084}
 GATEWAY=${GATEWAY_URL:-http://localhost:8088}
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
@@ -21,6 +22,32 @@ until_true() {
         sleep 0.05
     done
     printf 'ok after %d ms: %s\n' $(( (${EPOCHREALTIME/./} - ${began/./}) / 1000 )) "$what"
+}
+
+# request METHOD URL [BODY]: leaves the answer in $code, $head and $body.
+request() {
+    local head_file body_file
+    head_file=$(mktemp) body_file=$(mktemp)
+    code=$(curl -sS -X "$1" "$2" -H 'Content-Type: application/json' ${3:+--data "$3"} -D "$head_file" -o "$body_file" -w '%{http_code}')
+    head=$(tr -d '\r' <"$head_file") body=$(cat "$body_file")
+    rm -f "$head_file" "$body_file"
+}
+# header NAME: a header of the last answer.
+header() { sed -n "s/^$1: //Ip" <<<"$head"; }
+# json PATH...: the first of these that the last answer's body has; a list as its length.
+json() {
+    python3 -c '
+import functools, json, sys
+body = json.loads(sys.argv[1])
+for path in sys.argv[2:]:
+    try: found = functools.reduce(lambda at, name: at[name], path.split("."), body)
+    except KeyError: continue
+    print(len(found) if isinstance(found, list) else json.dumps(found) if isinstance(found, dict) else found); break' "$body" "$@"
+}
+# expect WHAT FOUND WANTED
+expect() {
+    printf '%-64s %s\n' "$1" "$2"
+    [ "$2" = "$3" ] || fail "$1: expected $3"
 }
 
 # field URL NAME: one field of a JSON answer.
