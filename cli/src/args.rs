@@ -1,5 +1,7 @@
 //! The command line, as `--help` shows it.
 
+pub mod events;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -56,6 +58,9 @@ pub enum Command {
     #[command(after_help = "Examples: spacerent replay mypage\n          \
         spacerent replay mypage --verify    (compares only; status 1 on any difference)")]
     Replay(ReplayArgs),
+    /// The journal's events as JSON lines
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Print one libpq URI of a role that may do everything
     #[command(after_help = "Example: psql \"$(spacerent url)\" -c 'select count(*) from events'")]
     Url,

@@ -1,6 +1,7 @@
 //! One module a command. Each opens what it needs, does its work, and closes it again.
 
 mod dev;
+mod events;
 mod migrate;
 mod replay;
 mod serve;
@@ -22,6 +23,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate::run(&settings, folder).await,
         Command::Status { json } => status::run(&settings, folder, json).await,
         Command::Replay(args) => replay::run(&settings, folder, &args).await,
+        Command::Events(command) => events::run(&settings, folder, &command).await,
         Command::Url => url::run(&settings, folder).await,
     }
 }

@@ -13,6 +13,7 @@ mod error;
 pub mod feed;
 pub mod follow;
 mod history;
+mod identity;
 pub mod jobs;
 mod metadata;
 pub mod notify;
@@ -32,6 +33,7 @@ pub use command::{CommandError, Done, Request};
 pub use error::StoreError;
 pub use feed::Recorded;
 pub use history::History;
+pub use identity::Identity;
 pub use metadata::{Actor, Metadata, Trace};
 pub use session::Session;
 
