@@ -9,5 +9,6 @@
 
 mod commands;
 mod crashes;
+mod events;
 mod server;
 mod walkthrough;
