@@ -338,6 +338,15 @@ impl Journal {
         Ok(Look { rows, proved })
     }
 
+    /// The events at these positions, in order; of positions without an event, nothing.
+    pub(crate) async fn events_at(&self, positions: &[i64]) -> Result<Vec<Item>, StoreError> {
+        let rows = sqlx::query("select * from events where position = any ($1) order by position")
+            .bind(positions)
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(Item::from_row).collect()
+    }
+
     /// Draws a transaction id in a transaction of its own. It must begin after the hole was seen: an id that a
     /// running transaction drew earlier proves nothing about holes that came later.
     ///

@@ -17,6 +17,7 @@ mod identity;
 pub mod jobs;
 mod metadata;
 pub mod notify;
+pub mod recover;
 pub mod repository;
 pub mod runtime;
 pub mod schema;

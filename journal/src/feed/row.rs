@@ -65,7 +65,7 @@ pub enum Item {
 }
 
 impl Item {
-    pub(super) fn position(&self) -> i64 {
+    pub(crate) fn position(&self) -> i64 {
         match self {
             Self::Event(event) => event.position,
             Self::Unreadable(event) => event.position,

@@ -22,6 +22,7 @@ mod immutability;
 mod jobs;
 mod model;
 mod proxy;
+mod recover;
 mod repository;
 mod samples;
 mod schema;
