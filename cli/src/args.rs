@@ -1,6 +1,7 @@
 //! The command line, as `--help` shows it.
 
 pub mod events;
+pub mod recovery;
 
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// The booking backend that keeps what happened: spaces, payments, points, live traces.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(name = "spacerent", version, about, max_term_width = 100)]
 #[command(
     after_help = "Settings are environment variables; docs/operations.md lists them.\n\
     Operator commands use DATABASE_URL, or else the local server of --data-dir."
@@ -61,6 +62,27 @@ pub enum Command {
     /// The journal's events as JSON lines
     #[command(subcommand)]
     Events(events::EventsCommand),
+    /// Events that a follower could not take, with their bookings behind them
+    #[command(subcommand)]
+    Parked(recovery::ParkedCommand),
+    /// Charges and refunds that are worked off in the background
+    #[command(subcommand)]
+    Jobs(recovery::JobsCommand),
+    /// Print completions for a shell
+    #[command(
+        after_help = "Example: spacerent completions bash > /etc/bash_completion.d/spacerent"
+    )]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of a command, or of the program
+    #[command(after_help = "Example: spacerent man events tail | man -l -")]
+    Man {
+        /// Which command
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
     /// Print one libpq URI of a role that may do everything
     #[command(after_help = "Example: psql \"$(spacerent url)\" -c 'select count(*) from events'")]
     Url,

@@ -2,7 +2,10 @@
 
 mod dev;
 mod events;
+mod jobs;
+mod manual;
 mod migrate;
+mod parked;
 mod replay;
 mod serve;
 mod status;
@@ -24,6 +27,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Status { json } => status::run(&settings, folder, json).await,
         Command::Replay(args) => replay::run(&settings, folder, &args).await,
         Command::Events(command) => events::run(&settings, folder, &command).await,
+        Command::Parked(command) => parked::run(&settings, folder, command).await,
+        Command::Jobs(command) => jobs::run(&settings, folder, command).await,
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { command } => manual::man(&command),
         Command::Url => url::run(&settings, folder).await,
     }
 }

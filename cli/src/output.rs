@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 use std::process::ExitCode;
 
+use comfy_table::{ContentArrangement, Table, presets};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
@@ -53,6 +54,26 @@ pub fn json(document: &impl Serialize) -> io::Result<()> {
     let mut out = io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, document)?;
     writeln!(out)
+}
+
+/// A result as a table, on stdout: as wide as what is in it, for eyes and for `grep`.
+pub fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> io::Result<()> {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
+    for row in rows {
+        // A reason may have line ends of its own.
+        table.add_row(row.map(|cell| cell.replace(['\r', '\n'], " ")));
+    }
+    for line in table.lines() {
+        result(line.trim())?;
+    }
+    Ok(())
 }
 
 /// Whether somebody still reads what we print.

@@ -101,7 +101,7 @@ impl Tail {
     }
 }
 
-async fn connect(folder: &Folder) -> PgConnection {
+pub async fn connect(folder: &Folder) -> PgConnection {
     let url = folder.run(&["url"]).await.stdout;
     PgConnection::connect(String::from_utf8(url).unwrap().trim())
         .await

@@ -10,5 +10,6 @@
 mod commands;
 mod crashes;
 mod events;
+mod recovery;
 mod server;
 mod walkthrough;
