@@ -68,6 +68,18 @@ pub enum Command {
     /// Charges and refunds that are worked off in the background
     #[command(subcommand)]
     Jobs(recovery::JobsCommand),
+    /// What happened to a booking, because of what, and what it still waits for
+    #[command(after_help = "Examples: spacerent trace 17\n          \
+        spacerent trace 6f9619ff-8b86-d011-b42d-00cf4fc964ff --json | jq .waits_for\n\n\
+        A booking's number is found at once. A correlation id (X-Correlation-ID of an answer) is looked for in all events.")]
+    Trace {
+        /// The booking's number, or a correlation id
+        #[arg(value_name = "BOOKID|CORRELATION-ID")]
+        asked: String,
+        /// One JSON document on stdout
+        #[arg(long)]
+        json: bool,
+    },
     /// Print completions for a shell
     #[command(
         after_help = "Example: spacerent completions bash > /etc/bash_completion.d/spacerent"

@@ -9,6 +9,7 @@ mod parked;
 mod replay;
 mod serve;
 mod status;
+mod trace;
 mod url;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Events(command) => events::run(&settings, folder, &command).await,
         Command::Parked(command) => parked::run(&settings, folder, command).await,
         Command::Jobs(command) => jobs::run(&settings, folder, command).await,
+        Command::Trace { asked, json } => trace::run(&settings, folder, &asked, json).await,
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { command } => manual::man(&command),
         Command::Url => url::run(&settings, folder).await,

@@ -61,7 +61,7 @@ impl Page {
 }
 
 /// What a row of the feed is read as.
-trait FromRow: Sized {
+pub(crate) trait FromRow: Sized {
     fn from_row(row: &PgRow) -> Result<Self, StoreError>;
 }
 

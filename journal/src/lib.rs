@@ -23,6 +23,7 @@ pub mod runtime;
 pub mod schema;
 mod session;
 pub mod status;
+pub mod story;
 
 use std::sync::Arc;
 

@@ -12,4 +12,5 @@ mod crashes;
 mod events;
 mod recovery;
 mod server;
+mod trace;
 mod walkthrough;

@@ -43,13 +43,20 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// When it was decided, by whom, because of what.
+    ///
+    /// # Errors
+    /// Why this version of the code cannot read it.
+    pub fn metadata(&self) -> Result<Metadata, String> {
+        serde_json::from_str(self.metadata.get()).map_err(|error| format!("its metadata: {error}"))
+    }
+
     /// What happened, and when it was decided.
     ///
     /// # Errors
     /// Why this version of the code cannot read it.
     pub fn decode(&self) -> Result<(domain::Event, Timestamp), String> {
-        let metadata: Metadata = serde_json::from_str(self.metadata.get())
-            .map_err(|error| format!("its metadata: {error}"))?;
+        let metadata = self.metadata()?;
         let payload: Value = serde_json::from_str(self.payload.get())
             .map_err(|error| format!("its payload: {error}"))?;
         let event = version::decode(SerializedEvent::new(

@@ -72,7 +72,7 @@ impl Journal {
             .bind(limit)
             .fetch_all(self.pool())
             .await?;
-        rows.iter().map(read).collect()
+        rows.iter().map(JobRow::from_row).collect()
     }
 
     /// One job.
@@ -85,7 +85,7 @@ impl Journal {
             .bind(id)
             .fetch_optional(self.pool())
             .await?;
-        row.as_ref().map(read).transpose()
+        row.as_ref().map(JobRow::from_row).transpose()
     }
 
     /// Gives a job that is for people back to its worker, due now, for one more try.
@@ -129,29 +129,31 @@ impl Journal {
     }
 }
 
-fn read(row: &PgRow) -> Result<JobRow, StoreError> {
-    let time = |name: &str| -> Result<Option<Timestamp>, StoreError> {
-        let time: Option<jiff_sqlx::Timestamp> = row.try_get(name)?;
-        Ok(time.map(jiff_sqlx::Timestamp::to_jiff))
-    };
-    let always = |name: &str| -> Result<Timestamp, StoreError> {
-        let time: jiff_sqlx::Timestamp = row.try_get(name)?;
-        Ok(time.to_jiff())
-    };
-    let Json(payload) = row.try_get("payload")?;
-    Ok(JobRow {
-        id: row.try_get("id")?,
-        kind: row.try_get("kind")?,
-        key: row.try_get("key")?,
-        bookid: row.try_get("bookid")?,
-        state: row.try_get("state")?,
-        timer: row.try_get("timer")?,
-        due_at: always("due_at")?,
-        attempts: row.try_get("attempts")?,
-        claimed_until: time("claimed_until")?,
-        last_error: row.try_get("last_error")?,
-        created_at: always("created_at")?,
-        finished_at: time("finished_at")?,
-        payload,
-    })
+impl JobRow {
+    pub(crate) fn from_row(row: &PgRow) -> Result<Self, StoreError> {
+        let time = |name: &str| -> Result<Option<Timestamp>, StoreError> {
+            let time: Option<jiff_sqlx::Timestamp> = row.try_get(name)?;
+            Ok(time.map(jiff_sqlx::Timestamp::to_jiff))
+        };
+        let always = |name: &str| -> Result<Timestamp, StoreError> {
+            let time: jiff_sqlx::Timestamp = row.try_get(name)?;
+            Ok(time.to_jiff())
+        };
+        let Json(payload) = row.try_get("payload")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            kind: row.try_get("kind")?,
+            key: row.try_get("key")?,
+            bookid: row.try_get("bookid")?,
+            state: row.try_get("state")?,
+            timer: row.try_get("timer")?,
+            due_at: always("due_at")?,
+            attempts: row.try_get("attempts")?,
+            claimed_until: time("claimed_until")?,
+            last_error: row.try_get("last_error")?,
+            created_at: always("created_at")?,
+            finished_at: time("finished_at")?,
+            payload,
+        })
+    }
 }

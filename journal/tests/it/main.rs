@@ -30,4 +30,5 @@ mod session;
 mod sql;
 mod stage;
 mod status;
+mod story;
 mod wake;
