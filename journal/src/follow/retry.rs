@@ -9,6 +9,16 @@ use super::{BATCH_MAX, Follower, Handler, HandlerError, Lease, Step, park};
 use crate::feed::Item;
 use crate::{Session, StoreError};
 
+/// How a try ended.
+enum Tried {
+    /// Written; so many of the key are still parked.
+    Taken { left: i64 },
+    /// Somebody discarded one of the events meanwhile: nothing was written, and the next step reads again.
+    Changed,
+    /// The lease was lost; nothing was written.
+    Lost,
+}
+
 impl<H: Handler> Follower<H> {
     /// Tries one key again, if that is asked for. Costs a query, but only while something is parked.
     pub(super) async fn retry_parked(
@@ -23,7 +33,7 @@ impl<H: Handler> Follower<H> {
         let mut batch = park::Batch::sort(items, &park::Keys::default());
         loop {
             match self.take_parked(lease, &key, &batch).await {
-                Ok(Some(left)) => {
+                Ok(Tried::Taken { left }) => {
                     if left == 0 {
                         self.parked.remove(&key);
                     }
@@ -32,7 +42,13 @@ impl<H: Handler> Follower<H> {
                         position: lease.position,
                     }));
                 }
-                Ok(None) => return Ok(Some(self.lost())),
+                Ok(Tried::Changed) => {
+                    return Ok(Some(Step::Advanced {
+                        events: 0,
+                        position: lease.position,
+                    }));
+                }
+                Ok(Tried::Lost) => return Ok(Some(self.lost())),
                 Err(HandlerError::Poison { position, reason }) => {
                     batch = batch.park(position, &reason)?;
                 }
@@ -75,22 +91,21 @@ impl<H: Handler> Follower<H> {
         self.journal.events_at(&positions).await
     }
 
-    /// Plans and writes; how many of the key are parked afterwards, none when the lease was lost.
+    /// Plans and writes.
     async fn take_parked(
         &self,
         lease: Lease,
         key: &str,
         batch: &park::Batch,
-    ) -> Result<Option<i64>, HandlerError> {
+    ) -> Result<Tried, HandlerError> {
         let plan = self.handler.plan(&batch.live).await?;
         let mut session = Session::open(self.journal.pool()).await?;
         let mut tx = session.begin().await?;
         if !self.advance(&mut tx, lease, lease.position).await? {
-            return Ok(None);
+            return Ok(Tried::Lost);
         }
         if !self.unpark(&mut tx, batch).await? {
-            // Somebody discarded one of them meanwhile: the next step reads again what there is.
-            return Ok(Some(i64::MAX));
+            return Ok(Tried::Changed);
         }
         batch.rewrite_reasons(&mut tx, &self.id).await?;
         if !batch.live.is_empty() {
@@ -98,7 +113,7 @@ impl<H: Handler> Follower<H> {
         }
         let left = self.tried(&mut tx, key, batch.has_parked()).await?;
         tx.commit().await?;
-        Ok(Some(left))
+        Ok(Tried::Taken { left })
     }
 
     /// Takes what is about to be written out of the table; false when it is not all there any more.

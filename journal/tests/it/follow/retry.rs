@@ -172,6 +172,35 @@ async fn a_discarded_event_stays_as_a_row_and_the_rest_is_taken() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_discarded_while_it_is_tried_is_not_taken() {
+    use futures::future::FutureExt;
+    let (mut stage, mut broken) = one_is_parked().await;
+    broken.release().await.unwrap();
+    let journal = stage.journal.clone();
+    let late = clerk("b").planning(move |events| {
+        let (journal, tries) = (journal.clone(), events.iter().any(|e| e.position == 3));
+        async move {
+            if tries {
+                let gone = journal.discard_parked(&booking(1), false, &WHY).await?;
+                assert_eq!(gone, 1);
+            }
+            Ok(())
+        }
+        .boxed()
+    });
+    let mut follower = late.following(&stage.journal);
+    stage
+        .journal
+        .retry_parked(&booking(1), "ann")
+        .await
+        .unwrap();
+    assert_eq!(follower.step().await.unwrap(), advanced(0, 5));
+    assert_eq!(follower.step().await.unwrap(), advanced(1, 5));
+    assert_eq!(effects(&mut stage).await, ["a 1", "a 2", "a 4", "b 5"]);
+    assert!(parked(&stage, 1).await.is_empty());
+}
+
+#[tokio::test]
 async fn all_discarded_the_follower_forgets_the_key_even_a_later_one() {
     let (mut stage, follower) = one_is_parked().await;
     let gone = stage.journal.discard_parked(&booking(1), true, &WHY).await;
