@@ -67,16 +67,24 @@ impl Tail {
         positions
     }
 
-    /// Sends a signal, reads what still comes, and gives the status and what was said.
-    async fn stop(mut self, signal: Signal) -> (ExitStatus, Vec<i64>, String) {
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Reads what still comes, and gives the status and what was said.
+    async fn drain(mut self) -> (ExitStatus, Vec<i64>, String) {
         let mut rest = vec![];
         while let Some(position) = self.position().await {
             rest.push(position);
         }
         let (status, said) = Self::end(self.child, self.stderr).await;
         (status, rest, said)
+    }
+
+    async fn stop(self, signal: Signal) -> (ExitStatus, Vec<i64>, String) {
+        self.signal(signal);
+        self.drain().await
     }
 
     /// Closes the pipe that it prints into.
@@ -108,6 +116,44 @@ pub async fn connect(folder: &Folder) -> PgConnection {
         .unwrap()
 }
 
+/// Waits until every thread of a process sleeps, and none has run between two looks.
+async fn asleep(pid: u32) {
+    let look = || -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let wanted = ["State:", "voluntary_ctxt", "nonvoluntary_ctxt"];
+        let status = |path| std::fs::read_to_string(path).unwrap_or_default();
+        tasks
+            .map(|task| status(task.unwrap().path().join("status")))
+            .flat_map(|status| {
+                let kept = |line: &&str| wanted.iter().any(|name| line.starts_with(name));
+                status
+                    .lines()
+                    .filter(kept)
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let sleeping = async {
+        let mut before = look();
+        loop {
+            moment().await;
+            let now = look();
+            let all = now.iter().filter(|line| line.starts_with("State:"));
+            if all.clone().count() > 0
+                && all.clone().all(|s| s.contains("(sleeping)"))
+                && now == before
+            {
+                return;
+            }
+            before = now;
+        }
+    };
+    timeout(CONVERGE_MAX, sleeping)
+        .await
+        .expect("it does not come to rest");
+}
+
 /// What a tail that ends by itself prints; nothing may be said.
 async fn tail(folder: &Folder, arguments: &[&str]) -> Vec<String> {
     let output = folder.run(&[&["events", "tail"], arguments].concat()).await;
@@ -125,6 +171,24 @@ async fn booked_and_cancelled(server: &Server) {
     becomes("success-register").await;
     assert_eq!(server.cancel(1).await.0, 200);
     becomes("cancel-register").await;
+}
+
+/// Waits until so many sessions wait to be woken.
+async fn listeners_become(owner: &mut PgConnection, count: i64) {
+    let listening = async {
+        let listeners = "select count(*) from pg_stat_activity where query ilike 'listen%'";
+        while sqlx::query_scalar::<_, i64>(listeners)
+            .fetch_one(&mut *owner)
+            .await
+            .unwrap()
+            != count
+        {
+            moment().await;
+        }
+    };
+    timeout(CONVERGE_MAX, listening)
+        .await
+        .expect("they do not listen");
 }
 
 #[tokio::test]
@@ -204,22 +268,11 @@ async fn a_follower_is_woken_goes_on_and_ends_with_a_whole_line() {
             .fetch_one(&mut owner)
             .await
             .unwrap();
+        // `dev` listens, and nobody else any more.
+        listeners_become(&mut owner, 1).await;
         let mut follower = Tail::start(&folder, &["--last", "0", "--follow"]);
-        // `dev` listens, and the tail does when it has read the end once.
-        let listening = async {
-            let listeners = "select count(*) from pg_stat_activity where query ilike 'listen%'";
-            while sqlx::query_scalar::<_, i64>(listeners)
-                .fetch_one(&mut owner)
-                .await
-                .unwrap()
-                < 2
-            {
-                moment().await;
-            }
-        };
-        timeout(CONVERGE_MAX, listening)
-            .await
-            .expect("it does not listen");
+        // It begins to listen when it knows where to begin to read.
+        listeners_become(&mut owner, 2).await;
         assert_eq!(server.book("numberone").await.0, 201);
         // Booked, PaymentRequested, Approved, PointsAccrued, Registered, BookConfirmed.
         assert_eq!(
@@ -294,10 +347,12 @@ async fn in_the_middle_of_a_long_output_it_stops_after_a_whole_line() {
                 select 'Kitchen', n, 1, 'Cooked', '1', jsonb_build_object('note', repeat('x', 500)), '{}'
                 from generate_series(1, 3000) n";
     sqlx::raw_sql(many).execute(&mut owner).await.unwrap();
-    // It is far from the end: the pipe is full long before.
+    // It is far from the end: the pipe is full long before. It must have heard the signal before more is read.
     let mut tail = Tail::start(&folder, &["--from", "0"]);
     assert_eq!(tail.position().await, Some(1));
-    let (status, rest, said) = tail.stop(Signal::TERM).await;
+    tail.signal(Signal::TERM);
+    asleep(tail.child.id().unwrap()).await;
+    let (status, rest, said) = tail.drain().await;
     assert!(status.success() && said.is_empty(), "{status}: {said}");
     assert!(rest.len() < BUFFERED_MAX, "it went on for {}", rest.len());
     let whole: Vec<_> = (2..).take(rest.len()).collect();

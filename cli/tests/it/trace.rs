@@ -96,7 +96,7 @@ async fn a_cancelled_booking_is_told_whole_and_rests() {
         .map(|(_, name)| name.as_str())
         .collect();
     assert!(
-        names.contains(&"Booked") && names.contains(&"BookConfirmed"),
+        names.contains(&"Booked") && names.contains(&"Registered"),
         "{names:?}"
     );
     assert!(
