@@ -1,12 +1,15 @@
 //! The command line, as `--help` shows it.
 
+pub mod events;
+pub mod recovery;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// The booking backend that keeps what happened: spaces, payments, points, live traces.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(name = "spacerent", version, about, max_term_width = 100)]
 #[command(
     after_help = "Settings are environment variables; docs/operations.md lists them.\n\
     Operator commands use DATABASE_URL, or else the local server of --data-dir."
@@ -56,6 +59,42 @@ pub enum Command {
     #[command(after_help = "Examples: spacerent replay mypage\n          \
         spacerent replay mypage --verify    (compares only; status 1 on any difference)")]
     Replay(ReplayArgs),
+    /// The journal's events as JSON lines
+    #[command(subcommand)]
+    Events(events::EventsCommand),
+    /// Events that a follower could not take, with their bookings behind them
+    #[command(subcommand)]
+    Parked(recovery::ParkedCommand),
+    /// Charges and refunds that are worked off in the background
+    #[command(subcommand)]
+    Jobs(recovery::JobsCommand),
+    /// What happened to a booking, because of what, and what it still waits for
+    #[command(after_help = "Examples: spacerent trace 17\n          \
+        spacerent trace 6f9619ff-8b86-d011-b42d-00cf4fc964ff --json | jq .waits_for\n\n\
+        A booking's number is found at once. A correlation id (X-Correlation-ID of an answer) is looked for in all events.")]
+    Trace {
+        /// The booking's number, or a correlation id
+        #[arg(value_name = "BOOKID|CORRELATION-ID")]
+        asked: String,
+        /// One JSON document on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print completions for a shell
+    #[command(
+        after_help = "Example: spacerent completions bash > /etc/bash_completion.d/spacerent"
+    )]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of a command, or of the program
+    #[command(after_help = "Example: spacerent man events tail | man -l -")]
+    Man {
+        /// Which command
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
     /// Print one libpq URI of a role that may do everything
     #[command(after_help = "Example: psql \"$(spacerent url)\" -c 'select count(*) from events'")]
     Url,

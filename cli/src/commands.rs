@@ -1,10 +1,15 @@
 //! One module a command. Each opens what it needs, does its work, and closes it again.
 
 mod dev;
+mod events;
+mod jobs;
+mod manual;
 mod migrate;
+mod parked;
 mod replay;
 mod serve;
 mod status;
+mod trace;
 mod url;
 
 use std::process::ExitCode;
@@ -22,6 +27,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate::run(&settings, folder).await,
         Command::Status { json } => status::run(&settings, folder, json).await,
         Command::Replay(args) => replay::run(&settings, folder, &args).await,
+        Command::Events(command) => events::run(&settings, folder, &command).await,
+        Command::Parked(command) => parked::run(&settings, folder, command).await,
+        Command::Jobs(command) => jobs::run(&settings, folder, command).await,
+        Command::Trace { asked, json } => trace::run(&settings, folder, &asked, json).await,
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { command } => manual::man(&command),
         Command::Url => url::run(&settings, folder).await,
     }
 }

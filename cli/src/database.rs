@@ -1,14 +1,42 @@
 //! Which database a command works on: `DATABASE_URL`, or the local server of the data folder.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
+use journal::runtime::{SystemClock, SystemRandom};
+use journal::{Journal, schema};
 use local_postgres::{Options, Profile, Server};
 
 use crate::settings::{Secret, Settings};
 
 /// The database's name on the local server.
 const NAME: &str = "spacerent";
+
+/// Connections of a command that asks a few questions.
+const FEW: u32 = 2;
+
+/// Works on the journal of the settings' or the folder's database, and closes it again.
+pub async fn on_journal<T>(
+    settings: &Settings,
+    data_dir: Option<PathBuf>,
+    work: impl AsyncFnOnce(Journal) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let database = Database::open(settings, data_dir).await?;
+    let worked = async {
+        let pool = schema::connect(&database.url, FEW)?;
+        schema::check(&pool).await?;
+        let journal = Journal::new(pool.clone(), Arc::new(SystemClock), Arc::new(SystemRandom));
+        let worked = work(journal).await;
+        pool.close().await;
+        worked
+    }
+    .await;
+    let closed = database.close().await;
+    let worked = worked?;
+    closed?;
+    Ok(worked)
+}
 
 /// A database, and the local server while we use one.
 pub struct Database {

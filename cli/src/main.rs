@@ -16,7 +16,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return output::usage(&error),
+    };
     // Both reqwest and sqlx find the provider that is installed first; without one, the first client panics.
     if rustls::crypto::ring::default_provider()
         .install_default()

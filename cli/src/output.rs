@@ -1,14 +1,41 @@
 //! The only place that prints: results on stdout, everything else on stderr.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 use std::process::ExitCode;
 
+use comfy_table::{ContentArrangement, Table, presets};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
+
+/// The status of a command line that cannot be understood, as shells have it.
+const USAGE: u8 = 2;
 
 /// One line that says what is wrong, and a status that says so too.
 pub fn failed(error: &anyhow::Error) -> ExitCode {
     say(&format!("spacerent: {error:#}"));
     ExitCode::FAILURE
+}
+
+/// What the command line got wrong, in one line; or the help that it asked for.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    let said = error.to_string();
+    let Some(said) = said.strip_prefix("error: ") else {
+        // Help and version.
+        let printed = error.print();
+        return if printed.is_ok() && !error.use_stderr() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(USAGE)
+        };
+    };
+    let words = said
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty());
+    let line = words.collect::<Vec<_>>().join(" ");
+    say(&format!("spacerent: {line}; --help says more"));
+    ExitCode::from(USAGE)
 }
 
 /// Progress and remarks, on stderr.
@@ -27,4 +54,70 @@ pub fn json(document: &impl Serialize) -> io::Result<()> {
     let mut out = io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, document)?;
     writeln!(out)
+}
+
+/// A result as a table, on stdout: as wide as what is in it, for eyes and for `grep`.
+pub fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> io::Result<()> {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header);
+    for row in rows {
+        // A reason may have line ends of its own.
+        table.add_row(row.map(|cell| cell.replace(['\r', '\n'], " ")));
+    }
+    for line in table.lines() {
+        result(line.trim())?;
+    }
+    Ok(())
+}
+
+/// Whether somebody still reads what we print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// As far as we know.
+    Listens,
+    /// The pipe is closed: there is nobody to print for, and nothing is wrong.
+    Gone,
+}
+
+/// Results as lines on stdout, for a reader who may leave before the end.
+pub struct Lines(BufWriter<Stdout>);
+
+impl Lines {
+    /// Nothing printed yet.
+    pub fn new() -> Self {
+        Self(BufWriter::new(io::stdout()))
+    }
+
+    /// Prints a line, now or with a later one.
+    pub fn write(&mut self, line: &str) -> io::Result<Reader> {
+        heard(writeln!(self.0, "{line}"))
+    }
+
+    /// Prints what is still to be printed.
+    pub fn flush(&mut self) -> io::Result<Reader> {
+        heard(self.0.flush())
+    }
+
+    /// Whether the pipe is closed, without printing: who only waits would never find out.
+    pub fn reader_is_gone(&self) -> bool {
+        let stdout = io::stdout();
+        let mut asked = [PollFd::new(&stdout, PollFlags::empty())];
+        let answered = poll(&mut asked, Some(&Timespec::default()));
+        let closed = PollFlags::ERR | PollFlags::HUP;
+        answered.is_ok() && asked[0].revents().intersects(closed)
+    }
+}
+
+fn heard(printed: io::Result<()>) -> io::Result<Reader> {
+    match printed {
+        Ok(()) => Ok(Reader::Listens),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(error),
+    }
 }

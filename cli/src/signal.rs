@@ -1,7 +1,9 @@
 //! Waits for the wish to stop: Ctrl-C or SIGTERM.
 
 use anyhow::Context;
+use journal::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// Both signals, caught from the moment this exists.
 pub struct Stop {
@@ -25,5 +27,16 @@ impl Stop {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "Ctrl-C",
         }
+    }
+
+    /// A token that is cancelled when one of them comes: for who must also ask between two awaits.
+    pub fn token(mut self, runtime: &dyn Runtime) -> CancellationToken {
+        let token = CancellationToken::new();
+        let cancelled = token.clone();
+        runtime.spawn(Box::pin(async move {
+            self.requested().await;
+            cancelled.cancel();
+        }));
+        token
     }
 }

@@ -9,6 +9,7 @@ pub mod book;
 pub mod order;
 pub mod payment;
 pub mod ports;
+pub mod seed;
 pub mod space;
 pub mod status;
 pub mod value;

@@ -9,71 +9,23 @@
 //! below the highest row seen when it was drawn.
 //!
 //! A hole costs nothing while writers are quick: the second look finds the row.
+//!
+//! A follower's reader shares what it proves and tells of the holes that it waits at, in tables. An observer
+//! ([`Feed::observer`]) reads by the same rule and writes nothing.
 
 mod row;
+mod stored;
 
-use domain::Event;
-use jiff::Timestamp;
 use sqlx::Row;
-use uuid::Uuid;
+use sqlx::postgres::PgRow;
 
-use crate::{Journal, Metadata, StoreError, StreamId};
+use crate::{Journal, StoreError};
+
+pub use row::{Item, Recorded, Unreadable};
+pub use stored::Stored;
 
 /// How many looks one [`Feed::read`] takes at a hole: see it, see it again and draw X, ask for the verdict.
 const LOOKS_MAX: u32 = 3;
-
-/// An event as the journal holds it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recorded {
-    /// Its place in the whole journal.
-    pub position: i64,
-    /// Its stream.
-    pub stream: StreamId,
-    /// Its place in the stream, from 1.
-    pub sequence: i64,
-    /// Its id.
-    pub event_id: Uuid,
-    /// The command that stored it.
-    pub command_id: Uuid,
-    /// Its name.
-    pub event_type: String,
-    /// When the database wrote it.
-    pub recorded_at: Timestamp,
-    /// What it says beside its payload.
-    pub metadata: Metadata,
-    /// What happened.
-    pub event: Event,
-}
-
-impl Recorded {
-    /// The booking that it belongs to: all three streams of a booking carry its number.
-    #[must_use]
-    pub fn key(&self) -> &str {
-        &self.stream.aggregate_id
-    }
-}
-
-/// A stored event that this version of the code cannot read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    /// Its place in the journal.
-    pub position: i64,
-    /// Its stream.
-    pub stream: StreamId,
-    /// Its name.
-    pub event_type: String,
-    /// Why.
-    pub reason: String,
-}
-
-/// One event of the feed.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Item {
-    /// An event.
-    Event(Box<Recorded>),
-    /// One that cannot be read: it is shown, not skipped.
-    Unreadable(Unreadable),
-}
 
 /// Positions without rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,10 +37,10 @@ pub struct Span {
 }
 
 /// What one read found.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Page {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T = Item> {
     /// Events in order of position.
-    pub items: Vec<Item>,
+    pub items: Vec<T>,
     /// Everything up to here is in this page, was before it, or is dead.
     pub position: i64,
     /// Where the page had to stop, if it did.
@@ -108,13 +60,9 @@ impl Page {
     }
 }
 
-impl Item {
-    fn position(&self) -> i64 {
-        match self {
-            Self::Event(event) => event.position,
-            Self::Unreadable(event) => event.position,
-        }
-    }
+/// What a row of the feed is read as.
+pub(crate) trait FromRow: Sized {
+    fn from_row(row: &PgRow) -> Result<Self, StoreError>;
 }
 
 /// A transaction id drawn after holes were seen.
@@ -128,24 +76,24 @@ pub struct Proof {
 
 /// What one look at the journal shows: rows in order, and the verdict on a proof, from one snapshot.
 #[derive(Debug)]
-pub struct Look {
-    rows: Vec<SeenRow>,
+pub struct Look<T = Item> {
+    rows: Vec<SeenRow<T>>,
     /// Whether every transaction older than the proof's X has ended.
     pub proved: bool,
 }
 
 /// One row, and whether the hole before it is known to be dead.
 #[derive(Debug)]
-struct SeenRow {
-    item: Item,
+struct SeenRow<T> {
+    item: T,
     position: i64,
     hole_is_dead: bool,
 }
 
 /// How far a look may be delivered.
-#[derive(Debug, Default, PartialEq)]
-struct Delivery {
-    items: Vec<Item>,
+#[derive(Debug, PartialEq)]
+struct Delivery<T> {
+    items: Vec<T>,
     position: i64,
     hole: Option<Span>,
     newly_dead: Vec<Span>,
@@ -154,7 +102,8 @@ struct Delivery {
 /// A reader of the feed. Keeps an open proof between reads; losing it costs a new one.
 pub struct Feed {
     journal: Journal,
-    reader: String,
+    /// None: it writes nothing.
+    reader: Option<String>,
     suspect: Option<Span>,
     proof: Option<Proof>,
     reported: Reported,
@@ -173,9 +122,20 @@ impl Feed {
     /// A reader; `reader` names it in holes and proofs.
     #[must_use]
     pub fn new(journal: Journal, reader: &str) -> Self {
+        Self::of(journal, Some(reader.to_owned()))
+    }
+
+    /// A reader that writes nothing, for a session that may only read. What it proves it keeps to itself, and who
+    /// reads through it must say that it holds at a hole, because no table does.
+    #[must_use]
+    pub fn observer(journal: Journal) -> Self {
+        Self::of(journal, None)
+    }
+
+    fn of(journal: Journal, reader: Option<String>) -> Self {
         Self {
             journal,
-            reader: reader.to_owned(),
+            reader,
             suspect: None,
             proof: None,
             reported: Reported::Unknown,
@@ -187,9 +147,26 @@ impl Feed {
     /// # Errors
     /// [`StoreError`] when the database does not answer.
     pub async fn read(&mut self, after: i64, limit: i64) -> Result<Page, StoreError> {
+        self.read_as(after, limit).await
+    }
+
+    /// The same, as the rows stand in the journal: nothing is decoded, so nothing is unreadable.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn read_stored(
+        &mut self,
+        after: i64,
+        limit: i64,
+    ) -> Result<Page<Stored>, StoreError> {
+        self.read_as(after, limit).await
+    }
+
+    async fn read_as<T: FromRow>(&mut self, after: i64, limit: i64) -> Result<Page<T>, StoreError> {
         let mut looks = 1;
         loop {
-            let look = self.journal.look(after, limit, self.proof.as_ref()).await?;
+            let proof = self.proof.as_ref();
+            let look = self.journal.look_as(after, limit, proof).await?;
             let top = look.rows.last().map_or(after, |row| row.position);
             let delivery = deliver(look, after, self.proof.as_ref());
             self.record_dead(&delivery.newly_dead).await?;
@@ -231,6 +208,9 @@ impl Feed {
         let Some(proof) = self.proof.as_ref().filter(|_| !spans.is_empty()) else {
             return Ok(());
         };
+        let Some(reader) = &self.reader else {
+            return Ok(());
+        };
         let (first, last): (Vec<_>, Vec<_>) = spans.iter().map(|s| (s.first, s.last)).unzip();
         sqlx::query(
             "insert into dead_spans (first_position, last_position, proof, proved_by)
@@ -240,7 +220,7 @@ impl Feed {
         .bind(first)
         .bind(last)
         .bind(&proof.x)
-        .bind(&self.reader)
+        .bind(reader)
         .execute(self.journal.pool())
         .await?;
         for span in spans {
@@ -250,7 +230,7 @@ impl Feed {
                 first = span.first,
                 last = span.last,
                 x = proof.x,
-                reader = self.reader,
+                reader,
                 "positions proved dead: their transactions rolled back or were lost in a crash"
             );
         }
@@ -259,6 +239,9 @@ impl Feed {
 
     /// A hole that held up a whole read becomes a row, a metric and a log line.
     async fn report(&mut self, hole: Span) -> Result<(), StoreError> {
+        let Some(reader) = &self.reader else {
+            return Ok(());
+        };
         if self.reported == Reported::Hole(hole) {
             return Ok(());
         }
@@ -269,7 +252,7 @@ impl Feed {
              set first_position = excluded.first_position, last_position = excluded.last_position,
                  proof = excluded.proof, since = excluded.since",
         )
-        .bind(&self.reader)
+        .bind(reader)
         .bind(hole.first)
         .bind(hole.last)
         .bind(self.proof.as_ref().map(|proof| &proof.x))
@@ -279,7 +262,7 @@ impl Feed {
         tracing::warn!(
             first = hole.first,
             last = hole.last,
-            reader = self.reader,
+            reader,
             "the feed holds at a hole: an older transaction has not ended"
         );
         self.reported = Reported::Hole(hole);
@@ -287,9 +270,12 @@ impl Feed {
     }
 
     async fn hole_passed(&mut self) -> Result<(), StoreError> {
+        let Some(reader) = &self.reader else {
+            return Ok(());
+        };
         if self.reported != Reported::Nothing {
             sqlx::query("delete from open_holes where follower = $1")
-                .bind(&self.reader)
+                .bind(reader)
                 .execute(self.journal.pool())
                 .await?;
             self.reported = Reported::Nothing;
@@ -309,6 +295,15 @@ impl Journal {
         limit: i64,
         proof: Option<&Proof>,
     ) -> Result<Look, StoreError> {
+        self.look_as(after, limit, proof).await
+    }
+
+    async fn look_as<T: FromRow>(
+        &self,
+        after: i64,
+        limit: i64,
+        proof: Option<&Proof>,
+    ) -> Result<Look<T>, StoreError> {
         let rows = sqlx::query(
             "with page as (
                  select e.*, lag(e.position, 1, $1) over (order by e.position) as before
@@ -332,8 +327,24 @@ impl Journal {
             Some(row) => row.try_get("proved")?,
             None => false,
         };
-        let rows = rows.iter().map(row::read).collect::<Result<_, _>>()?;
+        let seen = |row: &PgRow| {
+            Ok::<_, StoreError>(SeenRow {
+                item: T::from_row(row)?,
+                position: row.try_get("position")?,
+                hole_is_dead: row.try_get("hole_is_dead")?,
+            })
+        };
+        let rows = rows.iter().map(seen).collect::<Result<_, _>>()?;
         Ok(Look { rows, proved })
+    }
+
+    /// The events at these positions, in order; of positions without an event, nothing.
+    pub(crate) async fn events_at(&self, positions: &[i64]) -> Result<Vec<Item>, StoreError> {
+        let rows = sqlx::query("select * from events where position = any ($1) order by position")
+            .bind(positions)
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(Item::from_row).collect()
     }
 
     /// Draws a transaction id in a transaction of its own. It must begin after the hole was seen: an id that a
@@ -360,10 +371,12 @@ impl Journal {
 }
 
 /// Walks the rows in order and stops at the first hole that is not dead.
-fn deliver(look: Look, after: i64, proof: Option<&Proof>) -> Delivery {
+fn deliver<T>(look: Look<T>, after: i64, proof: Option<&Proof>) -> Delivery<T> {
     let mut delivery = Delivery {
+        items: vec![],
         position: after,
-        ..Delivery::default()
+        hole: None,
+        newly_dead: vec![],
     };
     for row in look.rows {
         if row.position > delivery.position + 1 && !row.hole_is_dead {

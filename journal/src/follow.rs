@@ -6,9 +6,11 @@
 //! once in effect. A process that slept through its lease fails at that first statement.
 //!
 //! An event that cannot be read or applied parks its key (that booking) and everything of the same key behind
-//! it, in order; the rest goes on.
+//! it, in order; the rest goes on. Somebody who has mended the cause asks for the key to be tried again
+//! ([`crate::recover`]), and the follower does that before its next batch.
 
 mod park;
+mod retry;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,6 +186,9 @@ impl<H: Handler> Follower<H> {
         let Some(lease) = self.hold_lease().await? else {
             return Ok(Step::Denied);
         };
+        if let Some(step) = self.retry_parked(lease).await? {
+            return Ok(step);
+        }
         let page = self.feed.read(lease.position, BATCH_MAX).await?;
         let page = page.up_to(last.max(lease.position));
         if page.position == lease.position {

@@ -13,14 +13,17 @@ mod error;
 pub mod feed;
 pub mod follow;
 mod history;
+mod identity;
 pub mod jobs;
 mod metadata;
 pub mod notify;
+pub mod recover;
 pub mod repository;
 pub mod runtime;
 pub mod schema;
 mod session;
 pub mod status;
+pub mod story;
 
 use std::sync::Arc;
 
@@ -32,6 +35,7 @@ pub use command::{CommandError, Done, Request};
 pub use error::StoreError;
 pub use feed::Recorded;
 pub use history::History;
+pub use identity::Identity;
 pub use metadata::{Actor, Metadata, Trace};
 pub use session::Session;
 

@@ -36,18 +36,37 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// # Errors
 /// [`StoreError`] when `url` is not a libpq URI.
 pub fn connect(url: &str, connections_max: u32) -> Result<PgPool, StoreError> {
+    pool(url, connections_max, [("role", RUNTIME_ROLE)])
+}
+
+/// A pool whose sessions can only read, as whoever `url` names: for who looks and must not be able to change
+/// anything, whatever its login may do.
+///
+/// # Errors
+/// [`StoreError`] when `url` is not a libpq URI.
+pub fn connect_to_read(url: &str, connections_max: u32) -> Result<PgPool, StoreError> {
+    pool(
+        url,
+        connections_max,
+        [("default_transaction_read_only", "on")],
+    )
+}
+
+fn pool(url: &str, connections_max: u32, session: [(&str, &str); 1]) -> Result<PgPool, StoreError> {
     let options: PgConnectOptions = url.parse()?;
-    let options = options.application_name("spacerent").options([
-        ("role", RUNTIME_ROLE.to_owned()),
-        ("timezone", "UTC".to_owned()),
-        ("lock_timeout", LOCK_TIMEOUT_MS.to_string()),
-        ("statement_timeout", STATEMENT_TIMEOUT_MS.to_string()),
-        (
-            "idle_in_transaction_session_timeout",
-            IDLE_IN_TRANSACTION_MS.to_string(),
-        ),
-        ("tcp_user_timeout", TCP_USER_TIMEOUT_MS.to_string()),
-    ]);
+    let options = options
+        .application_name("spacerent")
+        .options(session)
+        .options([
+            ("timezone", "UTC".to_owned()),
+            ("lock_timeout", LOCK_TIMEOUT_MS.to_string()),
+            ("statement_timeout", STATEMENT_TIMEOUT_MS.to_string()),
+            (
+                "idle_in_transaction_session_timeout",
+                IDLE_IN_TRANSACTION_MS.to_string(),
+            ),
+            ("tcp_user_timeout", TCP_USER_TIMEOUT_MS.to_string()),
+        ]);
     Ok(PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -143,7 +162,10 @@ pub async fn check(pool: &PgPool) -> Result<(), SchemaError> {
     if !recorded {
         return Err(SchemaError::Behind);
     }
-    let applied = connection.list_applied_migrations().await?;
+    let applied = match connection.list_applied_migrations().await {
+        Err(MigrateError::Execute(error)) => return Err(StoreError::from(error).into()),
+        applied => applied?,
+    };
     for migration in &applied {
         if !MIGRATOR.version_exists(migration.version) {
             return Err(SchemaError::Foreign(format!(

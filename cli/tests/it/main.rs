@@ -9,5 +9,8 @@
 
 mod commands;
 mod crashes;
+mod events;
+mod recovery;
 mod server;
+mod trace;
 mod walkthrough;

@@ -15,13 +15,23 @@ pub(super) struct Keys(HashSet<String>);
 impl Keys {
     pub(super) async fn load(journal: &Journal, id: &FollowerId) -> Result<Self, StoreError> {
         let keys: Vec<String> = sqlx::query_scalar(
-            "select distinct key from parked where name = $1 and generation = $2",
+            // A key of which nothing is left is still to be forgotten, after what came meanwhile was taken.
+            "select key from parked where name = $1 and generation = $2
+             union select key from parked_retries where name = $1 and generation = $2",
         )
         .bind(&id.name)
         .bind(id.generation)
         .fetch_all(journal.pool())
         .await?;
         Ok(Self(keys.into_iter().collect()))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn remove(&mut self, key: &str) {
+        self.0.remove(key);
     }
 
     pub(super) fn add(&mut self, keys: impl Iterator<Item = String>) {
@@ -101,6 +111,35 @@ impl Batch {
 
     pub(super) fn len(&self) -> usize {
         self.live.len() + self.parked.len()
+    }
+
+    pub(super) fn has_parked(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
+    /// Says of events that are parked already why they still are.
+    pub(super) async fn rewrite_reasons(
+        &self,
+        tx: &mut PgConnection,
+        id: &FollowerId,
+    ) -> Result<(), StoreError> {
+        let (positions, reasons): (Vec<_>, Vec<_>) = self
+            .parked
+            .iter()
+            .map(|event| (event.position, event.reason.clone()))
+            .unzip();
+        sqlx::query(
+            "update parked k set reason = p.reason
+             from unnest($3::bigint[], $4::text[]) as p (position, reason)
+             where k.name = $1 and k.generation = $2 and k.position = p.position",
+        )
+        .bind(&id.name)
+        .bind(id.generation)
+        .bind(positions)
+        .bind(reasons)
+        .execute(tx)
+        .await?;
+        Ok(())
     }
 
     pub(super) fn parked_keys(&self) -> impl Iterator<Item = String> + '_ {

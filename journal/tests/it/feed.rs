@@ -4,6 +4,7 @@
 
 mod crash;
 mod holes;
+mod observer;
 mod order;
 mod proof;
 mod storm;

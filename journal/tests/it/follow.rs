@@ -4,4 +4,5 @@ mod batch;
 mod clerk;
 mod lease;
 mod park;
+mod retry;
 mod running;

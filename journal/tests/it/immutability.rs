@@ -12,7 +12,7 @@ const NOT_ALLOWED: &str = "42501";
 const CHECKED: &str = "23514";
 
 /// Every way to change what is written, also where no row would be met.
-const CHANGES: [&str; 10] = [
+const CHANGES: [&str; 13] = [
     "update events set payload = '{}'",
     "update events set payload = '{}' where false",
     "delete from events",
@@ -23,6 +23,9 @@ const CHANGES: [&str; 10] = [
     "delete from commands",
     "delete from commands where false",
     "truncate commands",
+    "update decisions set reason = 'another'",
+    "delete from decisions where false",
+    "truncate decisions",
 ];
 
 #[tokio::test]

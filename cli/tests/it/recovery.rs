@@ -1,0 +1,208 @@
+//! `parked` and `jobs` over a running system, and what is made from the command line itself.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use tokio::time::timeout;
+
+use crate::commands::one_line;
+use crate::events::connect;
+use crate::server::{CONVERGE_MAX, Folder, Server, moment, spacerent};
+
+/// Status and document of a command that was asked for JSON.
+async fn json(folder: &Folder, arguments: &[&str]) -> (Option<i32>, Value) {
+    let output = folder.run(&[arguments, &["--json"]].concat()).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let document = serde_json::from_slice(&output.stdout);
+    (
+        output.status.code(),
+        document.unwrap_or_else(|e| panic!("{e}: {said}")),
+    )
+}
+
+async fn decisions(owner: &mut PgConnection) -> Vec<String> {
+    sqlx::query_scalar(
+        "select action || ' by ' || decided_by || ': ' || reason from decisions order by id",
+    )
+    .fetch_all(owner)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_parked_booking_is_listed_retried_and_discarded() {
+    let folder = Folder::new();
+    let server = Server::start(&folder).await;
+    let mut owner = connect(&folder).await;
+    let unreadable = r#"insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+        values ('Book', '7', 1, 'Rebooked', '9', '{}', '{"occurred_at": "2026-11-22T08:40:01Z", "actor_type": "system"}')"#;
+    sqlx::raw_sql(unreadable).execute(&mut owner).await.unwrap();
+    let parked = async {
+        loop {
+            let (status, list) = json(&folder, &["parked", "list"]).await;
+            assert_eq!(status, Some(0));
+            if list["parked"].as_array().unwrap().len() == 6 {
+                return list;
+            }
+            moment().await;
+        }
+    };
+    let list = timeout(CONVERGE_MAX, parked)
+        .await
+        .expect("it is not parked");
+    let first = &list["parked"][0];
+    assert_eq!(
+        (
+            &first["name"],
+            &first["key"],
+            &first["position"],
+            &first["behind"]
+        ),
+        (&"books".into(), &"7".into(), &1.into(), &0.into())
+    );
+    let table = folder.run(&["parked", "list"]).await.stdout;
+    let table = String::from_utf8(table).unwrap();
+    assert_eq!(table.lines().count(), 7, "{table}");
+    assert!(
+        table.starts_with("follower") && table.contains("Rebooked"),
+        "{table}"
+    );
+
+    let (status, shown) = json(&folder, &["parked", "show", "mypage", "7"]).await;
+    assert_eq!(
+        (status, &shown["events"][0]["position"]),
+        (Some(0), &1.into())
+    );
+    let (status, tried) = json(&folder, &["parked", "retry", "mypage", "7", "--by", "ann"]).await;
+    assert_eq!(
+        (status, &tried["tried"]),
+        (Some(1), &true.into()),
+        "{tried}"
+    );
+    assert!(
+        tried["left"][0]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("Rebooked")
+    );
+
+    let line = one_line(&folder.run(&["parked", "discard", "mypage", "7"]).await);
+    assert!(line.contains("--reason"), "{line}");
+    let line = one_line(&folder.run(&["parked", "retry", "mypage", "8"]).await);
+    assert!(line.contains("parked list"), "{line}");
+    let discard = [
+        "parked",
+        "discard",
+        "mypage",
+        "7",
+        "--by",
+        "ann",
+        "--reason",
+        "no such thing",
+    ];
+    let (status, gone) = json(&folder, &discard).await;
+    assert_eq!((status, &gone["discarded"]), (Some(0), &1.into()), "{gone}");
+    let (_, list) = json(&folder, &["parked", "list"]).await;
+    let names: Vec<_> = list["parked"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| &p["name"])
+        .collect();
+    assert_eq!(names, ["books", "orders", "payments", "points", "spaces"]);
+    assert_eq!(
+        decisions(&mut owner).await,
+        [
+            "parked.retry by ann: asked for",
+            "parked.discard by ann: no such thing"
+        ]
+    );
+    assert!(server.stop().await.success());
+
+    let output = folder
+        .run(&["parked", "retry", "books", "7", "--by", "ann"])
+        .await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && said.contains("when its role runs"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_job_for_people_is_listed_retried_and_resolved() {
+    let folder = Folder::new();
+    let server = Server::start(&folder).await;
+    let mut owner = connect(&folder).await;
+    let jobs = r#"insert into jobs (kind, key, bookid, payload, state, due_at, last_error)
+        select 'refund', n || '/1', n, '{"number": "1"}', 'attention', now(), 'refused' from generate_series(1, 2) n"#;
+    sqlx::raw_sql(jobs).execute(&mut owner).await.unwrap();
+    let (status, list) = json(&folder, &["jobs", "list"]).await;
+    assert_eq!(
+        (status, &list["jobs"][0]["last_error"]),
+        (Some(0), &"refused".into())
+    );
+    let table = String::from_utf8(folder.run(&["jobs", "list"]).await.stdout).unwrap();
+    assert!(table.contains("for people"), "{table}");
+
+    let (status, job) = json(&folder, &["jobs", "retry", "1", "--by", "ann"]).await;
+    assert_eq!((status, &job["id"]), (Some(0), &1.into()));
+    // Its worker finds that there is no such refund.
+    let tried = async {
+        while json(&folder, &["jobs", "show", "1"]).await.1["attempts"] != 1 {
+            moment().await;
+        }
+    };
+    timeout(CONVERGE_MAX, tried)
+        .await
+        .expect("no worker took it");
+
+    let line = one_line(&folder.run(&["jobs", "resolve", "2"]).await);
+    assert!(line.contains("--reason"), "{line}");
+    let resolve = [
+        "jobs",
+        "resolve",
+        "2",
+        "--by",
+        "ann",
+        "--reason",
+        "paid back in cash",
+    ];
+    let (status, job) = json(&folder, &resolve).await;
+    assert_eq!((status, &job["state"]), (Some(0), &"done".into()));
+    let line = one_line(&folder.run(&resolve).await);
+    assert!(line.contains("job 2 is done"), "{line}");
+    let line = one_line(&folder.run(&["jobs", "show", "99"]).await);
+    assert!(line.contains("no job 99"), "{line}");
+    assert_eq!(
+        decisions(&mut owner).await,
+        [
+            "job.retry by ann: one more try",
+            "job.resolve by ann: paid back in cash"
+        ]
+    );
+    assert!(server.stop().await.success());
+}
+
+#[tokio::test]
+async fn completions_and_manual_pages_name_the_program_and_its_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = spacerent(&["completions", shell]).output().await.unwrap();
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success() && script.contains("events"),
+            "{shell}"
+        );
+    }
+    let page = spacerent(&["man", "events", "tail"])
+        .output()
+        .await
+        .unwrap();
+    let page = String::from_utf8(page.stdout).unwrap();
+    assert!(page.contains("spacerent events tail"), "{page}");
+    assert!(
+        page.contains("follow") && page.contains("Examples"),
+        "{page}"
+    );
+    let output = spacerent(&["man", "nonsense"]).output().await.unwrap();
+    assert!(one_line(&output).contains("nonsense"));
+}

@@ -1,0 +1,159 @@
+//! Jobs, as people look at them and decide about them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+
+use super::Decision;
+use crate::{Journal, StoreError};
+
+/// A job as its row says it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JobRow {
+    /// Its number.
+    pub id: i64,
+    /// Which worker's.
+    pub kind: String,
+    /// What it is about.
+    pub key: String,
+    /// Of which booking.
+    pub bookid: i64,
+    /// `open`, `done` or `attention` (for people).
+    pub state: String,
+    /// Dated by the business rather than work.
+    pub timer: bool,
+    /// Not before this time.
+    pub due_at: Timestamp,
+    /// How often it was claimed.
+    pub attempts: i32,
+    /// Until when a worker has it, if one has.
+    pub claimed_until: Option<Timestamp>,
+    /// Why it did not end the last time.
+    pub last_error: Option<String>,
+    /// When it was first written.
+    pub created_at: Timestamp,
+    /// When it was done, or left to people.
+    pub finished_at: Option<Timestamp>,
+    /// What its worker knows.
+    pub payload: BTreeMap<String, String>,
+}
+
+/// What became of a decision about a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// It is as decided.
+    Done,
+    /// There is no such job.
+    Unknown,
+    /// The job is not for people: its state.
+    NotForPeople(String),
+}
+
+const COLUMNS: &str =
+    "id, kind, key, bookid, state, timer, due_at, attempts, claimed_until, last_error,
+                       created_at, finished_at, payload";
+
+impl Journal {
+    /// Up to `limit` jobs, those for people first, then by when they are due; only unfinished ones unless `all`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn jobs(&self, all: bool, limit: i64) -> Result<Vec<JobRow>, StoreError> {
+        let query = format!(
+            "select {COLUMNS} from jobs where $1 or state <> 'done'
+             order by state = 'attention' desc, state = 'open' desc, due_at, id limit $2"
+        );
+        let rows = sqlx::query(&query)
+            .bind(all)
+            .bind(limit)
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(JobRow::from_row).collect()
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn job(&self, id: i64) -> Result<Option<JobRow>, StoreError> {
+        let query = format!("select {COLUMNS} from jobs where id = $1");
+        let row = sqlx::query(&query)
+            .bind(id)
+            .fetch_optional(self.pool())
+            .await?;
+        row.as_ref().map(JobRow::from_row).transpose()
+    }
+
+    /// Gives a job that is for people back to its worker, due now, for one more try.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer, or the decision names nobody or no reason.
+    pub async fn retry_job(&self, id: i64, decision: &Decision<'_>) -> Result<Decided, StoreError> {
+        self.decide_job(id, "retry", decision).await
+    }
+
+    /// Ends a job that is for people: what it was about was settled by hand.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer, or the decision names nobody or no reason.
+    pub async fn resolve_job(
+        &self,
+        id: i64,
+        decision: &Decision<'_>,
+    ) -> Result<Decided, StoreError> {
+        self.decide_job(id, "resolve", decision).await
+    }
+
+    async fn decide_job(
+        &self,
+        id: i64,
+        action: &str,
+        decision: &Decision<'_>,
+    ) -> Result<Decided, StoreError> {
+        let state: Option<String> = sqlx::query_scalar("select job_decide($1, $2, $3, $4)")
+            .bind(id)
+            .bind(action)
+            .bind(decision.by)
+            .bind(decision.reason)
+            .fetch_one(self.pool())
+            .await?;
+        Ok(match state {
+            None => Decided::Unknown,
+            Some(state) if state == "attention" => Decided::Done,
+            Some(state) => Decided::NotForPeople(state),
+        })
+    }
+}
+
+impl JobRow {
+    pub(crate) fn from_row(row: &PgRow) -> Result<Self, StoreError> {
+        let time = |name: &str| -> Result<Option<Timestamp>, StoreError> {
+            let time: Option<jiff_sqlx::Timestamp> = row.try_get(name)?;
+            Ok(time.map(jiff_sqlx::Timestamp::to_jiff))
+        };
+        let always = |name: &str| -> Result<Timestamp, StoreError> {
+            let time: jiff_sqlx::Timestamp = row.try_get(name)?;
+            Ok(time.to_jiff())
+        };
+        let Json(payload) = row.try_get("payload")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            kind: row.try_get("kind")?,
+            key: row.try_get("key")?,
+            bookid: row.try_get("bookid")?,
+            state: row.try_get("state")?,
+            timer: row.try_get("timer")?,
+            due_at: always("due_at")?,
+            attempts: row.try_get("attempts")?,
+            claimed_until: time("claimed_until")?,
+            last_error: row.try_get("last_error")?,
+            created_at: always("created_at")?,
+            finished_at: time("finished_at")?,
+            payload,
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! Parked events, by key.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::Row;
+
+use super::{Decision, ParkedAt};
+use crate::{Journal, StoreError};
+
+/// A key that a follower has parked: its first event, and how many stand behind it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ParkedKey {
+    /// The follower.
+    pub name: String,
+    /// Its generation.
+    pub generation: i32,
+    /// The booking's number, as text.
+    pub key: String,
+    /// The first event's position.
+    pub position: i64,
+    /// The first event's name.
+    pub event_type: String,
+    /// Why it could not be taken; none when the one before it was discarded and it was not tried yet.
+    pub reason: Option<String>,
+    /// Events of the same key behind it.
+    pub behind: i64,
+    /// Since when.
+    pub parked_at: Timestamp,
+    /// Whether the follower is asked to try it again, and has not yet.
+    pub retry_asked: bool,
+}
+
+/// A parked event.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ParkedEvent {
+    /// Its place in the journal.
+    pub position: i64,
+    /// Its name.
+    pub event_type: String,
+    /// Why it could not be taken; none for one that only stands behind another.
+    pub reason: Option<String>,
+    /// Since when.
+    pub parked_at: Timestamp,
+}
+
+impl Journal {
+    /// Every parked key of every follower.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn parked(&self) -> Result<Vec<ParkedKey>, StoreError> {
+        let rows = sqlx::query(
+            "select distinct on (k.name, k.generation, k.key)
+                    k.name, k.generation, k.key, k.position, k.event_type, k.reason, k.parked_at,
+                    count(*) over (partition by k.name, k.generation, k.key) - 1 as behind,
+                    r.key is not null as retry_asked
+             from parked k left join parked_retries r using (name, generation, key)
+             order by k.name, k.generation, k.key, k.position",
+        )
+        .fetch_all(self.pool())
+        .await?;
+        let read = |row: &sqlx::postgres::PgRow| {
+            let parked_at: jiff_sqlx::Timestamp = row.try_get("parked_at")?;
+            Ok(ParkedKey {
+                name: row.try_get("name")?,
+                generation: row.try_get("generation")?,
+                key: row.try_get("key")?,
+                position: row.try_get("position")?,
+                event_type: row.try_get("event_type")?,
+                reason: row.try_get("reason")?,
+                behind: row.try_get("behind")?,
+                parked_at: parked_at.to_jiff(),
+                retry_asked: row.try_get("retry_asked")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// The parked events of one key, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn parked_events(&self, at: &ParkedAt) -> Result<Vec<ParkedEvent>, StoreError> {
+        let rows = sqlx::query(
+            "select position, event_type, reason, parked_at from parked
+             where name = $1 and generation = $2 and key = $3 order by position",
+        )
+        .bind(&at.name)
+        .bind(at.generation)
+        .bind(&at.key)
+        .fetch_all(self.pool())
+        .await?;
+        let read = |row: &sqlx::postgres::PgRow| {
+            let parked_at: jiff_sqlx::Timestamp = row.try_get("parked_at")?;
+            Ok(ParkedEvent {
+                position: row.try_get("position")?,
+                event_type: row.try_get("event_type")?,
+                reason: row.try_get("reason")?,
+                parked_at: parked_at.to_jiff(),
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Asks the follower to try a key again, from its first parked event on. How many wait; 0: nothing is parked.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn retry_parked(&self, at: &ParkedAt, by: &str) -> Result<i32, StoreError> {
+        Ok(sqlx::query_scalar("select parked_retry($1, $2, $3, $4)")
+            .bind(&at.name)
+            .bind(at.generation)
+            .bind(&at.key)
+            .bind(by)
+            .fetch_one(self.pool())
+            .await?)
+    }
+
+    /// Whether the follower was asked to try a key again and has not done so yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn retry_is_open(&self, at: &ParkedAt) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar(
+            "select exists (select from parked_retries where name = $1 and generation = $2 and key = $3)",
+        )
+        .bind(&at.name)
+        .bind(at.generation)
+        .bind(&at.key)
+        .fetch_one(self.pool())
+        .await?)
+    }
+
+    /// Takes away the first parked event of a key, or all of them: the follower never takes them. What stands
+    /// behind is tried again. How many went.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer, or the decision names nobody or no reason.
+    pub async fn discard_parked(
+        &self,
+        at: &ParkedAt,
+        all: bool,
+        decision: &Decision<'_>,
+    ) -> Result<i32, StoreError> {
+        let gone: i32 = sqlx::query_scalar("select parked_discard($1, $2, $3, $4, $5, $6)")
+            .bind(&at.name)
+            .bind(at.generation)
+            .bind(&at.key)
+            .bind(all)
+            .bind(decision.by)
+            .bind(decision.reason)
+            .fetch_one(self.pool())
+            .await?;
+        tracing::warn!(
+            follower = at.name,
+            generation = at.generation,
+            key = at.key,
+            events = gone,
+            by = decision.by,
+            reason = decision.reason,
+            "parked events were discarded"
+        );
+        Ok(gone)
+    }
+}

@@ -1,0 +1,132 @@
+//! Jobs that are for people: one more try, or done by hand; and never a job that a worker has.
+
+use std::collections::HashMap;
+
+use journal::jobs::{Finish, NewJob, schedule};
+use journal::recover::{Decided, Decision};
+
+use crate::samples::{hour, id};
+use crate::sql;
+use crate::stage::Stage;
+
+const WHY: Decision<'_> = Decision {
+    by: "ann",
+    reason: "refunded at the counter",
+};
+
+/// Job 1 is for people, job 2 waits.
+async fn two_jobs() -> Stage {
+    let stage = Stage::open().await;
+    let job = |key: i64, due_at| NewJob {
+        kind: "refund",
+        key: key.to_string(),
+        bookid: key,
+        payload: HashMap::from([("number".to_owned(), "1".to_owned())]),
+        due_at,
+    };
+    let mut connection = stage.journal.pool().acquire().await.unwrap();
+    let jobs = [job(7, jiff::Timestamp::UNIX_EPOCH), job(8, hour(1_000_000))];
+    schedule(&mut connection, &jobs).await.unwrap();
+    drop(connection);
+    let claimed = stage.journal.claim_jobs(&["refund"], id(1), 9, 60_000);
+    let claimed = claimed.await.unwrap().remove(0);
+    let finish = Finish::Attention {
+        reason: "the gateway refused".to_owned(),
+    };
+    assert!(stage.journal.finish_job(&claimed, &finish).await.unwrap());
+    stage
+}
+
+async fn decisions(stage: &mut Stage) -> Vec<String> {
+    let rows = "select action || ' ' || (subject ->> 'key') || ' (' || (subject ->> 'last_error') || ') by ' || decided_by || ': ' || reason
+                from decisions order by id";
+    sql::texts(&mut stage.owner, rows).await
+}
+
+#[tokio::test]
+async fn a_job_for_people_is_tried_once_more() {
+    let mut stage = two_jobs().await;
+    let jobs = stage.journal.jobs(false, 9).await.unwrap();
+    let shown: Vec<_> = jobs.iter().map(|j| (j.id, j.state.as_str())).collect();
+    assert_eq!(shown, [(1, "attention"), (2, "open")]);
+    assert_eq!(jobs[0].last_error.as_deref(), Some("the gateway refused"));
+
+    assert_eq!(
+        stage.journal.retry_job(1, &WHY).await.unwrap(),
+        Decided::Done
+    );
+    let claimed = stage.journal.claim_jobs(&["refund"], id(2), 9, 60_000);
+    let claimed = claimed.await.unwrap();
+    assert_eq!(
+        (claimed.len(), claimed[0].id, claimed[0].attempts),
+        (1, 1, 2)
+    );
+    assert_eq!(
+        stage.journal.retry_job(1, &WHY).await.unwrap(),
+        Decided::NotForPeople("open".to_owned()),
+        "its worker has it"
+    );
+    assert!(
+        stage
+            .journal
+            .finish_job(&claimed[0], &Finish::Done)
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        decisions(&mut stage).await,
+        ["job.retry 7 (the gateway refused) by ann: refunded at the counter"]
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_was_settled_by_hand_is_done_and_says_by_whom() {
+    let mut stage = two_jobs().await;
+    assert_eq!(
+        stage.journal.resolve_job(1, &WHY).await.unwrap(),
+        Decided::Done
+    );
+    let job = stage.journal.job(1).await.unwrap().unwrap();
+    assert_eq!(job.state, "done");
+    assert!(job.finished_at.is_some());
+    assert_eq!(
+        stage.journal.status().await.unwrap().jobs.needs_attention,
+        0
+    );
+    let claimed = stage.journal.claim_jobs(&["refund"], id(2), 9, 60_000);
+    assert!(claimed.await.unwrap().is_empty());
+    assert_eq!(
+        decisions(&mut stage).await,
+        ["job.resolve 7 (the gateway refused) by ann: refunded at the counter"]
+    );
+    assert_eq!(stage.journal.jobs(false, 9).await.unwrap().len(), 1);
+    assert_eq!(stage.journal.jobs(true, 9).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_not_for_people_is_left_to_its_worker() {
+    let mut stage = two_jobs().await;
+    assert_eq!(
+        stage.journal.resolve_job(2, &WHY).await.unwrap(),
+        Decided::NotForPeople("open".to_owned())
+    );
+    assert_eq!(
+        stage.journal.resolve_job(9, &WHY).await.unwrap(),
+        Decided::Unknown
+    );
+    let no_reason = Decision {
+        by: "ann",
+        reason: "",
+    };
+    let refused = stage.journal.resolve_job(1, &no_reason).await.unwrap_err();
+    assert_eq!(refused.sqlstate(), Some("23514"));
+    assert!(decisions(&mut stage).await.is_empty());
+
+    stage.without_guard("job_decide", "for people").await;
+    stage.journal.resolve_job(2, &WHY).await.unwrap();
+    assert_eq!(
+        stage.journal.job(2).await.unwrap().unwrap().state,
+        "done",
+        "the harm: a refund that nobody gave is called done"
+    );
+}
