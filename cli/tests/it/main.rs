@@ -9,5 +9,7 @@
 
 mod commands;
 mod crashes;
+mod load;
+mod outages;
 mod server;
 mod walkthrough;
