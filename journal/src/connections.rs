@@ -67,7 +67,8 @@ impl Connections {
     }
 
     /// The pool itself, for a library that takes nothing else; what is asked of it needs a [`within`].
-    pub(crate) fn pool(&self) -> &PgPool {
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
         &self.0
     }
 
