@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Within this time a started server must be ready, and a stopped one gone.
@@ -91,7 +91,7 @@ pub fn spacerent(arguments: &[&str]) -> Command {
 pub struct Server {
     child: Child,
     /// Reads what it logs: a server whose log nobody takes stands still.
-    log: JoinHandle<()>,
+    log: JoinSet<()>,
     addresses: HashMap<String, String>,
     http: reqwest::Client,
 }
@@ -113,11 +113,11 @@ impl Server {
         let addresses = timeout(START_MAX, ready(&mut lines))
             .await
             .expect("dev was never ready");
+        let mut log = JoinSet::new();
+        log.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self {
             child,
-            log: tokio::task::spawn(
-                async move { while let Ok(Some(_)) = lines.next_line().await {} },
-            ),
+            log,
             addresses,
             http: client(),
         }
@@ -176,10 +176,9 @@ impl Server {
     pub async fn stop(mut self) -> ExitStatus {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
-        timeout(START_MAX, &mut self.log)
+        timeout(START_MAX, self.log.join_next())
             .await
-            .expect("it does not stop")
-            .unwrap();
+            .expect("it does not stop");
         timeout(START_MAX, self.child.wait())
             .await
             .expect("it does not stop")
