@@ -96,7 +96,12 @@ impl Node {
         } = parts;
         self.task(
             parts,
-            metrics_upkeep::run(metrics.clone(), runtime.clone(), self.stop.clone()),
+            metrics_upkeep::run(
+                metrics.clone(),
+                journal.clone(),
+                runtime.clone(),
+                self.stop.clone(),
+            ),
         );
         self.task(
             parts,

@@ -30,6 +30,8 @@ pub struct Answer {
     /// 0 when there was none.
     pub status: u16,
     pub retry_after: bool,
+    /// `X-Event-Position`.
+    pub position: Option<i64>,
     /// The last part of the problem's type, where it is one.
     pub problem: Option<String>,
     /// The booking it speaks of.
@@ -44,12 +46,15 @@ impl Answer {
             took: Duration::ZERO,
             status: 0,
             retry_after: false,
+            position: None,
             problem: None,
             bookid: None,
         };
         if let Ok(response) = asking.await {
             answer.status = response.status().as_u16();
             answer.retry_after = response.headers().contains_key(RETRY_AFTER);
+            let position = response.headers().get("x-event-position");
+            answer.position = position.and_then(|p| p.to_str().ok()?.parse().ok());
             let body: Value = response.json().await.unwrap_or_default();
             answer.bookid = body["bookid"].as_i64();
             let problem = body["type"].as_str();

@@ -7,9 +7,11 @@
     reason = "a test fails by panicking"
 )]
 
+mod breaker;
 mod commands;
 mod crashes;
 mod load;
 mod outages;
+mod roles;
 mod server;
 mod walkthrough;

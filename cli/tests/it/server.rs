@@ -102,10 +102,16 @@ impl Server {
     }
 
     pub async fn start_with(folder: &Folder, more: &[&str]) -> Self {
+        Self::start_set(folder, more, &[]).await
+    }
+
+    /// With settings of its own.
+    pub async fn start_set(folder: &Folder, more: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut arguments = vec!["dev"];
         arguments.extend(more);
         let mut child = folder
             .command(&arguments)
+            .envs(settings.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -168,6 +174,14 @@ impl Server {
         }
     }
 
+    /// One sample of its metrics; 0 where there is none.
+    pub async fn metric(&self, name: &str) -> i64 {
+        let answer = self.http.get(self.url("book", "/metrics")).send().await;
+        let text = answer.unwrap().text().await.unwrap();
+        let sample = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(sample).unwrap_or(0)
+    }
+
     pub fn client(&self) -> reqwest::Client {
         self.http.clone()
     }
@@ -217,7 +231,7 @@ async fn ready(lines: &mut Lines<BufReader<ChildStderr>>) -> HashMap<String, Str
     panic!("dev ended: {}", said.join("\n"));
 }
 
-fn client() -> reqwest::Client {
+pub fn client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     reqwest::Client::builder()
