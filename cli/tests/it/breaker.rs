@@ -101,10 +101,6 @@ async fn an_overloaded_payment_turns_customers_into_later_ones_and_the_surplus_a
             "payment_calls_held_back_total{name=\"inline\",reason=\"breaker_open\"}",
             1,
         ),
-        (
-            "payment_calls_held_back_total{name=\"inline\",reason=\"bulkhead_full\"}",
-            1,
-        ),
         ("payment_late_calls_total{outcome=\"answered\"}", 20),
         (
             "payment_gateway_calls_total{op=\"charge\",outcome=\"approved\"}",
