@@ -7,7 +7,7 @@ use domain::book::Book;
 use futures::future::BoxFuture;
 use journal::connections::{ACQUIRE_MAX, STATEMENT_MAX};
 use journal::runtime::{Runtime, Tokio};
-use journal::{Journal, StoreError, notify, schema};
+use journal::{Journal, StoreError, Wake, notify, schema};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -100,33 +100,35 @@ async fn a_listener_whose_line_went_silent_listens_again() {
     let journal = journal_over(schema::connect(&proxy.url(), 1).unwrap());
     let stop = CancellationToken::new();
     let test = async {
-        until("it listens", async || proxy.accepted() == 1).await;
         let mut woken = journal.wake();
+        hears(&mut stage, &mut woken).await;
         proxy.silence();
         let again = async {
             while proxy.accepted() == 1 {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(STATEMENT_MAX + SLACK, again)
-            .await
-            .expect("it waits for ever");
-        let heard = async {
-            loop {
-                sql::run(&mut stage.owner, "notify spacerent_appended, 'somebody'").await;
-                if timeout(Duration::from_millis(50), woken.woken())
-                    .await
-                    .is_ok()
-                {
-                    return;
-                }
-            }
-        };
-        within("it hears", heard).await;
+        let ended = timeout(STATEMENT_MAX + SLACK, again).await;
+        ended.expect("it waits for ever");
+        hears(&mut stage, &mut woken).await;
         stop.cancel();
     };
     tokio::join!(
         notify::run(journal.clone(), Arc::new(Hasty), stop.clone()),
         test
     );
+}
+
+/// Says something until it is heard.
+async fn hears(stage: &mut Stage, woken: &mut Wake) {
+    let heard = async {
+        loop {
+            sql::run(&mut stage.owner, "notify spacerent_appended, 'somebody'").await;
+            let heard = timeout(Duration::from_millis(50), woken.woken()).await;
+            if heard.is_ok() {
+                return;
+            }
+        }
+    };
+    within("it hears", heard).await;
 }
