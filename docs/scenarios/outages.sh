@@ -62,7 +62,7 @@ play() {
     local name=$1 seconds=$2 began back booked quiet_at missing
     say "$name"
     load; sleep 3
-    began=$EPOCHREALTIME; $3; sleep "$seconds"; back=$EPOCHREALTIME; $4
+    $3; began=$EPOCHREALTIME; sleep "$seconds"; back=$EPOCHREALTIME; $4
     until_true 30 'bookings are taken again' booked_since "$back"; booked=$EPOCHREALTIME
     sleep 2; rm "$DATA_DIR/loading"; wait "$loader"
     until_true 60 'no open job, every follower at the head' quiet; quiet_at=$EPOCHREALTIME
