@@ -42,6 +42,10 @@ impl Api {
                     .open_jobs(CHARGE_JOB)
                     .await
                     .map_err(Problem::from);
+                if let Ok(count) = count {
+                    metrics::gauge!("pending_payments")
+                        .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+                }
                 *last = Some((self.journal.clock().now(), count.clone()));
                 count
             }

@@ -1,8 +1,8 @@
 //! Bounds on what one request may take: bytes, and time.
 //!
 //! A body is read whole before a handler sees it, so that a slow or endless one costs a handler nothing. Then
-//! the clock runs: what is not answered when a customer's wait for the payment and [`MARGIN`] are over is
-//! answered 503, whatever the handler waits for. A command that was begun goes on to its end all the same
+//! the clock runs: what is not answered when the wait that its kind is allowed (a customer's for the payment, a
+//! reader's for the projection) and [`MARGIN`] are over is answered 503, whatever the handler waits for. A command that was begun goes on to its end all the same
 //! (see [`crate::command`]).
 
 use std::pin::pin;
@@ -18,6 +18,7 @@ use futures::StreamExt;
 use futures::future::{self, Either};
 use journal::runtime::Runtime;
 
+use crate::position::WAIT_MAX;
 use crate::problem::Problem;
 use crate::state::Api;
 
@@ -25,8 +26,8 @@ use crate::state::Api;
 pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const BODY_READ_MAX: Duration = Duration::from_secs(10);
-/// What an answer may take beside the wait for the payment: the storage's share.
-const MARGIN: Duration = Duration::from_millis(900);
+/// What an answer may take beside that wait: the storage's share.
+const MARGIN: Duration = Duration::from_millis(700);
 
 /// Reads the body before anything else happens.
 pub(crate) async fn whole_body(State(api): State<Api>, request: Request, next: Next) -> Response {
@@ -40,7 +41,12 @@ pub(crate) async fn whole_body(State(api): State<Api>, request: Request, next: N
 
 /// Answers in time.
 pub(crate) async fn in_time(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let answer_max = Duration::from_millis(api.settings.payment_timeout_ms) + MARGIN;
+    let wait_max = if request.method().is_safe() {
+        WAIT_MAX
+    } else {
+        Duration::from_millis(api.settings.payment_timeout_ms)
+    };
+    let answer_max = wait_max + MARGIN;
     let answer = within(&*api.runtime, answer_max, next.run(request)).await;
     answer.unwrap_or_else(|| {
         tracing::warn!("an answer was not ready in time");

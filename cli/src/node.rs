@@ -5,15 +5,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use domain::ports::{PaymentGateway, StubLedger, TakePayment};
 use futures::future::BoxFuture;
-use journal::Journal;
 use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
+use journal::{Connections, Journal};
 use metrics_exporter_prometheus::PrometheusHandle;
 use processes::gateway::stub::StubGateway;
 use processes::payment::InlinePayment;
 use processes::remote::RemotePayment;
 use processes::settings::{BreakerSettings, PaymentSettings};
 use projections::ReadModels;
-use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -37,7 +36,7 @@ pub struct Node {
     stop: CancellationToken,
     tasks: TaskTracker,
     readiness: api::Readiness,
-    pool: PgPool,
+    pool: Connections,
 }
 
 /// What the roles are built from.
@@ -97,7 +96,12 @@ impl Node {
         } = parts;
         self.task(
             parts,
-            metrics_upkeep::run(metrics.clone(), runtime.clone(), self.stop.clone()),
+            metrics_upkeep::run(
+                metrics.clone(),
+                journal.clone(),
+                runtime.clone(),
+                self.stop.clone(),
+            ),
         );
         self.task(
             parts,
@@ -163,7 +167,7 @@ impl Node {
 }
 
 impl Parts {
-    fn build(settings: &Settings, roles: &[Role], pool: PgPool) -> anyhow::Result<Self> {
+    fn build(settings: &Settings, roles: &[Role], pool: Connections) -> anyhow::Result<Self> {
         let runtime: Arc<dyn Runtime> = Arc::new(Tokio);
         let random = Arc::new(SystemRandom);
         let journal = Journal::new(pool.clone(), Arc::new(SystemClock), random.clone());

@@ -17,10 +17,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, PgExecutor, Row};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::connections::{TRANSACTION_MAX, within};
 use crate::feed::{Feed, Span};
 use crate::runtime::Runtime;
 use crate::{Journal, Recorded, Session, StoreError};
@@ -280,9 +281,9 @@ impl<H: Handler> Follower<H> {
         if (0..RENEW_AFTER_MS).contains(&age_ms) {
             return Ok(Step::Idle { hole });
         }
-        let mut connection = self.journal.pool().acquire().await?;
         self.renewed_at = now;
-        if self.advance(&mut connection, lease, lease.position).await? {
+        let pool = self.journal.pool();
+        if self.advance(pool, lease, lease.position).await? {
             Ok(Step::Idle { hole })
         } else {
             Ok(self.lost())
@@ -292,9 +293,19 @@ impl<H: Handler> Follower<H> {
     /// Plans and writes a batch; false when the lease was lost.
     async fn take(&self, lease: Lease, to: i64, batch: &park::Batch) -> Result<bool, HandlerError> {
         let plan = self.handler.plan(&batch.live).await?;
+        within(TRANSACTION_MAX, self.write(lease, to, batch, plan)).await
+    }
+
+    async fn write(
+        &self,
+        lease: Lease,
+        to: i64,
+        batch: &park::Batch,
+        plan: H::Plan,
+    ) -> Result<bool, HandlerError> {
         let mut session = Session::open(self.journal.pool()).await?;
         let mut tx = session.begin().await?;
-        if !self.advance(&mut tx, lease, to).await? {
+        if !self.advance(&mut *tx, lease, to).await? {
             return Ok(false);
         }
         batch.write_parked(&mut tx, &self.id).await?;
@@ -306,7 +317,7 @@ impl<H: Handler> Follower<H> {
     /// Moves the checkpoint and renews the lease. The first statement of a batch's transaction.
     async fn advance(
         &self,
-        connection: &mut PgConnection,
+        executor: impl PgExecutor<'_>,
         lease: Lease,
         to: i64,
     ) -> Result<bool, StoreError> {
@@ -320,7 +331,7 @@ impl<H: Handler> Follower<H> {
                 .bind(lease.position)
                 .bind(to)
                 .bind(lease_ms())
-                .fetch_one(connection)
+                .fetch_one(executor)
                 .await?,
         )
     }

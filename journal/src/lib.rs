@@ -9,6 +9,7 @@
 
 pub mod append;
 pub mod command;
+pub mod connections;
 mod error;
 pub mod feed;
 pub mod follow;
@@ -28,10 +29,10 @@ pub mod story;
 use std::sync::Arc;
 
 use domain::ports::{Clock, Random};
-use sqlx::PgPool;
 use tokio::sync::watch;
 
 pub use command::{CommandError, Done, Request};
+pub use connections::Connections;
 pub use error::StoreError;
 pub use feed::Recorded;
 pub use history::History;
@@ -62,7 +63,7 @@ impl StreamId {
 /// The journal of one database. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
-    pool: PgPool,
+    pool: Connections,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     /// Counts appends of this process; followers wait on it.
@@ -74,12 +75,16 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// A journal over a pool that [`schema::connect`] made.
+    /// A journal over the connections that [`schema::connect`] made.
     #[must_use]
-    pub fn new(pool: PgPool, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+    pub fn new(
+        pool: impl Into<Connections>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
         let signal = || Arc::new(watch::Sender::new(0));
         Self {
-            pool,
+            pool: pool.into(),
             clock,
             random,
             appended: signal(),
@@ -88,9 +93,9 @@ impl Journal {
         }
     }
 
-    /// The pool of the runtime role, for what lives beside the journal in the same database.
+    /// The connections of the runtime role, for what lives beside the journal in the same database.
     #[must_use]
-    pub fn pool(&self) -> &PgPool {
+    pub fn pool(&self) -> &Connections {
         &self.pool
     }
 

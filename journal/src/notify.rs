@@ -11,14 +11,18 @@ use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::connections::{STATEMENT_MAX, statement, within};
 use crate::runtime::Runtime;
-use crate::{Journal, StoreError};
+use crate::{Connections, Journal, StoreError};
 
 /// At most one notification of this process in this time.
 pub const EVERY: Duration = Duration::from_millis(20);
 
 /// How long to wait before connecting again.
 const RECONNECT: Duration = Duration::from_secs(1);
+
+/// How often a silent line is asked whether it still stands.
+const ASK_EVERY: Duration = Duration::from_secs(10);
 
 const CHANNEL: &str = "spacerent_appended";
 
@@ -55,23 +59,34 @@ async fn speak(journal: &Journal, runtime: &dyn Runtime, me: Uuid) {
 
 async fn hear(journal: &Journal, runtime: &dyn Runtime, me: Uuid) {
     loop {
-        if let Err(error) = listen(journal, me).await {
+        if let Err(error) = listen(journal, runtime, me).await {
             tracing::debug!(%error, "wake-ups of other processes are not heard; polling goes on");
         }
         runtime.sleep(RECONNECT).await;
     }
 }
 
-async fn listen(journal: &Journal, me: Uuid) -> Result<(), StoreError> {
-    let mut listener = PgListener::connect_with(journal.pool()).await?;
-    listener.listen(CHANNEL).await?;
+/// Listens on a connection of its own, so that the pool does not lose one to a line that has gone silent.
+async fn listen(journal: &Journal, runtime: &dyn Runtime, me: Uuid) -> Result<(), StoreError> {
+    let line = Connections::lazily((*journal.pool().options()).clone(), 1);
+    let mut listener = PgListener::connect_with(line.pool()).await?;
+    within(STATEMENT_MAX, async {
+        listener.listen(CHANNEL).await.map_err(StoreError::from)
+    })
+    .await?;
     let me = me.to_string();
     loop {
-        let heard = listener.recv().await?;
-        if heard.payload() != me {
-            journal
-                .heard
-                .send_modify(|count| *count = count.wrapping_add(1));
+        tokio::select! {
+            biased;
+            heard = listener.recv() => {
+                if heard?.payload() != me {
+                    journal.heard.send_modify(|count| *count = count.wrapping_add(1));
+                }
+            }
+            // Silence may mean that nothing happens, or that nobody is there any more.
+            () = runtime.sleep(ASK_EVERY) => {
+                statement(sqlx::query("select").execute(&mut listener)).await??;
+            }
         }
     }
 }

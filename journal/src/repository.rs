@@ -14,6 +14,7 @@ use postgres_es::PostgresEventRepository;
 use serde_json::Value;
 
 use crate::append::{Append, Outcome, StoredEvent, StreamAppend};
+use crate::connections::statement;
 use crate::{Journal, Metadata, StoreError, StreamId};
 
 /// Loads and stores single streams for cqrs-es.
@@ -26,7 +27,7 @@ impl Journal {
     /// cqrs-es's event store of one aggregate, on this journal.
     #[must_use]
     pub fn store<A: Aggregate>(&self) -> PersistedEventStore<Repository, A> {
-        let reads = PostgresEventRepository::new(self.pool().clone());
+        let reads = PostgresEventRepository::new(self.pool().pool().clone());
         PersistedEventStore::new_event_store(Repository {
             journal: self.clone(),
             reads,
@@ -40,7 +41,7 @@ impl PersistedEventRepository for Repository {
         &self,
         aggregate_id: &str,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
-        self.reads.get_events::<A>(aggregate_id).await
+        read(self.reads.get_events::<A>(aggregate_id)).await
     }
 
     async fn get_last_events<A: Aggregate>(
@@ -48,9 +49,7 @@ impl PersistedEventRepository for Repository {
         aggregate_id: &str,
         last_sequence: usize,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
-        self.reads
-            .get_last_events::<A>(aggregate_id, last_sequence)
-            .await
+        read(self.reads.get_last_events::<A>(aggregate_id, last_sequence)).await
     }
 
     async fn get_snapshot<A: Aggregate>(
@@ -124,6 +123,14 @@ impl Repository {
             claims: vec![],
         })
     }
+}
+
+/// Bounds a read of postgres-es as every statement of ours is bounded.
+async fn read<T>(
+    reading: impl Future<Output = Result<T, PersistenceError>>,
+) -> Result<T, PersistenceError> {
+    let silent = |silent| Err(PersistenceError::ConnectionError(Box::new(silent)));
+    statement(reading).await.unwrap_or_else(silent)
 }
 
 fn unknown(message: &str) -> PersistenceError {

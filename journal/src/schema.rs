@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
-use crate::StoreError;
+use crate::connections::within;
 use crate::follow::LEASE_MS;
+use crate::{Connections, StoreError};
 
 /// The files of `migrations/`, embedded.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
@@ -27,24 +28,24 @@ const IDLE_IN_TRANSACTION_MS: u64 = LEASE_MS - 1_000;
 const TCP_USER_TIMEOUT_MS: u64 = 5_000;
 /// `invalid_parameter_value`: what the server says to a session that asks for a role that it does not have.
 const NO_SUCH_ROLE: &str = "22023";
-/// How long a caller waits for a free connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a look at the schema may take, a new connection included.
+const CHECK_MAX: Duration = Duration::from_secs(15);
 
-/// A pool of at most `connections_max` connections that work as [`RUNTIME_ROLE`], with every time-out set.
+/// At most `connections_max` connections that work as [`RUNTIME_ROLE`], with every time-out set.
 /// Connects lazily: that the database is away is found by the first query.
 ///
 /// # Errors
 /// [`StoreError`] when `url` is not a libpq URI.
-pub fn connect(url: &str, connections_max: u32) -> Result<PgPool, StoreError> {
+pub fn connect(url: &str, connections_max: u32) -> Result<Connections, StoreError> {
     pool(url, connections_max, [("role", RUNTIME_ROLE)])
 }
 
-/// A pool whose sessions can only read, as whoever `url` names: for who looks and must not be able to change
+/// Connections whose sessions can only read, as whoever `url` names: for who looks and must not be able to change
 /// anything, whatever its login may do.
 ///
 /// # Errors
 /// [`StoreError`] when `url` is not a libpq URI.
-pub fn connect_to_read(url: &str, connections_max: u32) -> Result<PgPool, StoreError> {
+pub fn connect_to_read(url: &str, connections_max: u32) -> Result<Connections, StoreError> {
     pool(
         url,
         connections_max,
@@ -52,7 +53,11 @@ pub fn connect_to_read(url: &str, connections_max: u32) -> Result<PgPool, StoreE
     )
 }
 
-fn pool(url: &str, connections_max: u32, session: [(&str, &str); 1]) -> Result<PgPool, StoreError> {
+fn pool(
+    url: &str,
+    connections_max: u32,
+    session: [(&str, &str); 1],
+) -> Result<Connections, StoreError> {
     let options: PgConnectOptions = url.parse()?;
     let options = options
         .application_name("spacerent")
@@ -67,12 +72,7 @@ fn pool(url: &str, connections_max: u32, session: [(&str, &str); 1]) -> Result<P
             ),
             ("tcp_user_timeout", TCP_USER_TIMEOUT_MS.to_string()),
         ]);
-    Ok(PgPoolOptions::new()
-        .max_connections(connections_max)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A ping before every use costs a round trip; a broken connection shows at once anyway.
-        .test_before_acquire(false)
-        .connect_lazy_with(options))
+    Ok(Connections::lazily(options, connections_max))
 }
 
 /// A single connection as whoever `url` names, without time-outs: for migrations and rebuilds.
@@ -146,9 +146,12 @@ pub async fn migrate(url: &str) -> Result<(), SchemaError> {
 ///
 /// # Errors
 /// [`SchemaError`] says which.
-pub async fn check(pool: &PgPool) -> Result<(), SchemaError> {
+pub async fn check(pool: &Connections) -> Result<(), SchemaError> {
     // Not through the pool: it tries again until its time-out and then cannot say what was wrong.
-    let options = pool.connect_options();
+    within(CHECK_MAX, check_with(&pool.options())).await
+}
+
+async fn check_with(options: &PgConnectOptions) -> Result<(), SchemaError> {
     let mut connection = match options.connect().await.map_err(StoreError::from) {
         // The role to work as is made by a migration: on a server that saw none there is no such role.
         Err(error) if error.sqlstate() == Some(NO_SUCH_ROLE) => return Err(SchemaError::Behind),

@@ -6,9 +6,9 @@
 //! client that hangs up), so a pool's transactions are begun here, and such a connection is closed.
 
 use sqlx::pool::PoolConnection;
-use sqlx::{Connection, PgPool, Postgres, Transaction};
+use sqlx::{Connection, Postgres, Transaction};
 
-use crate::StoreError;
+use crate::{Connections, StoreError};
 
 /// A connection of a pool, for transactions.
 pub struct Session {
@@ -21,7 +21,7 @@ impl Session {
     ///
     /// # Errors
     /// [`StoreError`] when none comes free in time, or none can be made.
-    pub async fn open(pool: &PgPool) -> Result<Self, StoreError> {
+    pub async fn open(pool: &Connections) -> Result<Self, StoreError> {
         let connection = pool.acquire().await?;
         let beginning = false;
         Ok(Self {

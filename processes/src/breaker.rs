@@ -24,6 +24,18 @@ pub enum Position {
     HalfOpen,
 }
 
+impl Position {
+    /// Its name in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
 /// How an admitted call ended, as far as the breaker cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -33,6 +45,18 @@ pub enum Verdict {
     Failed,
     /// It was never made.
     Withdrawn,
+}
+
+impl Verdict {
+    /// Its name in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
 }
 
 /// The right to make one call. It is given back with a verdict.

@@ -70,6 +70,7 @@ impl Guard {
             clock: JournalClock(journal),
         };
         guard.show(Position::Closed);
+        guard.in_flight().set(0.0);
         Arc::new(guard)
     }
 
@@ -113,11 +114,14 @@ impl Guard {
 
     fn admit(self: &Arc<Self>, place: OwnedSemaphorePermit) -> Result<Admitted, HeldBack> {
         match self.with_breaker(Breaker::admit) {
-            Some(ticket) => Ok(Admitted {
-                guard: Arc::clone(self),
-                ticket: Some(ticket),
-                _place: place,
-            }),
+            Some(ticket) => {
+                self.in_flight().increment(1.0);
+                Ok(Admitted {
+                    guard: Arc::clone(self),
+                    ticket: Some(ticket),
+                    _place: place,
+                })
+            }
             None => Err(self.held_back(HeldBack::BreakerOpen)),
         }
     }
@@ -138,9 +142,16 @@ impl Guard {
         let after = breaker.position();
         if before != after {
             tracing::warn!(name = self.name, ?before, ?after, "the breaker changed");
+            metrics::counter!("circuit_breaker_changes_total", "name" => self.name, "to" => after.as_str())
+                .increment(1);
             self.show(after);
         }
         result
+    }
+
+    /// Calls that hold a place.
+    fn in_flight(&self) -> metrics::Gauge {
+        metrics::gauge!("payment_calls_in_flight", "name" => self.name)
     }
 
     fn show(&self, position: Position) {
@@ -167,6 +178,11 @@ impl Admitted {
 
     fn give_back(&mut self, verdict: Verdict) {
         if let Some(ticket) = self.ticket.take() {
+            let outcome = verdict.as_str();
+            let name = self.guard.name;
+            metrics::counter!("circuit_breaker_calls_total", "name" => name, "outcome" => outcome)
+                .increment(1);
+            self.guard.in_flight().decrement(1.0);
             self.guard
                 .with_breaker(|breaker, now| breaker.end(ticket, verdict, now));
         }

@@ -119,10 +119,11 @@ impl<C: Call> Guarded<C> {
             }
             () = self.runtime.sleep(self.limits.unanswered) => admitted.end(Verdict::Failed),
         }
-        let Ok(_late) = self.late.try_acquire() else {
+        let Ok(_place) = self.late.try_acquire() else {
             count_late("dropped");
             return self.call.unanswered("no room for another late call");
         };
+        let _late = Late::begin();
         tokio::select! {
             biased;
             said = &mut answer => {
@@ -140,6 +141,26 @@ impl<C: Call> Guarded<C> {
 /// The customer is told to wait.
 pub(crate) fn pending(reason: PendingReason, sent: bool) -> Taken {
     Taken::Pending { reason, sent }
+}
+
+/// A late call in the count of those in flight, whichever way it ends.
+struct Late;
+
+impl Late {
+    fn begin() -> Self {
+        Self::gauge().increment(1.0);
+        Self
+    }
+
+    fn gauge() -> metrics::Gauge {
+        metrics::gauge!("payment_late_calls")
+    }
+}
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        Self::gauge().decrement(1.0);
+    }
 }
 
 fn count_late(outcome: &'static str) {

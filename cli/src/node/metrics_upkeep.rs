@@ -1,9 +1,12 @@
-//! The metrics recorder of the process, and the upkeep that it does not do by itself.
+//! The metrics recorder of the process, the upkeep that it does not do by itself, and what is counted in the
+//! database rather than on the way.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use domain::order::CHARGE_JOB;
+use journal::Journal;
 use journal::runtime::Runtime;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
@@ -24,13 +27,32 @@ pub fn install() -> anyhow::Result<PrometheusHandle> {
         .context("metrics cannot be recorded")
 }
 
-/// Keeps histograms small until cancelled.
-pub async fn run(handle: PrometheusHandle, runtime: Arc<dyn Runtime>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = runtime.sleep(EVERY) => handle.run_upkeep(),
+/// Keeps histograms small, and counts what waits for money, until cancelled.
+pub async fn run(
+    handle: PrometheusHandle,
+    journal: Journal,
+    runtime: Arc<dyn Runtime>,
+    stop: CancellationToken,
+) {
+    let upkeep = async {
+        loop {
+            handle.run_upkeep();
+            show_pending(&journal).await;
+            runtime.sleep(EVERY).await;
         }
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = upkeep => {}
+    }
+}
+
+/// Of the whole cluster; each process shows the same. A count that cannot be taken leaves the last one.
+async fn show_pending(journal: &Journal) {
+    match journal.open_jobs(CHARGE_JOB).await {
+        Ok(count) => metrics::gauge!("pending_payments")
+            .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX))),
+        Err(error) => tracing::debug!(%error, "what waits for money cannot be counted"),
     }
 }

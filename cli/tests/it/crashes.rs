@@ -1,81 +1,13 @@
 //! `kill -9`: of the server in the middle of a load, and of server and Postgres together. What was answered 2xx
 //! is there afterwards, and everything comes to its end without a hand.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
 use local_postgres::testing;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::server::{CONVERGE_MAX, Folder, Server, moment};
+use crate::load::{Load, acknowledged};
+use crate::server::{CONVERGE_MAX, Folder, Server};
 
-/// Bookings that must be answered 2xx before the plug is pulled.
-const ANSWERED_MIN: usize = 60;
-const CLIENTS: usize = 8;
-
-/// Books until told to stop; keeps the numbers that were answered 2xx.
-struct Load {
-    answered: Arc<Mutex<Vec<i64>>>,
-    stop: Arc<AtomicBool>,
-    clients: JoinSet<()>,
-}
-
-impl Load {
-    fn on(server: &Server) -> Self {
-        let (answered, stop) = (
-            Arc::new(Mutex::new(Vec::new())),
-            Arc::new(AtomicBool::new(false)),
-        );
-        let mut clients = JoinSet::new();
-        for _ in 0..CLIENTS {
-            let (url, http) = (server.url("book", "/books"), server.client());
-            let (answered, stop) = (answered.clone(), stop.clone());
-            clients.spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    let body = serde_json::json!({ "userid": 4, "spacename": "numberfour" });
-                    let Ok(answer) = http.post(&url).json(&body).send().await else {
-                        return;
-                    };
-                    let ok = answer.status().is_success();
-                    if let (true, Ok(booked)) = (ok, answer.json::<serde_json::Value>().await) {
-                        answered
-                            .lock()
-                            .unwrap()
-                            .push(booked["bookid"].as_i64().unwrap());
-                    }
-                }
-            });
-        }
-        Self {
-            answered,
-            stop,
-            clients,
-        }
-    }
-
-    async fn under_way(&self) {
-        let enough = async {
-            while self.answered.lock().unwrap().len() < ANSWERED_MIN {
-                moment().await;
-            }
-        };
-        timeout(Duration::from_secs(60), enough)
-            .await
-            .expect("the load does not get going");
-    }
-
-    async fn end(mut self) -> Vec<i64> {
-        self.stop.store(true, Ordering::Relaxed);
-        while self.clients.join_next().await.is_some() {}
-        let answered = self.answered.lock().unwrap();
-        answered.clone()
-    }
-}
-
-async fn everything_answered_is_there_and_converges(server: &Server, answered: &[i64]) {
+pub async fn everything_answered_is_there_and_converges(server: &Server, answered: &[i64]) {
     for bookid in answered {
         // Gone for ever is what this would not become.
         server
@@ -98,7 +30,7 @@ async fn everything_answered_is_there_and_converges(server: &Server, answered: &
     assert_eq!(charged.len(), charges, "a booking was charged twice");
 }
 
-async fn no_job_is_left(folder: &Folder) {
+pub async fn no_job_is_left(folder: &Folder) {
     let quiet = async {
         loop {
             let status = folder.run(&["status", "--json"]).await;
@@ -121,7 +53,7 @@ async fn the_server_is_killed_under_load() {
     let load = Load::on(&server);
     load.under_way().await;
     server.kill().await;
-    let answered = load.end().await;
+    let answered = acknowledged(&load.end().await);
 
     let server = Server::start(&folder).await;
     everything_answered_is_there_and_converges(&server, &answered).await;
@@ -137,7 +69,7 @@ async fn the_server_and_postgres_are_killed_under_load() {
     load.under_way().await;
     server.kill().await;
     testing::kill(folder.path()).await.unwrap();
-    let answered = load.end().await;
+    let answered = acknowledged(&load.end().await);
 
     let server = Server::start(&folder).await;
     everything_answered_is_there_and_converges(&server, &answered).await;

@@ -7,10 +7,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod breaker;
 mod commands;
 mod crashes;
 mod events;
+mod load;
+mod outages;
 mod recovery;
+mod roles;
 mod server;
 mod trace;
 mod walkthrough;

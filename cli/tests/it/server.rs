@@ -6,11 +6,13 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::sync::Once;
 use std::time::Duration;
 
+use local_postgres::testing;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Within this time a started server must be ready, and a stopped one gone.
@@ -36,6 +38,12 @@ impl Folder {
         self.0.path()
     }
 
+    /// Where the local server of the folder can be asked, with the role that may do everything.
+    pub async fn database_url(&self) -> String {
+        let url = self.run(&["url"]).await.stdout;
+        String::from_utf8(url).unwrap().trim().to_owned()
+    }
+
     /// A command of the program on this folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = spacerent(arguments);
@@ -49,6 +57,20 @@ impl Folder {
             .await
             .expect("it hangs")
             .unwrap()
+    }
+}
+
+/// A server that a failed test left, frozen or not, goes with its folder.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let folder = self.path().to_owned();
+        let end = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.unwrap().block_on(testing::kill(&folder))
+        };
+        let _ = std::thread::spawn(end).join();
     }
 }
 
@@ -68,7 +90,8 @@ pub fn spacerent(arguments: &[&str]) -> Command {
 
 pub struct Server {
     child: Child,
-    lines: Lines<BufReader<ChildStderr>>,
+    /// Reads what it logs: a server whose log nobody takes stands still.
+    log: JoinSet<()>,
     addresses: HashMap<String, String>,
     http: reqwest::Client,
 }
@@ -79,10 +102,16 @@ impl Server {
     }
 
     pub async fn start_with(folder: &Folder, more: &[&str]) -> Self {
+        Self::start_set(folder, more, &[]).await
+    }
+
+    /// With settings of its own.
+    pub async fn start_set(folder: &Folder, more: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut arguments = vec!["dev"];
         arguments.extend(more);
         let mut child = folder
             .command(&arguments)
+            .envs(settings.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -90,9 +119,11 @@ impl Server {
         let addresses = timeout(START_MAX, ready(&mut lines))
             .await
             .expect("dev was never ready");
+        let mut log = JoinSet::new();
+        log.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self {
             child,
-            lines,
+            log,
             addresses,
             http: client(),
         }
@@ -143,6 +174,14 @@ impl Server {
         }
     }
 
+    /// One sample of its metrics; 0 where there is none.
+    pub async fn metric(&self, name: &str) -> i64 {
+        let answer = self.http.get(self.url("book", "/metrics")).send().await;
+        let text = answer.unwrap().text().await.unwrap();
+        let sample = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(sample).unwrap_or(0)
+    }
+
     pub fn client(&self) -> reqwest::Client {
         self.http.clone()
     }
@@ -151,8 +190,9 @@ impl Server {
     pub async fn stop(mut self) -> ExitStatus {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
-        let drained = async { while let Ok(Some(_)) = self.lines.next_line().await {} };
-        timeout(START_MAX, drained).await.expect("it does not stop");
+        timeout(START_MAX, self.log.join_next())
+            .await
+            .expect("it does not stop");
         timeout(START_MAX, self.child.wait())
             .await
             .expect("it does not stop")
@@ -191,7 +231,7 @@ async fn ready(lines: &mut Lines<BufReader<ChildStderr>>) -> HashMap<String, Str
     panic!("dev ended: {}", said.join("\n"));
 }
 
-fn client() -> reqwest::Client {
+pub fn client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     reqwest::Client::builder()

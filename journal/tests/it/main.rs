@@ -27,6 +27,7 @@ mod repository;
 mod samples;
 mod schema;
 mod session;
+mod silence;
 mod sql;
 mod stage;
 mod status;

@@ -2,7 +2,7 @@
 //! and the client does not know.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
@@ -26,6 +26,10 @@ pub(crate) struct Proxy {
 /// What all connections go by.
 struct Line {
     swallows: AtomicBool,
+    /// How many connections there were.
+    accepted: AtomicU32,
+    /// How many of them have gone silent.
+    silent: AtomicU32,
     cuts: watch::Sender<u32>,
 }
 
@@ -38,6 +42,8 @@ impl Proxy {
         let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
         let line = Arc::new(Line {
             swallows: AtomicBool::new(false),
+            accepted: AtomicU32::new(0),
+            silent: AtomicU32::new(0),
             cuts: watch::Sender::new(0),
         });
         let mut task = JoinSet::new();
@@ -46,7 +52,8 @@ impl Proxy {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let server = UnixStream::connect(&server).await.unwrap();
-                connections.spawn(pump(client, server, Arc::clone(&of_task)));
+                let number = of_task.accepted.fetch_add(1, Ordering::SeqCst);
+                connections.spawn(pump(number, client, server, Arc::clone(&of_task)));
             }
         });
         Self {
@@ -70,6 +77,17 @@ impl Proxy {
         self.line.swallows.store(true, Ordering::SeqCst);
     }
 
+    /// From now on the connections of now stay open and answer nothing; later ones work.
+    pub(crate) fn silence(&self) {
+        let accepted = self.line.accepted.load(Ordering::SeqCst);
+        self.line.silent.store(accepted, Ordering::SeqCst);
+    }
+
+    /// How many connections were made so far.
+    pub(crate) fn accepted(&self) -> u32 {
+        self.line.accepted.load(Ordering::SeqCst)
+    }
+
     /// Hangs up on everybody; later connections work again.
     pub(crate) fn cut(&self) {
         self.line.swallows.store(false, Ordering::SeqCst);
@@ -77,8 +95,14 @@ impl Proxy {
     }
 }
 
+impl Line {
+    fn swallows(&self, number: u32) -> bool {
+        self.swallows.load(Ordering::SeqCst) || number < self.silent.load(Ordering::SeqCst)
+    }
+}
+
 /// Carries bytes both ways until somebody hangs up.
-async fn pump(mut client: UnixStream, mut server: UnixStream, line: Arc<Line>) {
+async fn pump(number: u32, mut client: UnixStream, mut server: UnixStream, line: Arc<Line>) {
     let mut cut = line.cuts.subscribe();
     let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
@@ -91,7 +115,7 @@ async fn pump(mut client: UnixStream, mut server: UnixStream, line: Arc<Line>) {
             },
             read = server.read(&mut answered) => match read {
                 Ok(0) | Err(_) => return,
-                Ok(_) if line.swallows.load(Ordering::SeqCst) => Ok(()),
+                Ok(_) if line.swallows(number) => Ok(()),
                 Ok(bytes) => client.write_all(&answered[..bytes]).await,
             },
         };

@@ -3,14 +3,13 @@
 use std::future::Future;
 use std::task::{Context, Waker};
 
-use journal::Session;
-use sqlx::PgPool;
+use journal::{Connections, Session};
 use sqlx::postgres::PgPoolOptions;
 
 use crate::stage::Stage;
 
 /// A pool of a single connection: what one user leaves on it, the next one finds.
-async fn lonely_pool(stage: &Stage) -> PgPool {
+async fn lonely_pool(stage: &Stage) -> Connections {
     let options = PgPoolOptions::new()
         .max_connections(1)
         .test_before_acquire(false);
@@ -19,7 +18,7 @@ async fn lonely_pool(stage: &Stage) -> PgPool {
         .execute(&pool)
         .await
         .unwrap();
-    pool
+    pool.into()
 }
 
 /// Starts and abandons: `BEGIN` goes out, and nobody hears the answer. False when the answer was faster.
@@ -30,7 +29,7 @@ fn abandon(beginning: impl Future) -> bool {
 }
 
 /// Says something through the pool, and how much of it another session sees.
-async fn say(stage: &mut Stage, pool: &PgPool) -> i64 {
+async fn say(stage: &mut Stage, pool: &Connections) -> i64 {
     sqlx::query("insert into said values ('yes')")
         .execute(pool)
         .await

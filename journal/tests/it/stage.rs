@@ -2,10 +2,10 @@
 
 use journal::append::{Append, Outcome};
 use journal::runtime::{SystemClock, SystemRandom};
-use journal::{Journal, StoreError, schema};
+use journal::{Connections, Journal, StoreError, schema};
 use local_postgres::Profile;
 use local_postgres::testing::{Cluster, Database};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
@@ -177,16 +177,16 @@ pub(crate) fn journal(url: &str) -> Journal {
     journal_over(patient_pool(url))
 }
 
-pub(crate) fn journal_over(pool: PgPool) -> Journal {
+pub(crate) fn journal_over(pool: impl Into<Connections>) -> Journal {
     Journal::new(pool, Arc::new(SystemClock), Arc::new(SystemRandom))
 }
 
 /// The pool that the service has, but for two time-outs: a forced order must not fall apart because the
 /// machine is slow.
-fn patient_pool(url: &str) -> PgPool {
+fn patient_pool(url: &str) -> Connections {
     let pool = schema::connect(url, CONNECTIONS).unwrap();
-    let options = pool.connect_options().as_ref().clone();
-    pool.set_connect_options(
+    let options = pool.options().as_ref().clone();
+    pool.pool().set_connect_options(
         options.options([("lock_timeout", "30s"), ("statement_timeout", "60s")]),
     );
     pool

@@ -1,4 +1,4 @@
-//! What crash tests do to a server: kill it, freeze it, thaw it.
+//! What crash tests do to a server: stop it, kill it, freeze it, thaw it.
 //!
 //! All of it goes by the server's folder, so that it works on a server some other process started as well.
 
@@ -47,6 +47,23 @@ pub async fn kill(folder: &Path) -> Result<(), Error> {
         !mark.all().is_empty()
     };
     if wait::while_so(gone, GONE_WITHIN).await {
+        Ok(())
+    } else {
+        Err(stays(folder))
+    }
+}
+
+/// What `pg_ctl stop -m immediate` does to the server in `folder`: every process ends at once, and without a
+/// checkpoint. Waits until they are gone.
+///
+/// # Errors
+/// When the folder is not a server's, or a process does not go.
+pub async fn stop_immediately(folder: &Path) -> Result<(), Error> {
+    let Some((mark, postmaster)) = server_in(folder)? else {
+        return Ok(());
+    };
+    stop::send(postmaster, Signal::QUIT);
+    if wait::while_so(|| !mark.all().is_empty(), GONE_WITHIN).await {
         Ok(())
     } else {
         Err(stays(folder))

@@ -14,10 +14,11 @@ use domain::ports::{
     RefundOutcome, RefundRequest, StubLedger,
 };
 use domain::{BookId, Currency, Money};
+use journal::connections::{TRANSACTION_MAX, within};
 use journal::runtime::Runtime;
-use journal::{Session, StoreError};
+use journal::{Connections, Session, StoreError};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgPool, Row};
 use uuid::Uuid;
 
 /// The space whose charges take long.
@@ -31,7 +32,7 @@ const DECLINED_CODE: &str = "card-declined";
 
 /// The stub.
 pub struct StubGateway {
-    pool: PgPool,
+    pool: Connections,
     runtime: Arc<dyn Runtime>,
     random: Arc<dyn Random>,
 }
@@ -39,7 +40,7 @@ pub struct StubGateway {
 impl StubGateway {
     /// A stub that keeps its books through `pool`.
     #[must_use]
-    pub fn new(pool: PgPool, runtime: Arc<dyn Runtime>, random: Arc<dyn Random>) -> Self {
+    pub fn new(pool: Connections, runtime: Arc<dyn Runtime>, random: Arc<dyn Random>) -> Self {
         Self {
             pool,
             runtime,
@@ -158,7 +159,7 @@ impl PaymentGateway for StubGateway {
                 code: "no-such-charge".to_owned(),
             };
         };
-        match self.enter_refund(charge, &request).await {
+        match within(TRANSACTION_MAX, self.enter_refund(charge, &request)).await {
             Ok(outcome) => outcome,
             Err(error) => RefundOutcome::Unknown {
                 why: error.to_string(),

@@ -13,7 +13,9 @@
 mod charges;
 mod charges_time;
 mod customers;
+mod drains;
 mod guards;
+mod outages;
 mod refunds;
 mod remote;
 mod saga;

@@ -87,6 +87,11 @@ impl Scripted {
         self.script.lock().unwrap().extend(script);
     }
 
+    /// Forgets what it was told: from now on it is well.
+    pub(crate) fn recover(&self) {
+        self.script.lock().unwrap().clear();
+    }
+
     /// What the next look-ups are told, whatever the books say.
     pub(crate) fn say_of_look_ups(&self, script: impl IntoIterator<Item = LookupOutcome>) {
         self.look_up_script.lock().unwrap().extend(script);

@@ -21,7 +21,7 @@ async fn a_connection_that_dies_between_commit_and_answer_costs_nothing() {
     append_one(&journal, booked(1, 7)).await.unwrap();
     // A connection that comes back to its pool is asked whether it lives.
     until("the connection is back", async || {
-        journal.pool().num_idle() == 1
+        journal.pool().pool().num_idle() == 1
     })
     .await;
 
