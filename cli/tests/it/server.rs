@@ -79,6 +79,8 @@ impl Server {
     }
 
     pub async fn start_with(folder: &Folder, more: &[&str]) -> Self {
+        // Where there is none, one is fetched for all of these folders instead of one into each.
+        local_postgres::testing::provide_programs().await.unwrap();
         let mut arguments = vec!["dev"];
         arguments.extend(more);
         let mut child = folder

