@@ -16,14 +16,16 @@ while [[ ${1:-} == --* ]]; do
 done
 
 hide() {
-    local folder
+    local folder program
     for folder in /usr/lib/postgresql* /usr/libexec/postgresql* /usr/pgsql-* /usr/local/pgsql /home/linuxbrew/.linuxbrew/opt; do
         [ ! -d "$folder" ] || mount -t tmpfs none "$folder"
     done
     # Links in PATH lead nowhere by now; what is still there is a program.
     local IFS=:
     for folder in $PATH; do
-        [ ! -f "$folder/postgres" ] || mount --bind /dev/null "$folder/postgres"
+        for program in postgres pg_config psql; do
+            [ ! -f "$folder/$program" ] || mount --bind /dev/null "$folder/$program"
+        done
     done
     if [ -n "$1" ]; then
         mount --bind "$1" /var/lib/spacerent

@@ -1,5 +1,6 @@
 //! The server programs that a server runs on: found on this machine, or fetched once.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::binaries::{Installation, Search};
@@ -25,7 +26,7 @@ impl Programs {
     pub(crate) fn here(packages: &Path) -> Result<Self, Error> {
         let mut kept_in = vec![packages.to_owned(), default_folder()];
         kept_in.dedup();
-        let allowed = switch(FETCH, std::env::var_os(FETCH).unwrap_or_default())?;
+        let allowed = switch(FETCH, &std::env::var_os(FETCH).unwrap_or_default())?;
         Ok(Self {
             search: Search::here(kept_in),
             fetch: allowed.then(|| Fetch::here(packages)),
@@ -77,7 +78,7 @@ fn because(missing: Error, reason: String) -> Error {
 }
 
 /// A variable that is on unless it is `0`.
-fn switch(name: &'static str, value: std::ffi::OsString) -> Result<bool, Error> {
+fn switch(name: &'static str, value: &OsStr) -> Result<bool, Error> {
     match value.to_str() {
         Some("" | "1") => Ok(true),
         Some("0") => Ok(false),
@@ -94,10 +95,10 @@ mod tests {
 
     #[test]
     fn a_switch_is_on_or_off_and_nothing_else() {
-        assert!(switch("X", "".into()).unwrap());
-        assert!(switch("X", "1".into()).unwrap());
-        assert!(!switch("X", "0".into()).unwrap());
-        let error = switch("X", "no".into()).unwrap_err().to_string();
+        assert!(switch("X", "".as_ref()).unwrap());
+        assert!(switch("X", "1".as_ref()).unwrap());
+        assert!(!switch("X", "0".as_ref()).unwrap());
+        let error = switch("X", "no".as_ref()).unwrap_err().to_string();
         assert_eq!(error, "X=\"no\" is neither 0 nor 1");
     }
 }

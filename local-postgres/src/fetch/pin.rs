@@ -86,7 +86,7 @@ impl Pin {
 
     /// Its size in megabytes, as people write it.
     pub(super) fn megabytes(&self) -> String {
-        let tenths = self.bytes.div_ceil(100_000);
+        let tenths = (self.bytes + 50_000) / 100_000;
         format!("{}.{} MB", tenths / 10, tenths % 10)
     }
 }
