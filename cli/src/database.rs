@@ -54,7 +54,8 @@ impl Database {
             return Ok(given);
         }
         let folder = data_dir.unwrap_or_else(local_postgres::default_folder);
-        let server = Server::start(Options::new(folder, Profile::Durable)).await?;
+        let options = Options::new(&folder, Profile::Durable).keep_packages_in(folder);
+        let server = Server::start(options).await?;
         server.create_database_if_missing(NAME).await?;
         Ok(Self::local(server))
     }

@@ -260,20 +260,25 @@ fn read_file(name: &str, path: &str) -> Result<String, Error> {
 }
 
 /// The process's environment is full of other people's variables, and Kubernetes injects names such as
-/// `PAYMENT_PORT` and `PAYMENT_SERVICE_HOST`; what is left in our own spelling is a typing error.
+/// `PAYMENT_PORT` and `PAYMENT_SERVICE_HOST`; what is left in our own spelling is a typing error. The names of
+/// the local server are no settings of a service, and are read elsewhere; misspelt, they are refused here.
 fn refuse_unknown(variables: &BTreeMap<String, String>, known: &[&str]) -> Result<(), Error> {
     let ours = |name: &str| {
         name.starts_with("CB_")
             || name.starts_with("LISTEN_PORT_")
             || (name.starts_with("PAYMENT_") && (name.ends_with("_MS") || name.ends_with("_MAX")))
+            || (name.starts_with("SPACERENT_PG_") && !of_kubernetes(name))
     };
-    match variables
-        .keys()
-        .find(|name| ours(name) && !known.contains(&name.as_str()))
-    {
+    let known = |name: &str| known.contains(&name) || local_postgres::VARIABLES.contains(&name);
+    match variables.keys().find(|name| ours(name) && !known(name)) {
         Some(name) => Err(Error::Unknown(name.clone())),
         None => Ok(()),
     }
+}
+
+/// What Kubernetes would inject for a service `spacerent-pg`.
+fn of_kubernetes(name: &str) -> bool {
+    name.contains("_SERVICE_") || name.ends_with("_PORT") || name.contains("_PORT_")
 }
 
 #[cfg(test)]
@@ -322,6 +327,26 @@ mod tests {
             ])
             .is_ok()
         );
+    }
+
+    #[test]
+    fn a_misspelt_name_of_the_local_server_is_refused_too() {
+        assert_eq!(
+            read(&[("SPACERENT_PG_FECTH", "0")]).unwrap_err(),
+            Error::Unknown("SPACERENT_PG_FECTH".into())
+        );
+        let known = [("SPACERENT_PG_FETCH", "0"), ("SPACERENT_PG_BIN", "/x")];
+        let injected = [
+            ("SPACERENT_PG_SERVICE_HOST", "10.0.0.1"),
+            ("SPACERENT_PG_PORT", "tcp://10.0.0.1:5432"),
+            ("SPACERENT_PG_PORT_5432_TCP", "tcp://10.0.0.1:5432"),
+        ];
+        assert!(read(&[&known[..], &injected[..]].concat()).is_ok());
+        let page = include_str!("../../docs/operations.md");
+        for name in local_postgres::VARIABLES {
+            let row = format!("| `{name}` |");
+            assert!(page.contains(&row), "docs/operations.md lacks {name}");
+        }
     }
 
     #[test]

@@ -67,6 +67,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("postgres-es", &["journal"]),
     ("anyhow", &["cli", "bench"]),
     ("clap", &["cli"]),
+    ("zip", &["local-postgres"]),
 ];
 
 /// What the pure crate may name.

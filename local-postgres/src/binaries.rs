@@ -2,14 +2,15 @@
 //!
 //! Looked at in this order: the folder named by `SPACERENT_PG_BIN` (and then nowhere else), `PATH` (links
 //! followed to the real folder, where `initdb` finds its siblings), `pg_config --bindir`, and the folders
-//! that Debian, Fedora, SUSE, Alpine, Homebrew and Postgres.app install into. An existing data folder decides
-//! the major version; otherwise the newest wins.
+//! that Debian, Fedora, SUSE, Alpine, Homebrew and Postgres.app install into; last the packages that were
+//! fetched (see `fetch`). An existing data folder decides the major version; otherwise the newest of the
+//! system wins, and a fetched one only where the system has none.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Error;
+use crate::{Error, fetch};
 
 /// `create database … strategy file_copy` and the rest of what we use is there from this version on.
 pub(crate) const OLDEST_MAJOR: u32 = 15;
@@ -71,11 +72,13 @@ pub(crate) struct Search {
     pinned: Option<PathBuf>,
     path: OsString,
     usual: Vec<PathBuf>,
+    /// Where fetched packages are kept.
+    kept_in: Vec<PathBuf>,
 }
 
 impl Search {
-    /// Looks where this machine and this process's environment say.
-    pub(crate) fn here() -> Self {
+    /// Looks where this machine and this process's environment say, and for packages kept in `kept_in`.
+    pub(crate) fn here(kept_in: Vec<PathBuf>) -> Self {
         Self {
             pinned: std::env::var_os("SPACERENT_PG_BIN")
                 .filter(|value| !value.is_empty())
@@ -83,60 +86,61 @@ impl Search {
             path: std::env::var_os("PATH").unwrap_or_default(),
             usual: USUAL
                 .iter()
-                .flat_map(|(parent, start, rest)| folders_under(parent, start, rest))
+                .flat_map(|(parent, start, rest)| folders_under(Path::new(parent), start, rest))
                 .collect(),
+            kept_in,
+        }
+    }
+
+    /// Looks in the folders of `path` and at what is kept in `kept_in`, and nowhere else.
+    #[cfg(test)]
+    pub(crate) fn only(path: OsString, kept_in: Vec<PathBuf>) -> Self {
+        Self {
+            pinned: None,
+            path,
+            usual: Vec::new(),
+            kept_in,
         }
     }
 
     /// The installation for a data folder of major version `wanted`, or the newest.
     pub(crate) fn find(&self, data: &Path, wanted: Option<u32>) -> Result<Installation, Error> {
-        let found = match &self.pinned {
-            Some(folder) => vec![pinned(folder)?],
-            None => self.installations(),
-        };
-        let usable = found
-            .iter()
-            .filter(|installation| installation.major >= OLDEST_MAJOR);
-        let Some(newest) = usable
-            .clone()
-            .rev()
-            .max_by_key(|installation| installation.major)
-        else {
-            return Err(self.nothing(&found));
-        };
-        let Some(wanted) = wanted else {
-            return Ok(newest.clone());
-        };
-        usable
-            .clone()
-            .find(|installation| installation.major == wanted)
-            .cloned()
-            .ok_or_else(|| Error::OtherMajor {
-                folder: data.to_owned(),
-                wanted,
-                installed: majors(usable),
-            })
+        if let Some(folder) = &self.pinned {
+            let pinned = pinned(folder)?;
+            return choice(std::slice::from_ref(&pinned), wanted)
+                .cloned()
+                .ok_or_else(|| other_major(data, wanted, std::slice::from_ref(&pinned)));
+        }
+        let system = self.installations();
+        if let Some(found) = choice(&system, wanted) {
+            return Ok(found.clone());
+        }
+        let kept = self.kept();
+        if let Some(found) = choice(&kept, wanted) {
+            return Ok(found.clone());
+        }
+        if choice(&system, None).or(choice(&kept, None)).is_none() {
+            return Err(self.nothing(&system));
+        }
+        Err(other_major(data, wanted, &[system, kept].concat()))
     }
 
-    /// Everything there is, the more deliberate choice first.
+    /// The system's installations, the more deliberate choice first.
     fn installations(&self) -> Vec<Installation> {
         let mut folders: Vec<PathBuf> = std::env::split_paths(&self.path).collect();
         folders.extend(pg_config(&self.path));
         folders.extend(self.usual.iter().cloned());
-        let mut found: Vec<Installation> = Vec::new();
-        for folder in folders {
-            // The link in /usr/local/bin or Homebrew's opt leads to the folder that has everything.
-            let Ok(postgres) = folder.join("postgres").canonicalize() else {
-                continue;
-            };
-            let Some(folder) = postgres.parent() else {
-                continue;
-            };
-            if found.iter().all(|known| known.folder != folder) {
-                found.extend(installation(folder));
-            }
-        }
-        found
+        installations_in(&folders)
+    }
+
+    /// The installations that were fetched.
+    fn kept(&self) -> Vec<Installation> {
+        let folders: Vec<PathBuf> = self
+            .kept_in
+            .iter()
+            .flat_map(|in_| fetch::kept(in_))
+            .collect();
+        installations_in(&folders)
     }
 
     fn nothing(&self, found: &[Installation]) -> Error {
@@ -155,13 +159,49 @@ impl Search {
         Error::NoBinaries {
             oldest: OLDEST_MAJOR,
             seen,
+            not_fetched: None,
             install,
         }
     }
 }
 
+/// The installations in these folders, each once.
+fn installations_in(folders: &[PathBuf]) -> Vec<Installation> {
+    let mut found: Vec<Installation> = Vec::new();
+    for folder in folders {
+        // The link in /usr/local/bin or Homebrew's opt leads to the folder that has everything.
+        let Ok(postgres) = folder.join("postgres").canonicalize() else {
+            continue;
+        };
+        let Some(folder) = postgres.parent() else {
+            continue;
+        };
+        if found.iter().all(|known| known.folder != folder) {
+            found.extend(installation(folder));
+        }
+    }
+    found
+}
+
+/// The first installation of a version, or the first of the newest version.
+fn choice(found: &[Installation], wanted: Option<u32>) -> Option<&Installation> {
+    let mut usable = found.iter().filter(|it| it.major >= OLDEST_MAJOR);
+    match wanted {
+        Some(wanted) => usable.find(|it| it.major == wanted),
+        None => usable.rev().max_by_key(|it| it.major),
+    }
+}
+
+fn other_major(data: &Path, wanted: Option<u32>, found: &[Installation]) -> Error {
+    Error::OtherMajor {
+        folder: data.to_owned(),
+        wanted: wanted.unwrap_or_default(),
+        installed: majors(found.iter().filter(|it| it.major >= OLDEST_MAJOR)),
+    }
+}
+
 /// The installation in `folder`, if both programs are there and say who they are.
-fn installation(folder: &Path) -> Option<Installation> {
+pub(crate) fn installation(folder: &Path) -> Option<Installation> {
     let found = Installation {
         folder: folder.to_owned(),
         major: major(&folder.join("postgres"))?,
@@ -213,7 +253,7 @@ fn pg_config(path: &OsString) -> Option<PathBuf> {
     Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
 }
 
-fn folders_under(parent: &str, start: &str, rest: &str) -> Vec<PathBuf> {
+pub(crate) fn folders_under(parent: &Path, start: &str, rest: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
     let named = entries.filter(|entry| {
         entry
@@ -236,119 +276,4 @@ fn majors<'a>(found: impl Iterator<Item = &'a Installation>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::ffi::OsString;
-    use std::fs;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::{Path, PathBuf};
-
-    use super::{Search, folders_under, parse_major};
-    use crate::Error;
-
-    /// Pretends that `folder` holds the programs of `version`.
-    fn install(folder: &Path, version: &str) {
-        fs::create_dir_all(folder).unwrap();
-        for program in ["postgres", "initdb"] {
-            let script = format!("#!/bin/sh\necho '{program} (PostgreSQL) {version}'\n");
-            fs::write(folder.join(program), script).unwrap();
-            fs::set_permissions(folder.join(program), fs::Permissions::from_mode(0o755)).unwrap();
-        }
-    }
-
-    fn search(path: &Path, usual: Vec<PathBuf>) -> Search {
-        Search {
-            pinned: None,
-            path: OsString::from(path),
-            usual,
-        }
-    }
-
-    #[test]
-    fn versions_are_read_as_packagers_write_them() {
-        assert_eq!(
-            parse_major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
-            Some(15)
-        );
-        assert_eq!(parse_major("postgres (PostgreSQL) 19beta1\n"), Some(19));
-        assert_eq!(parse_major("postgres (PostgreSQL) 18"), Some(18));
-        assert_eq!(parse_major("something else"), None);
-    }
-
-    #[test]
-    fn the_newest_is_taken_unless_the_data_decides() {
-        let root = tempfile::tempdir().unwrap();
-        for version in ["15.3", "17.1", "16.9"] {
-            install(&root.path().join(format!("pgsql-{version}/bin")), version);
-        }
-        let usual = folders_under(&root.path().to_string_lossy(), "pgsql-", "bin");
-        let search = search(Path::new("/nowhere"), usual);
-        assert_eq!(search.find(Path::new("/data"), None).unwrap().major, 17);
-        assert_eq!(search.find(Path::new("/data"), Some(16)).unwrap().major, 16);
-        let error = search
-            .find(Path::new("/data"), Some(14))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("/data was made by PostgreSQL 14, and only 15, 16, 17 is installed"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_link_in_the_path_is_followed_to_the_folder_with_both_programs() {
-        let root = tempfile::tempdir().unwrap();
-        let real = root.path().canonicalize().unwrap().join("real");
-        install(&real, "16.1");
-        let links = root.path().join("links");
-        fs::create_dir(&links).unwrap();
-        symlink(real.join("postgres"), links.join("postgres")).unwrap();
-        assert_eq!(
-            search(&links, Vec::new())
-                .find(Path::new("/data"), None)
-                .unwrap()
-                .folder,
-            real
-        );
-    }
-
-    #[test]
-    fn nothing_found_names_a_command_to_type() {
-        let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join("apt-get"), "").unwrap();
-        let error = search(root.path(), Vec::new())
-            .find(Path::new("/data"), None)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("sudo apt-get install postgresql "),
-            "{error}"
-        );
-        assert!(error.contains("version 15 or newer"), "{error}");
-    }
-
-    #[test]
-    fn an_old_version_is_seen_and_refused() {
-        let root = tempfile::tempdir().unwrap();
-        install(root.path(), "13.4");
-        let error = search(root.path(), Vec::new())
-            .find(Path::new("/data"), None)
-            .unwrap_err();
-        assert!(
-            matches!(&error, Error::NoBinaries { seen, .. } if seen == "; too old: 13"),
-            "{error}"
-        );
-        let pinned = Search {
-            pinned: Some(root.path().to_owned()),
-            path: OsString::new(),
-            usual: Vec::new(),
-        };
-        let error = pinned
-            .find(Path::new("/data"), None)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("it is version 13, and 15 or newer is needed"),
-            "{error}"
-        );
-    }
-}
+mod tests;

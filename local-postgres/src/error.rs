@@ -9,17 +9,20 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No folder with `postgres` and `initdb` of a supported version was found.
+    /// No folder with `postgres` and `initdb` of a supported version was found, and none was fetched.
     #[error(
-        "no PostgreSQL server programs (postgres and initdb, version {oldest} or newer) were found{seen}. \
-         Install them with: {install}   (or set SPACERENT_PG_BIN to the folder that holds them, or \
-         DATABASE_URL to a server you already have)"
+        "no PostgreSQL server programs (postgres and initdb, version {oldest} or newer) were found{seen}, and \
+         none were fetched: {}. Install them with: {install}   (or set SPACERENT_PG_BIN to the folder that \
+         holds them, or DATABASE_URL to a server you already have)",
+        not_fetched.as_deref().unwrap_or("not tried")
     )]
     NoBinaries {
         /// The oldest major version accepted.
         oldest: u32,
         /// What was found but is too old, or nothing: a clause that starts with `; `, or empty.
         seen: String,
+        /// Why no package of them was fetched; none while that has not been tried.
+        not_fetched: Option<String>,
         /// The command of this machine's package manager.
         install: &'static str,
     },
@@ -82,6 +85,14 @@ pub enum Error {
         folder: PathBuf,
         /// Who owns it.
         owner: u32,
+    },
+    /// A variable that takes one of two values has another one.
+    #[error("{name}={value:?} is neither 0 nor 1")]
+    NotASwitch {
+        /// The variable.
+        name: &'static str,
+        /// What it is set to.
+        value: String,
     },
     /// `initdb` or `postgres` ended with an error.
     #[error("{program} failed ({status}); its last words:\n{output}")]

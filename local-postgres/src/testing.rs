@@ -17,3 +17,13 @@ mod watchdog;
 pub use cluster::Cluster;
 pub use crash::{freeze, kill, kill_postmaster, stop_immediately, thaw};
 pub use database::Database;
+
+/// Makes sure that this machine has server programs, in the default folder if they have to be fetched: for
+/// tests that start programs with data folders of their own, each of which would fetch them again.
+///
+/// # Errors
+/// When there are none and none can be fetched.
+pub async fn provide_programs() -> Result<(), crate::Error> {
+    let programs = crate::programs::Programs::here(&crate::default_folder())?;
+    programs.provide().await.map(drop)
+}

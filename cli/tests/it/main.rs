@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bare;
 mod breaker;
 mod commands;
 mod crashes;

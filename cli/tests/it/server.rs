@@ -107,6 +107,8 @@ impl Server {
 
     /// With settings of its own.
     pub async fn start_set(folder: &Folder, more: &[&str], settings: &[(&str, &str)]) -> Self {
+        // Where there is none, one is fetched for all of these folders instead of one into each.
+        local_postgres::testing::provide_programs().await.unwrap();
         let mut arguments = vec!["dev"];
         arguments.extend(more);
         let mut child = folder

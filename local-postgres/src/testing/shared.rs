@@ -1,7 +1,7 @@
 //! The one server that all test processes of a user share, per major version.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use tokio::sync::OnceCell;
 
 use super::run::Run;
 use super::watchdog::Watchdog;
-use crate::binaries::Search;
 use crate::folder::Folder;
 use crate::profile::Profile;
+use crate::programs::Programs;
 use crate::server::{Options, Server};
-use crate::{Error, probe};
+use crate::{Error, default_folder, probe};
 
 /// How long the server waits for the next test process after the last one: `cargo test` runs them in a row.
 const LINGER: Duration = Duration::from_secs(2);
@@ -40,7 +40,8 @@ impl Shared {
     }
 
     async fn start() -> Result<Self, Error> {
-        let parent = folder()?;
+        let programs = Programs::here(&default_folder())?;
+        let parent = folder(programs.provide().await?.major)?;
         let folder = Folder::open(&parent)?;
         // Before the server: a process killed in between leaves a watchdog with nothing to do, not a server.
         let watchdog = Watchdog::over(&folder, LINGER, None)?;
@@ -73,8 +74,7 @@ impl Shared {
 }
 
 /// The user's folder in the temporary folder, which others may write to: it has to be a real folder of ours.
-fn folder() -> Result<PathBuf, Error> {
-    let major = Search::here().find(Path::new(""), None)?.major;
+fn folder(major: u32) -> Result<PathBuf, Error> {
     let uid = rustix::process::geteuid().as_raw();
     let folder = std::env::temp_dir().join(format!("spacerent-test-{uid}-pg{major}"));
     match std::fs::create_dir(&folder) {

@@ -56,6 +56,8 @@ pub(crate) fn as_nobody(name: &str, about: &Path, room: &Path) -> Scenario {
     }
     let mut scenario = of_program(&program, name, about.as_os_str());
     scenario.command.uid(NOBODY).gid(NOBODY).current_dir("/");
+    // Where root keeps what it has fetched: this nobody has no home to fetch it to.
+    scenario.command.env("XDG_DATA_HOME", "/var/lib");
     scenario
 }
 
