@@ -11,8 +11,8 @@ fn asked(parameters: &[(&str, &str)], unasked: Unasked) -> Asked {
 /// Relations and addresses, as `rel address`.
 fn links(asked: Asked, total: i64) -> Vec<String> {
     let page = asked.of(total);
-    let links = serde_json::to_value(page.links(&Client::at("http://host"), "books")).unwrap();
-    let order = page.links(&Client::at("http://host"), "books").0;
+    let links = serde_json::to_value(page.links(&Client::at("http://host"), "/books")).unwrap();
+    let order = page.links(&Client::at("http://host"), "/books").0;
     let href = |rel: &str| links[rel]["href"].as_str().unwrap().to_owned();
     order
         .iter()
