@@ -152,17 +152,22 @@ pub(crate) fn rules(origins: &Origins, allow_credentials: bool) -> CorsLayer {
         .vary([ORIGIN])
 }
 
-/// The layer. The one underneath takes every OPTIONS for a browser's question; only those that ask are, and the
-/// others are answered by their route.
+/// The layer. A request that names no origin is told nothing. The layer underneath takes every OPTIONS for a
+/// browser's question; those that do not ask are answered by their route, like any other request.
 pub(crate) async fn layer(
     State(rules): State<CorsLayer>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let asks = request.headers().contains_key(ORIGIN)
-        && request
-            .headers()
-            .contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let headers = request.headers();
+    if !headers.contains_key(ORIGIN) {
+        let mut answer = next.run(request).await;
+        // A cache must not give it to somebody who names one.
+        let origin = HeaderValue::from(ORIGIN);
+        answer.headers_mut().append(VARY, origin);
+        return answer;
+    }
+    let asks = headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     let answered = if request.method() == Method::OPTIONS && !asks {
         *request.method_mut() = Method::GET;
         let plain = service_fn(move |mut request: Request| {

@@ -131,10 +131,10 @@ impl Form {
     }
 }
 
-/// `1.0` and `1e3` as the whole numbers that they are. What has a fraction is none, and above 2^53 nobody knows
-/// any more which number was meant.
+/// `1.0` and `1e3` as the whole numbers that they are. What has a fraction is none, and a large one is refused:
+/// it was read as a float, and that may be the number next to the one that was meant.
 fn whole(number: &Number) -> Option<i64> {
-    const EXACT_MAX: i64 = 1 << 53;
+    const EXACT_MAX: i64 = 1_000_000_000_000;
     let text = number.to_string();
     let whole = text.strip_suffix(".0")?.parse().ok()?;
     (-EXACT_MAX < whole && whole < EXACT_MAX).then_some(whole)

@@ -2,8 +2,7 @@
 //! those who ask for that. Made of the resources' own declarations and route tables.
 
 use axum::response::Response;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
 
 use crate::client::{Client, ProfileClient};
 use crate::hal::{Link, Links};
@@ -138,31 +137,74 @@ impl Profile {
         })
     }
 
-    fn schema(&self) -> Value {
-        let property = |field: &Field| {
-            let kind = match field.kind {
-                Kind::Integer => "integer",
-                Kind::Text | Kind::Time => "string",
-            };
-            let mut property = json!({
-                "title": capital(field.name),
-                "description": field.about.trim(),
-                "readOnly": !self.writable.contains(&field.name),
-                "type": if field.nullable { json!([kind, "null"]) } else { json!(kind) },
-            });
-            if field.kind == Kind::Time {
-                property["format"] = json!("date-time");
-            }
-            (field.name.to_owned(), property)
+    fn schema(&self) -> Schema {
+        let fields = self.fields.iter();
+        let properties = fields.map(|field| (field.name, Property::of(field, self.writable)));
+        Schema {
+            title: capital(self.rel),
+            kind: "object",
+            properties: Properties(properties.collect()),
+            dialect: "http://json-schema.org/draft-04/schema#",
+        }
+    }
+}
+
+/// A JSON schema, in the dialect that the seed wrote.
+#[derive(Serialize)]
+struct Schema {
+    title: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    properties: Properties,
+    #[serde(rename = "$schema")]
+    dialect: &'static str,
+}
+
+/// Properties in the order of the fields.
+struct Properties(Vec<(&'static str, Property)>);
+
+impl Serialize for Properties {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, property)| (name, property)))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Property {
+    title: String,
+    description: &'static str,
+    read_only: bool,
+    #[serde(rename = "type")]
+    kind: PropertyKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PropertyKind {
+    Always(&'static str),
+    OrNull([&'static str; 2]),
+}
+
+impl Property {
+    fn of(field: &Field, writable: &[&str]) -> Self {
+        let kind = match field.kind {
+            Kind::Integer => "integer",
+            Kind::Text | Kind::Time => "string",
         };
-        let properties: Map<_, _> = self.fields.iter().map(property).collect();
-        json!({
-            "$schema": "http://json-schema.org/draft-04/schema#",
-            "title": capital(self.rel),
-            "type": "object",
-            "properties": properties,
-            "definitions": {},
-        })
+        Self {
+            title: capital(field.name),
+            description: field.about.trim(),
+            read_only: !writable.contains(&field.name),
+            kind: if field.nullable {
+                PropertyKind::OrNull([kind, "null"])
+            } else {
+                PropertyKind::Always(kind)
+            },
+            format: (field.kind == Kind::Time).then_some("date-time"),
+        }
     }
 }
 

@@ -47,8 +47,8 @@ pub fn router(role: Role, app: App) -> Router {
 
 fn book() -> Part {
     let item = get(show::<BookView>)
-        .put(books::put)
-        .patch(books::patch)
+        .put(books::change)
+        .patch(books::change)
         .delete(books::delete);
     Part::of::<BookView>(get(list::<BookView>).post(books::place), item)
 }

@@ -85,7 +85,7 @@ mod tests {
             bookid: 7,
             phase: Phase::Paid,
             amount: 10_000,
-            currency: Currency::Krw,
+            currency: Currency::KRW,
         }
     }
 
