@@ -67,7 +67,7 @@ view! {
     pub(crate) struct BookView of BookRow {
         /// Who booked.
         userid: Option<i64>,
-        /// How far the booking is, in the seed's words.
+        /// How far the booking is, in the words of this resource.
         status: Status,
         /// The name of the space.
         spacename: String,

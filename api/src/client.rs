@@ -103,30 +103,33 @@ impl Client {
             item,
             links: &links,
         };
-        let Ok(body) = serde_json::to_vec(&item).map_err(|error| internal(&error)) else {
-            return Problem::Internal.into_response();
-        };
-        let tag = Tag::of_shown(version, self.media.content_type(), &body);
-        let answer = tag.on(self.read(&links, body));
-        self.known.spare(&tag, answer)
+        match serde_json::to_vec(&item) {
+            Ok(body) => {
+                let tag = Tag::of_shown(version, self.media.content_type(), &body);
+                let answer = tag.on(self.read(&links, body));
+                self.known.spare(&tag, answer)
+            }
+            Err(error) => internal(&error).into_response(),
+        }
     }
 
     /// What a command came to. A client that does not say what it accepts is told that and no more.
     pub(crate) fn done<R: Resource>(&self, status: StatusCode, item: R) -> Response {
+        if !self.is_curious {
+            let status = match status {
+                StatusCode::OK => StatusCode::NO_CONTENT,
+                other => other,
+            };
+            return status.into_response();
+        }
         let links = self.links_of(&item);
-        match (self.is_curious, status) {
-            (true, status) => {
-                let item = Linked {
-                    item,
-                    links: &links,
-                };
-                match serde_json::to_vec(&item) {
-                    Ok(body) => self.write(status, body),
-                    Err(error) => internal(&error).into_response(),
-                }
-            }
-            (false, StatusCode::OK) => StatusCode::NO_CONTENT.into_response(),
-            (false, status) => status.into_response(),
+        let item = Linked {
+            item,
+            links: &links,
+        };
+        match serde_json::to_vec(&item) {
+            Ok(body) => self.write(status, body),
+            Err(error) => internal(&error).into_response(),
         }
     }
 

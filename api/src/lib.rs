@@ -2,7 +2,7 @@
 //!
 //! A handler reads as a sentence: it takes what the client sent, calls the journal or a read model, and
 //! answers. [`router`] shows every route and layer; each resource has its file; what all of them share has a
-//! name of its own: `methods` (what a path takes), `resource` (reading, paging, searching, for all of them),
+//! name of its own: `methods` (what a path takes), `resource` and `part` (what all four resources are asked),
 //! `profile` (what they say of themselves), `client`, `media` and `hal` (how an answer is written), `paging`,
 //! `input` (tolerant bodies), `problem` (what goes wrong), `command` and `idempotency` (once, and to the end),
 //! `conditions` and `position` (which version, and reading one's own writes), `forwarded` (what the client sees),
@@ -27,6 +27,7 @@ mod media;
 mod methods;
 mod mypages;
 mod paging;
+mod part;
 mod payments;
 mod points;
 mod position;

@@ -28,7 +28,7 @@ view! {
         bookid: i64,
         /// The name of the space.
         spacename: String,
-        /// How far the booking is, in the seed's words.
+        /// How far the booking is, in the words of this resource.
         status: Status,
         /// The registration, once there is one.
         spaceid: Option<i64>,

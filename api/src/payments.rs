@@ -103,7 +103,7 @@ view! {
         bookid: i64,
         /// Who pays.
         userid: Option<i64>,
-        /// How far the payment is, in the seed's words; read models show none without it.
+        /// How far the payment is, in the words of this resource.
         status: Option<Status>,
         /// The name of the space.
         spacename: String,

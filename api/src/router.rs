@@ -11,15 +11,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::books::{self, BookView};
-use crate::client::{Client, ProfileClient};
-use crate::methods::{Methods, get};
+use crate::client::Client;
+use crate::methods::get;
 use crate::mypages::{self, MypageView};
+use crate::part::{Part, Route, at};
 use crate::payments::{self, PaymentView};
 use crate::problem::Problem;
-use crate::profile::{self, Entry, Profile};
-use crate::resource::{
-    BY_BOOKID, BY_USERID, Resource, find_by_bookid, find_by_userid, list, searches, show,
-};
+use crate::profile;
+use crate::resource::{list, show};
 use crate::spaces::SpaceView;
 use crate::state::Api;
 use crate::{App, Role, correlation, cors, forwarded, health, ledger, limits, points, proxy};
@@ -85,40 +84,6 @@ fn always() -> Vec<Route> {
     ]
 }
 
-type Route = (String, Methods);
-
-/// A resource on a port: what is asked of the read models and commands, and what it says of itself.
-struct Part {
-    entry: Entry,
-    profile: Route,
-    routes: Vec<Route>,
-}
-
-impl Part {
-    /// Every route that a resource has.
-    fn of<R: Resource>(collection: Methods, item: Methods) -> Self {
-        let profile = Profile::of::<R>(&collection, &item);
-        let profile = get(async move |client: ProfileClient| profile.show(&client));
-        let name = R::COLLECTION;
-        Self {
-            entry: Entry::of::<R>(),
-            profile: (format!("/profile/{name}"), profile),
-            routes: vec![
-                (format!("/{name}"), collection),
-                (format!("/{name}/{{id}}"), item),
-                (format!("/{name}/search"), get(searches::<R>)),
-                (BY_BOOKID.path::<R>(), get(find_by_bookid::<R>)),
-                (BY_USERID.path::<R>(), get(find_by_userid::<R>)),
-            ],
-        }
-    }
-
-    fn and(mut self, path: &str, methods: Methods) -> Self {
-        self.routes.push((path.to_owned(), methods));
-        self
-    }
-}
-
 /// What a role answers: its own resource, or as the gateway all of them, those of other processes by asking there.
 fn role_routes(role: Role, api: &Api) -> Router<Api> {
     let settings = &api.settings;
@@ -159,13 +124,6 @@ fn role_routes(role: Role, api: &Api) -> Router<Api> {
     }
     let in_time = from_fn_with_state(api.clone(), limits::in_time);
     at(ours).layer(in_time).merge(elsewhere)
-}
-
-fn at(routes: Vec<Route>) -> Router<Api> {
-    let routes = routes.into_iter();
-    routes.fold(Router::new(), |router, (path, methods)| {
-        router.route(&path, methods.complete())
-    })
 }
 
 /// A handler that panics ends its request and nothing else.

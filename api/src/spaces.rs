@@ -12,7 +12,7 @@ view! {
         userid: Option<i64>,
         /// The name of the space.
         spacename: String,
-        /// How far the registration is, in the seed's words; read models show none without it.
+        /// How far the registration is, in the words of this resource.
         status: Option<Status>,
         /// The booking.
         bookid: i64,

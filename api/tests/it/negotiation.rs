@@ -342,3 +342,21 @@ async fn of_changes_at_once_that_expect_one_version_one_is_made() {
         assert_eq!(answer.header("etag"), Some("\"2\""));
     }
 }
+
+#[tokio::test]
+async fn of_json_patches_at_once_that_test_the_same_one_is_made() {
+    let app = app().await;
+    app.book("numberone").await;
+    let operations = json!([
+        {"op": "test", "path": "/status", "value": "booking"},
+        {"op": "replace", "path": "/status", "value": "cancel-booking"},
+    ]);
+    let patches = (0..16).map(|_| patch(&app, 1, "application/json-patch+json", &operations));
+    let answers = futures::future::join_all(patches).await;
+    let made = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(made, 1, "{answers:?}");
+    // The others found it cancelled, or were overtaken while they tried.
+    for answer in answers.iter().filter(|answer| answer.status != 200) {
+        assert_eq!(answer.status, 409, "{answer:?}");
+    }
+}
