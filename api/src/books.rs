@@ -1,26 +1,22 @@
 //! `/books`: bookings, and the commands on them.
 
 mod cancel;
+mod patch;
 mod place;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::book::Book;
-use domain::{BookId, Money, Phase, Status};
+use domain::{BookId, Currency, Phase, Status};
 use projections::BookRow;
-use serde::Serialize;
 
 use crate::command::Call;
-use crate::hal::{Client, Item};
-use crate::input::{ItemId, Parameters};
-use crate::paging::{Asked, Unasked};
-use crate::position;
+use crate::input::ItemId;
 use crate::problem::Problem;
+use crate::resource::{Resource, view};
 use crate::state::Api;
 
-/// The projection that answers reads.
-const PROJECTION: &str = "books";
 /// The aggregate type of a booking's stream.
 const STREAM: &str = "Book";
 
@@ -37,10 +33,18 @@ pub(crate) async fn change(
     ItemId(id): ItemId,
     call: Call,
 ) -> Result<Response, Problem> {
-    let change = cancel::Change::read(&call.body)?;
+    let change = cancel::Change::read(&call)?;
+    let is_put = call.method == Method::PUT;
     api.run(call, move |api, command| async move {
-        let cancelled = cancel::cancel(&api, &command, id, Some(change)).await?;
-        Ok(cancelled.on(command.client.item(StatusCode::OK, cancelled.view.clone())))
+        let cancelled = cancel::cancel(&api, &command, id, change).await?;
+        let client = &command.client;
+        let answer = cancelled.on(client.done(StatusCode::OK, cancelled.view.clone()));
+        // The seed said so on one of the two.
+        Ok(if is_put {
+            client.located::<BookView>(answer, id.0)
+        } else {
+            answer
+        })
     })
     .await
 }
@@ -52,59 +56,43 @@ pub(crate) async fn delete(
     call: Call,
 ) -> Result<Response, Problem> {
     api.run(call, move |api, command| async move {
-        let cancelled = cancel::cancel(&api, &command, id, None).await?;
+        let cancelled = cancel::cancel(&api, &command, id, cancel::Change::Cancel).await?;
         Ok(cancelled.on(StatusCode::NO_CONTENT.into_response()))
     })
     .await
 }
 
-/// `GET /books`.
-pub(crate) async fn list(
-    State(api): State<Api>,
-    client: Client,
-    parameters: Parameters,
-) -> Result<Response, Problem> {
-    let lag = api.caught_up(PROJECTION, &parameters).await?;
-    let asked = Asked::read(&parameters, Unasked::FirstPage, &[]);
-    let found = api.read_models.books(&asked.request()).await?;
-    let books = found.rows.into_iter().map(BookView::from).collect();
-    Ok(lag.on(client.collection(books, &asked.of(found.total))))
+view! {
+    /// A booking on the wire: the seed's fields first, in its order.
+    pub(crate) struct BookView of BookRow {
+        /// Who booked.
+        userid: Option<i64>,
+        /// How far the booking is, in the words of this resource.
+        status: Status,
+        /// The name of the space.
+        spacename: String,
+        /// Its number.
+        bookid: i64,
+        /// How far the booking is, in the words of all resources.
+        phase: Phase,
+        /// The price, in minor units.
+        amount: i64,
+        /// The price's currency.
+        currency: Currency,
+    }
 }
 
-/// `GET /books/{id}`.
-pub(crate) async fn show(
-    State(api): State<Api>,
-    ItemId(id): ItemId,
-    client: Client,
-    parameters: Parameters,
-) -> Result<Response, Problem> {
-    let lag = api.caught_up(PROJECTION, &parameters).await?;
-    let book = api.read_models.book(id).await?.ok_or(Problem::NoSuchItem)?;
-    let version = book.version;
-    Ok(lag.on(position::tagged(
-        client.item(StatusCode::OK, BookView::from(book)),
-        version,
-    )))
-}
-
-/// A booking on the wire: the seed's fields first, in its order.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct BookView {
-    userid: Option<i64>,
-    status: Status,
-    spacename: String,
-    bookid: i64,
-    phase: Phase,
-    #[serde(flatten)]
-    price: Money,
-}
-
-impl Item for BookView {
+impl Resource for BookView {
     const COLLECTION: &'static str = "books";
     const REL: &'static str = "book";
+    const WRITABLE: &'static [&'static str] = &["userid", "status", "spacename"];
 
     fn id(&self) -> i64 {
         self.bookid
+    }
+
+    fn version(row: &BookRow) -> Option<i64> {
+        Some(row.version)
     }
 }
 
@@ -117,7 +105,8 @@ impl BookView {
             spacename: book.spacename().to_owned(),
             bookid: bookid.0,
             phase: phase(book),
-            price: book.price(),
+            amount: book.price().minor,
+            currency: book.price().currency,
         }
     }
 
@@ -127,22 +116,6 @@ impl BookView {
             status,
             phase,
             ..self
-        }
-    }
-}
-
-impl From<BookRow> for BookView {
-    fn from(row: BookRow) -> Self {
-        Self {
-            userid: row.userid,
-            status: row.status,
-            spacename: row.spacename,
-            bookid: row.bookid,
-            phase: row.phase,
-            price: Money {
-                minor: row.amount,
-                currency: row.currency,
-            },
         }
     }
 }

@@ -14,9 +14,11 @@ use tokio::sync::oneshot;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::client::Client;
+use crate::conditions::Expected;
 use crate::correlation::Correlation;
-use crate::hal::Client;
 use crate::idempotency::{Begun, Key};
+use crate::media::{self, Written};
 use crate::problem::{self, Problem, internal};
 use crate::state::Api;
 
@@ -28,8 +30,12 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) body: Bytes,
+    /// How the body says what it wants.
+    pub(crate) written: Written,
+    /// Whom to answer, and how.
+    pub(crate) client: Client,
     key: Option<Key>,
-    client: Client,
+    expected: Expected,
     correlation: Correlation,
 }
 
@@ -40,6 +46,8 @@ pub(crate) struct Command {
     pub(crate) id: Uuid,
     /// Whom to answer, and how.
     pub(crate) client: Client,
+    /// What it must find to be done.
+    pub(crate) expected: Expected,
     /// The journey that it belongs to.
     pub(crate) correlation: Correlation,
 }
@@ -72,6 +80,8 @@ impl FromRequest<Api> for Call {
         Ok(Self {
             key: Key::of(&parts.headers)?,
             client: Client::from_request_parts(&mut parts, api).await?,
+            written: media::written(&parts.method, &parts.headers)?,
+            expected: Expected::from_request_parts(&mut parts, api).await?,
             correlation: Correlation::from_request_parts(&mut parts, api).await?,
             method: parts.method,
             path: parts.uri.path().to_owned(),
@@ -88,6 +98,7 @@ impl Call {
         Command {
             id,
             client: self.client.clone(),
+            expected: self.expected.clone(),
             correlation: self.correlation.clone(),
         }
     }

@@ -25,7 +25,7 @@ const KEY_CHARS_MAX: usize = 255;
 
 /// The header.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Makes command ids out of keys.
 const NAMESPACE: Uuid = Uuid::from_u128(0x73_70_61_63_65_72_65_6e_74_2f_6b_65_79_73_2f_31);
@@ -208,11 +208,13 @@ impl Api {
     }
 }
 
-/// Whether the same request would be answered so for ever. Conflicts and overload pass; our own failures too.
+/// Whether the same request would be answered so for ever. Conflicts, versions and overload pass; our own
+/// failures too.
 fn is_lasting(status: StatusCode) -> bool {
     let passing = [
         StatusCode::CONFLICT,
         StatusCode::REQUEST_TIMEOUT,
+        StatusCode::PRECONDITION_FAILED,
         StatusCode::TOO_MANY_REQUESTS,
     ];
     status.is_success() || (status.is_client_error() && !passing.contains(&status))
@@ -310,7 +312,7 @@ mod tests {
                 "{status}"
             );
         }
-        for status in [408, 409, 429, 500, 503, 504] {
+        for status in [408, 409, 412, 429, 500, 503, 504] {
             assert!(
                 !is_lasting(StatusCode::from_u16(status).unwrap()),
                 "{status}"

@@ -7,7 +7,7 @@
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use domain::BookId;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::problem::{Invalid, Problem};
 
@@ -20,14 +20,18 @@ pub(crate) struct Form {
     errors: Vec<Invalid>,
 }
 
+impl From<Map<String, Value>> for Form {
+    fn from(fields: Map<String, Value>) -> Self {
+        let errors = Vec::new();
+        Self { fields, errors }
+    }
+}
+
 impl Form {
     /// A form over a body.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Problem> {
         match serde_json::from_slice(body) {
-            Ok(Value::Object(fields)) => Ok(Self {
-                fields,
-                errors: Vec::new(),
-            }),
+            Ok(Value::Object(fields)) => Ok(fields.into()),
             Ok(_) => Err(Problem::Malformed("the body must be a JSON object".into())),
             Err(error) => Err(Problem::Malformed(format!("JSON parse error: {error}"))),
         }
@@ -37,7 +41,7 @@ impl Form {
     pub(crate) fn integer(&mut self, field: &str) -> Option<i64> {
         let number = match self.fields.get(field) {
             None | Some(Value::Null) => return None,
-            Some(Value::Number(number)) => number.as_i64(),
+            Some(Value::Number(number)) => number.as_i64().or_else(|| whole(number)),
             Some(Value::String(text)) if text.trim().is_empty() => return None,
             Some(Value::String(text)) => text.trim().parse().ok(),
             Some(_) => None,
@@ -127,6 +131,15 @@ impl Form {
     }
 }
 
+/// `1.0` and `1e3` as the whole numbers that they are. What has a fraction is none, and a large one is refused:
+/// it was read as a float, and that may be the number next to the one that was meant.
+fn whole(number: &Number) -> Option<i64> {
+    const EXACT_MAX: i64 = 1_000_000_000_000;
+    let text = number.to_string();
+    let whole = text.strip_suffix(".0")?.parse().ok()?;
+    (-EXACT_MAX < whole && whole < EXACT_MAX).then_some(whole)
+}
+
 /// The number in an item's address. What is no number names no item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ItemId(pub(crate) BookId);
@@ -172,6 +185,12 @@ impl Parameters {
             .iter()
             .filter(move |(given, value)| given == name && !value.is_empty());
         given.map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter that must be there, and a whole number.
+    pub(crate) fn required_integer(&self, name: &str) -> Result<i64, Problem> {
+        self.integer(name)?
+            .ok_or_else(|| Problem::Malformed(format!("{name} must be given")))
     }
 
     /// A parameter that must be a whole number when it is given.

@@ -22,6 +22,12 @@ fn numbers_come_as_numbers_strings_or_not_at_all() {
         (json!("-7"), Some(-7)),
         (json!(i64::MAX), Some(i64::MAX)),
         (json!(i64::MIN.to_string()), Some(i64::MIN)),
+        (json!(1.0), Some(1)),
+        (json!(-0.0), Some(0)),
+        (json!(1e3), Some(1_000)),
+        (json!(999_999_999_999.0), Some(999_999_999_999)),
+        (json!("+5"), Some(5)),
+        (json!("007"), Some(7)),
         (json!(""), None),
         (json!("  "), None),
         (json!(null), None),
@@ -43,6 +49,15 @@ fn what_is_no_whole_number_is_refused() {
         json!({"id": 1}),
         json!("9223372036854775808"),
         json!(u64::MAX),
+        json!(0.1),
+        json!(1e300),
+        // Read as floats, several such numbers are the same.
+        json!(9_007_199_254_740_993.0),
+        json!(1e12),
+        json!("1.0"),
+        json!("1e3"),
+        json!("1 2"),
+        json!("0x1"),
     ] {
         let mut form = form(&json!({"userid": given}));
         assert_eq!(form.integer("userid"), None, "{given}");
@@ -150,6 +165,11 @@ fn a_parameter_that_is_empty_is_none_and_one_that_must_be_a_number_is_one() {
     assert_eq!(parameters.get("empty"), None);
     assert_eq!(parameters.integer("a"), Ok(Some(1)));
     assert_eq!(parameters.integer("empty"), Ok(None));
+    assert_eq!(parameters.required_integer("a"), Ok(1));
+    for name in ["empty", "absent", "word"] {
+        let missing = parameters.required_integer(name);
+        assert!(matches!(missing, Err(Problem::Malformed(_))), "{name}");
+    }
     assert!(matches!(
         parameters.integer("word"),
         Err(Problem::Malformed(_))

@@ -2,28 +2,39 @@
 //!
 //! A handler reads as a sentence: it takes what the client sent, calls the journal or a read model, and
 //! answers. [`router`] shows every route and layer; each resource has its file; what all of them share has a
-//! name of its own: `problem` (what goes wrong), `input` (tolerant bodies), `hal` and `paging` (the
-//! seed's bodies and links), `command` and `idempotency` (once, and to the end), `position` (reading
-//! one's own writes), `correlation`, `limits`, `server`. The payment is taken by whoever is given as
+//! name of its own: `methods` (what a path takes), `resource` and `part` (what all four resources are asked),
+//! `profile` (what they say of themselves), `client`, `media` and `hal` (how an answer is written), `paging`,
+//! `input` (tolerant bodies), `problem` (what goes wrong), `command` and `idempotency` (once, and to the end),
+//! `conditions` and `position` (which version, and reading one's own writes), `forwarded` (what the client sees),
+//! `cors`, `correlation`, `limits`, `server`. The payment is taken by whoever is given as
 //! [`TakePayment`]; this crate knows neither saga nor gateway.
 
 mod backlog;
 mod books;
+mod client;
 mod command;
+mod conditions;
 mod correlation;
+mod cors;
+mod forwarded;
 mod hal;
 mod health;
 mod idempotency;
 mod input;
 mod ledger;
 mod limits;
+mod media;
+mod methods;
 mod mypages;
 mod paging;
+mod part;
 mod payments;
 mod points;
 mod position;
 mod problem;
+mod profile;
 mod proxy;
+mod resource;
 mod router;
 mod server;
 mod settings;
@@ -37,6 +48,8 @@ use journal::Journal;
 use journal::runtime::Runtime;
 use projections::ReadModels;
 
+pub use cors::Origins;
+pub use forwarded::PublicAddress;
 pub use health::Readiness;
 pub use router::router;
 pub use server::serve;

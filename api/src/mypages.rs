@@ -4,54 +4,83 @@
 //! one page holds and a link to the rest.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use domain::{Currency, Phase, Status};
 use jiff::Timestamp;
 use journal::Actor;
-use projections::{MypageFilter, MypageRow, TimelineRow};
+use projections::projection::Row;
+use projections::{BookingFilter, MypageRow, TimelineRow};
 use serde::Serialize;
 
-use crate::hal::{Client, Item};
+use crate::client::Client;
 use crate::input::{ItemId, Parameters};
-use crate::paging::{Asked, Unasked};
+use crate::paging::Unasked;
 use crate::problem::Problem;
+use crate::resource::{Resource, view};
 use crate::state::Api;
 
-/// The projection that answers.
-const PROJECTION: &str = "mypage";
-
-/// The parameters that narrow the collection.
-const FILTERS: [&str; 5] = ["userid", "bookid", "spacename", "status", "phase"];
-
-/// `GET /mypages`.
-pub(crate) async fn list(
-    State(api): State<Api>,
-    client: Client,
-    parameters: Parameters,
-) -> Result<Response, Problem> {
-    let filter = filter(&parameters)?;
-    let lag = api.caught_up(PROJECTION, &parameters).await?;
-    let asked = Asked::read(&parameters, Unasked::Everything, &FILTERS);
-    let found = api.read_models.mypages(&filter, &asked.request()).await?;
-    let mypages = found.rows.into_iter().map(MypageView::from).collect();
-    Ok(lag.on(client.collection(mypages, &asked.of(found.total))))
+view! {
+    /// A row of My Page on the wire: the seed's fields first, in its order.
+    pub(crate) struct MypageView of MypageRow {
+        /// Who booked.
+        userid: Option<i64>,
+        /// The booking.
+        bookid: i64,
+        /// The name of the space.
+        spacename: String,
+        /// How far the booking is, in the words of this resource.
+        status: Status,
+        /// The registration, once there is one.
+        spaceid: Option<i64>,
+        /// Its number, the booking's.
+        id: i64,
+        /// The payment, once it was requested.
+        payid: Option<i64>,
+        /// How far the booking is, in the words of all resources.
+        phase: Phase,
+        /// The price, in minor units.
+        amount: i64,
+        /// The currency of all amounts.
+        currency: Currency,
+        /// What went back.
+        refunded: i64,
+        /// Points that the booking earned, less those taken back.
+        points: i64,
+        /// What people should know about it.
+        attention: Option<String>,
+        /// When it was booked.
+        created_at: Timestamp,
+        /// When something last happened to it.
+        updated_at: Timestamp,
+    }
 }
 
-/// `GET /mypages/{id}`.
-pub(crate) async fn show(
-    State(api): State<Api>,
-    ItemId(id): ItemId,
-    client: Client,
-    parameters: Parameters,
-) -> Result<Response, Problem> {
-    let lag = api.caught_up(PROJECTION, &parameters).await?;
-    let mypage = api
-        .read_models
-        .mypage(id)
-        .await?
-        .ok_or(Problem::NoSuchItem)?;
-    Ok(lag.on(client.item(StatusCode::OK, MypageView::from(mypage))))
+impl Resource for MypageView {
+    const COLLECTION: &'static str = "mypages";
+    const REL: &'static str = "mypage";
+    const WRITABLE: &'static [&'static str] = &[];
+    const UNASKED: Unasked = Unasked::Everything;
+    const FILTERS: &'static [&'static str] = &["userid", "bookid", "spacename", "status", "phase"];
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    /// A page is of all streams of its booking.
+    fn version(_: &MypageRow) -> Option<i64> {
+        None
+    }
+
+    fn filter(parameters: &Parameters) -> Result<BookingFilter, Problem> {
+        let text = |name| parameters.get(name).map(str::to_owned);
+        Ok(BookingFilter {
+            userid: parameters.integer("userid")?,
+            bookid: parameters.integer("bookid")?,
+            spacename: text("spacename"),
+            status: text("status"),
+            phase: text("phase"),
+        })
+    }
 }
 
 /// `GET /mypages/{id}/trace`: what happened, when, by whom.
@@ -61,7 +90,7 @@ pub(crate) async fn trace(
     client: Client,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
-    let lag = api.caught_up(PROJECTION, &parameters).await?;
+    let lag = api.caught_up(TimelineRow::SCHEMA, &parameters).await?;
     let story = api.read_models.timeline(id).await?;
     if story.is_empty() {
         return Err(Problem::NotFound);
@@ -71,68 +100,6 @@ pub(crate) async fn trace(
         bookid: id.0,
         events,
     })))
-}
-
-fn filter(parameters: &Parameters) -> Result<MypageFilter, Problem> {
-    let text = |name| parameters.get(name).map(str::to_owned);
-    Ok(MypageFilter {
-        userid: parameters.integer("userid")?,
-        bookid: parameters.integer("bookid")?,
-        spacename: text("spacename"),
-        status: text("status"),
-        phase: text("phase"),
-    })
-}
-
-/// A row of My Page on the wire: the seed's fields first, in its order.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct MypageView {
-    userid: Option<i64>,
-    bookid: i64,
-    spacename: String,
-    status: Status,
-    spaceid: Option<i64>,
-    id: i64,
-    payid: Option<i64>,
-    phase: Phase,
-    amount: i64,
-    currency: Currency,
-    refunded: i64,
-    points: i64,
-    attention: Option<String>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-impl Item for MypageView {
-    const COLLECTION: &'static str = "mypages";
-    const REL: &'static str = "mypage";
-
-    fn id(&self) -> i64 {
-        self.id
-    }
-}
-
-impl From<MypageRow> for MypageView {
-    fn from(row: MypageRow) -> Self {
-        Self {
-            userid: row.userid,
-            bookid: row.bookid,
-            spacename: row.spacename,
-            status: row.status,
-            spaceid: row.spaceid,
-            id: row.id,
-            payid: row.payid,
-            phase: row.phase,
-            amount: row.amount,
-            currency: row.currency,
-            refunded: row.refunded,
-            points: row.points,
-            attention: row.attention,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        }
-    }
 }
 
 /// A booking's story.

@@ -9,7 +9,8 @@ use std::fmt::Write;
 use projections::PageRequest;
 use serde::Serialize;
 
-use crate::hal::{Client, Link, Links};
+use crate::client::Client;
+use crate::hal::{Link, Links};
 use crate::input::Parameters;
 
 /// How many rows a page has when nobody says.
@@ -130,10 +131,10 @@ impl Page {
         (self.asked.given || self.asked.unasked == Unasked::FirstPage).then_some(block)
     }
 
-    /// First, prev, self, next and last where there is more than one page; then profile and search.
-    pub(crate) fn links(&self, client: &Client, collection: &'static str) -> Links {
+    /// First, prev, self, next and last of the collection at `path`, where there is more than one page.
+    pub(crate) fn links(&self, client: &Client, path: &str) -> Links {
         let (number, pages) = (self.asked.number, self.pages());
-        let to = |number: u64| Link::to(client.address(&self.path(collection, number)));
+        let to = |number: u64| Link::to(client.address(&self.path(path, number)));
         let whole = self.block().is_none();
         let mut links = Vec::new();
         if pages > 1 && !whole {
@@ -142,42 +143,49 @@ impl Page {
         if number > 0 {
             links.push(("prev", to(number - 1)));
         }
-        links.push(("self", self.this(client, collection)));
+        links.push(("self", self.this(client, path)));
         if number + 1 < pages {
             links.push(("next", to(number + 1)));
         }
         if pages > 1 && !whole {
             links.push(("last", to(pages - 1)));
         }
-        links.push((
-            "profile",
-            Link::to(client.address(&format!("/profile/{collection}"))),
-        ));
-        links.push((
-            "search",
-            Link::to(client.address(&format!("/{collection}/search"))),
-        ));
         Links(links)
     }
 
-    fn path(&self, collection: &str, number: u64) -> String {
+    fn path(&self, path: &str, number: u64) -> String {
         format!(
-            "/{collection}?page={number}&size={}{}",
+            "{path}?page={number}&size={}{}",
             self.asked.size, self.asked.kept
         )
     }
 
-    /// The page's own link; collections that are always paged say which parameters they take.
-    fn this(&self, client: &Client, collection: &str) -> Link {
-        let kept = self.asked.kept.replacen('&', "?", 1);
-        let unpaged = client.address(&format!("/{collection}{kept}"));
-        let paged = client.address(&self.path(collection, self.asked.number));
-        match (self.asked.unasked, self.asked.given) {
-            (Unasked::FirstPage, false) => Link::template(format!("{unpaged}{{?page,size,sort}}")),
-            (Unasked::FirstPage, true) => Link::template(format!("{paged}{{&sort}}")),
-            (Unasked::Everything, false) => Link::to(unpaged),
-            (Unasked::Everything, true) => Link::to(paged),
+    /// The page's own link; collections that are always paged say which parameters they take besides.
+    fn this(&self, client: &Client, path: &str) -> Link {
+        let Asked {
+            given,
+            unasked,
+            kept,
+            sort,
+            ..
+        } = &self.asked;
+        let address = client.address(&if *given {
+            self.path(path, self.asked.number)
+        } else {
+            format!("{path}{}", kept.replacen('&', "?", 1))
+        });
+        let open = ["page,size", "sort"];
+        let open = match (given, sort.is_empty()) {
+            (false, true) => open.join(","),
+            (false, false) => open[0].to_owned(),
+            (true, true) => open[1].to_owned(),
+            (true, false) => String::new(),
+        };
+        if *unasked == Unasked::Everything || open.is_empty() {
+            return Link::to(address);
         }
+        let mark = if address.contains('?') { '&' } else { '?' };
+        Link::template(format!("{address}{{{mark}{open}}}"))
     }
 }
 

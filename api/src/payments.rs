@@ -9,20 +9,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::payment::Payment;
 use domain::ports::{PaymentDue, Taken};
-use domain::{BookId, Money, Phase, Status};
+use domain::{BookId, Currency, Money, Phase, Status};
 use projections::PaymentRow;
 use serde::Serialize;
 
 use crate::command::{Call, Command};
-use crate::hal::{Client, Item};
-use crate::input::{Form, ItemId, Parameters};
-use crate::paging::{Asked, Unasked};
+use crate::input::Form;
 use crate::position;
 use crate::problem::Problem;
+use crate::resource::{Resource, view};
 use crate::state::Api;
-
-/// The projection that answers reads.
-const PROJECTION: &str = "payments";
 
 /// `POST /payments {"bookid":17}`.
 pub(crate) async fn take(State(api): State<Api>, call: Call) -> Result<Response, Problem> {
@@ -70,7 +66,7 @@ fn answer(command: &Command, bookid: BookId, payment: &Payment, taken: Taken) ->
     let (response, position) = match taken {
         Taken::Approved { position } => {
             let view = PaymentView::paid(bookid, payment);
-            (command.client.item(StatusCode::CREATED, view), position)
+            (command.client.done(StatusCode::CREATED, view), position)
         }
         Taken::Declined {
             code,
@@ -100,61 +96,43 @@ struct Pending {
     reason: String,
 }
 
-/// `GET /payments`.
-pub(crate) async fn list(
-    State(api): State<Api>,
-    client: Client,
-    parameters: Parameters,
-) -> Result<Response, Problem> {
-    let lag = api.caught_up(PROJECTION, &parameters).await?;
-    let asked = Asked::read(&parameters, Unasked::FirstPage, &[]);
-    let found = api.read_models.payments(&asked.request()).await?;
-    let payments = found.rows.into_iter().map(PaymentView::from).collect();
-    Ok(lag.on(client.collection(payments, &asked.of(found.total))))
+view! {
+    /// A payment on the wire: the seed's fields first, in its order.
+    pub(crate) struct PaymentView of PaymentRow {
+        /// The booking.
+        bookid: i64,
+        /// Who pays.
+        userid: Option<i64>,
+        /// How far the payment is, in the words of this resource.
+        status: Option<Status>,
+        /// The name of the space.
+        spacename: String,
+        /// Its number, the booking's.
+        payid: i64,
+        /// How far the booking is, in the words of all resources.
+        phase: Phase,
+        /// The price, in minor units.
+        amount: i64,
+        /// The currency of all amounts.
+        currency: Currency,
+        /// What the gateway captured.
+        captured: i64,
+        /// What went back.
+        refunded: i64,
+    }
 }
 
-/// `GET /payments/{id}`.
-pub(crate) async fn show(
-    State(api): State<Api>,
-    ItemId(id): ItemId,
-    client: Client,
-    parameters: Parameters,
-) -> Result<Response, Problem> {
-    let lag = api.caught_up(PROJECTION, &parameters).await?;
-    let payment = api
-        .read_models
-        .payment(id)
-        .await?
-        .ok_or(Problem::NoSuchItem)?;
-    let version = payment.version;
-    Ok(lag.on(position::tagged(
-        client.item(StatusCode::OK, PaymentView::from(payment)),
-        version,
-    )))
-}
-
-/// A payment on the wire: the seed's fields first, in its order.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct PaymentView {
-    bookid: i64,
-    userid: Option<i64>,
-    /// Read models show no payment without one.
-    status: Option<Status>,
-    spacename: String,
-    payid: i64,
-    phase: Phase,
-    #[serde(flatten)]
-    price: Money,
-    captured: i64,
-    refunded: i64,
-}
-
-impl Item for PaymentView {
+impl Resource for PaymentView {
     const COLLECTION: &'static str = "payments";
     const REL: &'static str = "payment";
+    const WRITABLE: &'static [&'static str] = &["bookid"];
 
     fn id(&self) -> i64 {
         self.payid
+    }
+
+    fn version(row: &PaymentRow) -> Option<i64> {
+        Some(row.version)
     }
 }
 
@@ -168,28 +146,10 @@ impl PaymentView {
             spacename: payment.spacename().to_owned(),
             payid: bookid.0,
             phase: Phase::Paid,
-            price: payment.price(),
+            amount: payment.price().minor,
+            currency: payment.price().currency,
             captured: payment.price().minor,
             refunded: 0,
-        }
-    }
-}
-
-impl From<PaymentRow> for PaymentView {
-    fn from(row: PaymentRow) -> Self {
-        Self {
-            bookid: row.bookid,
-            userid: row.userid,
-            status: row.status,
-            spacename: row.spacename,
-            payid: row.payid,
-            phase: row.phase,
-            price: Money {
-                minor: row.amount,
-                currency: row.currency,
-            },
-            captured: row.captured,
-            refunded: row.refunded,
         }
     }
 }

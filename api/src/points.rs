@@ -3,15 +3,14 @@
 use axum::extract::State;
 use axum::response::Response;
 use domain::UserId;
+use projections::BalanceRow;
+use projections::projection::Row;
 use serde::Serialize;
 
-use crate::hal::Client;
+use crate::client::Client;
 use crate::input::{ItemId, Parameters};
 use crate::problem::Problem;
 use crate::state::Api;
-
-/// The projection that answers.
-const PROJECTION: &str = "points";
 
 /// `GET /points/{userid}`.
 pub(crate) async fn show(
@@ -21,7 +20,7 @@ pub(crate) async fn show(
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     let userid = userid.0;
-    let lag = api.caught_up(PROJECTION, &parameters).await?;
+    let lag = api.caught_up(BalanceRow::SCHEMA, &parameters).await?;
     let points = api.read_models.points(UserId(userid)).await?;
     Ok(lag.on(client.plain(&Balance { userid, points })))
 }

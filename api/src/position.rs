@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use axum::http::header::ETAG;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::HeaderName;
 use axum::response::Response;
 
+use crate::conditions::Tag;
 use crate::input::Parameters;
 use crate::problem::Problem;
 use crate::state::Api;
@@ -17,8 +17,10 @@ use crate::state::Api;
 /// How long a read waits for its projection.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(1);
 
-const EVENT_POSITION: HeaderName = HeaderName::from_static("x-event-position");
-const PROJECTION_LAG: HeaderName = HeaderName::from_static("x-projection-lag");
+/// Where in the journal the last event is that an answer speaks of.
+pub(crate) const EVENT_POSITION: HeaderName = HeaderName::from_static("x-event-position");
+/// How many events behind the asked position a read model is.
+pub(crate) const PROJECTION_LAG: HeaderName = HeaderName::from_static("x-projection-lag");
 
 /// How far behind the asked position a read model is: nothing when it has caught up, or nobody asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +59,7 @@ impl Api {
 pub(crate) fn at(mut answer: Response, position: i64, version: Option<i64>) -> Response {
     answer.headers_mut().insert(EVENT_POSITION, position.into());
     match version {
-        Some(version) => tagged(answer, version),
+        Some(version) => Tag::of_version(version).on(answer),
         None => answer,
     }
-}
-
-/// Says on an answer which version of a stream it shows.
-pub(crate) fn tagged(mut answer: Response, version: i64) -> Response {
-    // Digits between quotes are a header value, always.
-    if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
-        answer.headers_mut().insert(ETAG, tag);
-    }
-    answer
 }

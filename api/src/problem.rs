@@ -12,6 +12,10 @@ use domain::{Phase, Refusal, book};
 use journal::{CommandError, StoreError};
 use serde::Serialize;
 
+use crate::conditions::Tag;
+use crate::media;
+use crate::methods::{ACCEPT_PATCH, ACCEPT_POST};
+
 /// A field of the body that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Invalid {
@@ -35,9 +39,21 @@ pub(crate) enum Problem {
     NoSuchItem,
     #[error("there is nothing here")]
     NotFound,
-    /// The router adds `Allow`.
+    /// The route adds `Allow`.
     #[error("this resource does not take this method")]
     MethodNotAllowed,
+    #[error("this is offered as {offers}")]
+    NotAcceptable { offers: String },
+    #[error("a body of this media type is not read here; the header says which are")]
+    UnsupportedMediaType {
+        /// Whether it was to be a patch.
+        patch: bool,
+    },
+    #[error("the booking is at version {current}, which is not what If-Match expects")]
+    VersionMismatch { current: i64 },
+    /// The patch takes something for granted that is not so.
+    #[error("{0}")]
+    PatchDoesNotFit(String),
     #[error("the body is larger than {max_bytes} bytes")]
     TooLarge { max_bytes: usize },
     #[error("the body did not arrive in time")]
@@ -87,6 +103,12 @@ impl Problem {
             Self::Invalid(_) => (S::UNPROCESSABLE_ENTITY, "validation-failed", None),
             Self::NoSuchItem | Self::NotFound => (S::NOT_FOUND, "not-found", None),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method-not-allowed", None),
+            Self::NotAcceptable { .. } => (S::NOT_ACCEPTABLE, "not-acceptable", None),
+            Self::UnsupportedMediaType { .. } => {
+                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", None)
+            }
+            Self::VersionMismatch { .. } => (S::PRECONDITION_FAILED, "version-mismatch", None),
+            Self::PatchDoesNotFit(_) => (S::CONFLICT, "patch-does-not-fit", None),
             Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body-too-large", None),
             Self::TooSlow => (S::REQUEST_TIMEOUT, "body-too-slow", None),
             Self::IllegalTransition { .. } => (S::CONFLICT, "illegal-transition", None),
@@ -143,6 +165,20 @@ impl IntoResponse for Problem {
         let mut response = face.status.into_response();
         if let Some(seconds) = face.retry_after_seconds {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        match &self {
+            Self::VersionMismatch { current } => response = Tag::of_version(*current).on(response),
+            Self::UnsupportedMediaType { patch } => {
+                let (name, types) = if *patch {
+                    (ACCEPT_PATCH, media::PATCH)
+                } else {
+                    (ACCEPT_POST, media::POST)
+                };
+                response
+                    .headers_mut()
+                    .insert(name, HeaderValue::from_static(types));
+            }
+            _ => {}
         }
         response.extensions_mut().insert(self);
         response
@@ -206,6 +242,7 @@ impl From<CommandError> for Problem {
         match error {
             CommandError::Store(error) => error.into(),
             CommandError::SlotTaken => Self::SlotTaken,
+            CommandError::OtherVersion { current } => Self::VersionMismatch { current },
             CommandError::Contended => Self::Contended,
             CommandError::Refused(Refusal::Book(book::Error::NoSuchBooking)) => Self::NoSuchItem,
             // Refusals that a client can cause are met where the command is sent.

@@ -1,9 +1,10 @@
 //! The gateway's way to roles that other processes play.
 //!
-//! Path, query, body and host are handed on as they came, so that the links in the answer carry the host that
-//! the client used; the correlation id was put on the request before. What cannot be reached is a problem of
-//! ours to word, not the proxy's.
+//! Path, query, body and host are handed on as they came. The correlation id was put on the request before, and
+//! so was the address that the client sees, in place of whatever the client said of it; a role that trusts the
+//! gateway makes its links of that. What cannot be reached is a problem of ours to word, not the proxy's.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,14 +14,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum_reverse_proxy::{HostBehaviour, ProxyError, ProxyPolicy, ReverseProxy, XForwardedFor};
 
+use crate::cors;
 use crate::problem::Problem;
 use crate::state::Api;
 
 /// How long the gateway waits for a role's answer: longer than any role takes.
 const UPSTREAM_MAX: Duration = Duration::from_secs(10);
 
-/// The routes of a role's collections, answered by `target`.
-pub(crate) fn routes(collections: &[&str], target: &str) -> Router<Api> {
+/// Everything below the first part of these paths, answered by `target`.
+pub(crate) fn routes<'a>(paths: impl Iterator<Item = &'a str>, target: &str) -> Router<Api> {
+    let collections: BTreeSet<_> = paths.filter_map(|path| path.split('/').nth(1)).collect();
     let paths = collections
         .iter()
         .flat_map(|name| [format!("/{name}"), format!("/{name}/{{*rest}}")]);
@@ -53,10 +56,13 @@ fn is_usable(target: &str) -> bool {
         .is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some())
 }
 
-/// Words the proxy's own failures; what the role answered passes unchanged.
-async fn explain(response: Response) -> Response {
+/// Words the proxy's own failures; what the role answered passes, without what this port's layers say themselves.
+async fn explain(mut response: Response) -> Response {
     match response.extensions().get::<ProxyError>() {
-        None => response,
+        None => {
+            cors::unsay(response.headers_mut());
+            response
+        }
         Some(error) => {
             tracing::warn!(error = error.message(), "another role did not answer");
             let problem = if error.is_connect() {

@@ -3,103 +3,127 @@
 use std::any::Any;
 
 use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::books::{self, BookView};
+use crate::client::Client;
+use crate::methods::get;
+use crate::mypages::{self, MypageView};
+use crate::part::{Part, Route, at};
+use crate::payments::{self, PaymentView};
 use crate::problem::Problem;
+use crate::profile;
+use crate::resource::{list, show};
+use crate::spaces::SpaceView;
 use crate::state::Api;
-use crate::{
-    App, Role, books, correlation, health, ledger, limits, mypages, payments, points, proxy, spaces,
-};
+use crate::{App, Role, correlation, cors, forwarded, health, ledger, limits, points, proxy};
 
 /// The routes of a role, with health and metrics beside them.
 pub fn router(role: Role, app: App) -> Router {
     let api = Api::new(app);
-    let (ours, elsewhere) = resources(role, &api);
-    ours.layer(from_fn_with_state(api.clone(), limits::in_time))
-        .merge(elsewhere)
-        .merge(always())
+    let settings = &api.settings;
+    let origins = cors::rules(&settings.cors_origins, settings.cors_allow_credentials);
+    let nosniff = HeaderValue::from_static("nosniff");
+    role_routes(role, &api)
+        .merge(at(always()))
         .fallback(|| async { Problem::NotFound })
-        .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .layer(from_fn_with_state(api.clone(), limits::whole_body))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(api.clone(), forwarded::layer))
+        .layer(from_fn_with_state(origins, cors::layer))
+        .layer(SetResponseHeaderLayer::overriding(
+            X_CONTENT_TYPE_OPTIONS,
+            nosniff,
+        ))
         .layer(from_fn_with_state(api.clone(), correlation::layer))
         .with_state(api)
 }
 
-fn book() -> Router<Api> {
-    let one = get(books::show)
+fn book() -> Part {
+    let item = get(show::<BookView>)
         .put(books::change)
         .patch(books::change)
         .delete(books::delete);
-    Router::new()
-        .route("/books", get(books::list).post(books::place))
-        .route("/books/{id}", one)
+    Part::of::<BookView>(get(list::<BookView>).post(books::place), item)
 }
 
-fn space() -> Router<Api> {
-    Router::new()
-        .route("/spaces", get(spaces::list))
-        .route("/spaces/{id}", get(spaces::show))
+fn space() -> Part {
+    Part::of::<SpaceView>(get(list::<SpaceView>), get(show::<SpaceView>))
 }
 
-fn payment(api: &Api) -> Router<Api> {
-    let routes = Router::new()
-        .route("/payments", get(payments::list).post(payments::take))
-        .route("/payments/{id}", get(payments::show));
+fn payment(api: &Api) -> Part {
+    let collection = get(list::<PaymentView>).post(payments::take);
+    let part = Part::of::<PaymentView>(collection, get(show::<PaymentView>));
     match api.ledger {
-        Some(_) => routes.route("/stub/ledger", get(ledger::show)),
-        None => routes,
+        Some(_) => part.and("/stub/ledger", get(ledger::show)),
+        None => part,
     }
 }
 
-fn mypage() -> Router<Api> {
-    Router::new()
-        .route("/mypages", get(mypages::list))
-        .route("/mypages/{id}", get(mypages::show))
-        .route("/mypages/{id}/trace", get(mypages::trace))
-        .route("/points/{userid}", get(points::show))
+fn mypage() -> Part {
+    Part::of::<MypageView>(get(list::<MypageView>), get(show::<MypageView>))
+        .and("/mypages/{id}/trace", get(mypages::trace))
+        .and("/points/{userid}", get(points::show))
 }
 
-fn always() -> Router<Api> {
-    Router::new()
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/actuator/health", get(health::actuator_ready))
-        .route("/actuator/health/readiness", get(health::actuator_ready))
-        .route("/actuator/health/liveness", get(health::actuator_live))
-        .route("/actuator/info", get(health::info))
-        .route("/metrics", get(health::metrics))
+fn always() -> Vec<Route> {
+    let route = |path: &str, methods| (path.to_owned(), methods);
+    vec![
+        route("/livez", get(health::live)),
+        route("/readyz", get(health::ready)),
+        route("/actuator/health", get(health::actuator_ready)),
+        route("/actuator/health/readiness", get(health::actuator_ready)),
+        route("/actuator/health/liveness", get(health::actuator_live)),
+        route("/actuator/info", get(health::info)),
+        route("/metrics", get(health::metrics)),
+    ]
 }
 
-/// A role's resources: those that this process answers, and those that the gateway asks others for.
-fn resources(role: Role, api: &Api) -> (Router<Api>, Router<Api>) {
-    match role {
-        Role::Book => (book(), Router::new()),
-        Role::Space => (space(), Router::new()),
-        Role::Payment => (payment(api), Router::new()),
-        Role::Mypage => (mypage(), Router::new()),
-        Role::Gateway => gateway(api),
-    }
-}
-
-fn gateway(api: &Api) -> (Router<Api>, Router<Api>) {
+/// What a role answers: its own resource, or as the gateway all of them, those of other processes by asking there.
+fn role_routes(role: Role, api: &Api) -> Router<Api> {
     let settings = &api.settings;
-    let (mut ours, mut elsewhere) = (Router::new(), Router::new());
-    for (routes, names, url) in [
-        (book(), &["books"][..], &settings.book_url),
-        (space(), &["spaces"], &settings.space_url),
-        (payment(api), &["payments"], &settings.payment_url),
-        (mypage(), &["mypages", "points"], &settings.mypage_url),
-    ] {
+    let parts = match role {
+        Role::Book => vec![(book(), &None)],
+        Role::Space => vec![(space(), &None)],
+        Role::Payment => vec![(payment(api), &None)],
+        Role::Mypage => vec![(mypage(), &None)],
+        Role::Gateway => vec![
+            (book(), &settings.book_url),
+            (space(), &settings.space_url),
+            (payment(api), &settings.payment_url),
+            (mypage(), &settings.mypage_url),
+        ],
+    };
+    let entries: Vec<_> = parts.iter().map(|(part, _)| part.entry).collect();
+    let profiles = entries.clone();
+    let mut ours = vec![
+        (
+            "/".to_owned(),
+            get(async move |client: Client| profile::root(&client, &entries)),
+        ),
+        (
+            "/profile".to_owned(),
+            get(async move |client: Client| profile::index(&client, &profiles)),
+        ),
+    ];
+    let mut elsewhere = Router::new();
+    for (part, url) in parts {
+        ours.push(part.profile);
         match url {
-            None => ours = ours.merge(routes),
-            Some(url) => elsewhere = elsewhere.merge(proxy::routes(names, url)),
+            None => ours.extend(part.routes),
+            Some(url) => {
+                let paths = part.routes.iter().map(|(path, _)| path.as_str());
+                elsewhere = elsewhere.merge(proxy::routes(paths, url));
+            }
         }
     }
-    (ours, elsewhere)
+    let in_time = from_fn_with_state(api.clone(), limits::in_time);
+    at(ours).layer(in_time).merge(elsewhere)
 }
 
 /// A handler that panics ends its request and nothing else.

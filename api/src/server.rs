@@ -5,11 +5,15 @@
 //! listener, lets requests that are under way end, and cuts what is left after [`DRAIN_MAX`].
 
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
 use futures::FutureExt;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -18,6 +22,7 @@ use journal::runtime::Runtime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 /// How many connections one listener holds at a time.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -44,8 +49,20 @@ pub async fn serve(
     // Dropped when this function ends, however it ends: then nothing is left running.
     let cut = CancellationToken::new();
     let _cut_at_the_end = cut.clone().drop_guard();
-    while let Some((stream, place)) = next_connection(&listener, &places, &*runtime, &stop).await {
-        let service = TowerToHyperService::new(router.clone());
+    while let Some(Caller {
+        stream,
+        peer,
+        place,
+    }) = next_connection(&listener, &places, &*runtime, &stop).await
+    {
+        // Whether a request comes from a proxy is a question of who holds the connection.
+        let service = router
+            .clone()
+            .map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(ConnectInfo(peer));
+                request
+            });
+        let service = TowerToHyperService::new(service);
         let connection = graceful.watch(protocol().serve_connection(TokioIo::new(stream), service));
         let cut = cut.clone();
         let task = async move {
@@ -79,21 +96,34 @@ fn protocol() -> http1::Builder {
     protocol
 }
 
-/// The next connection and its place; none once told to stop.
+/// A connection.
+struct Caller {
+    stream: TcpStream,
+    /// Who is at the other end.
+    peer: SocketAddr,
+    /// Its place in the house.
+    place: OwnedSemaphorePermit,
+}
+
+/// The next connection; none once told to stop.
 async fn next_connection(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
     runtime: &dyn Runtime,
     stop: &CancellationToken,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<Caller> {
     let accept = async {
         let place = places.clone().acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     // Small answers should not wait for a full packet.
                     let _ = stream.set_nodelay(true);
-                    return Some((stream, place));
+                    return Some(Caller {
+                        stream,
+                        peer,
+                        place,
+                    });
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {

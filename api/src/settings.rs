@@ -1,6 +1,10 @@
 //! What the operator decides about the HTTP side. The variables behind these values, their defaults and their
 //! checks are the business of the command line.
 
+use ipnet::IpNet;
+
+use crate::cors::Origins;
+
 /// Settings of the HTTP side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -12,6 +16,12 @@ pub struct Settings {
     pub payment_timeout_ms: u64,
     /// The address that clients see, for links. None: the host that the client used.
     pub public_url: Option<String>,
+    /// Where the proxies are whose word counts for what the client sees. Empty: nobody's.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whose pages may call from a browser.
+    pub cors_origins: Origins,
+    /// Whether such a page may send cookies and the like; never with origins that are everybody's.
+    pub cors_allow_credentials: bool,
     /// Where the book role is, when another process plays it: a plain `http://` address.
     pub book_url: Option<String>,
     /// Where the space role is, when another process plays it.
@@ -29,6 +39,9 @@ impl Default for Settings {
             payment_backlog_max: 10_000,
             payment_timeout_ms: 2_000,
             public_url: None,
+            trusted_proxies: Vec::new(),
+            cors_origins: Origins::default(),
+            cors_allow_credentials: false,
             book_url: None,
             space_url: None,
             payment_url: None,

@@ -8,11 +8,14 @@ use tokio::sync::Semaphore;
 use crate::App;
 use crate::backlog::Backlog;
 use crate::command::COMMANDS_MAX;
+use crate::forwarded::PublicAddress;
 
 /// The parts of the application, and what the handlers of one router share beside them.
 #[derive(Clone)]
 pub(crate) struct Api {
     app: Arc<App>,
+    /// The address that the operator says clients see.
+    pub(crate) public: Option<PublicAddress>,
     /// How many bookings wait for money.
     pub(crate) backlog: Arc<Backlog>,
     /// Places for commands at work.
@@ -21,8 +24,14 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(app: App) -> Self {
+        let public = app
+            .settings
+            .public_url
+            .as_deref()
+            .and_then(PublicAddress::parse);
         Self {
             app: Arc::new(app),
+            public,
             backlog: Arc::default(),
             places: Arc::new(Semaphore::new(COMMANDS_MAX)),
         }

@@ -9,7 +9,7 @@ mod value;
 use std::collections::BTreeMap;
 
 use value::Value;
-pub use value::{Auth, Gateway, Secret, Store};
+pub use value::{Auth, Gateway, Networks, Secret, Store};
 
 /// Why the settings cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,6 +131,12 @@ settings! {
     mypage_url: Option<String> = "MYPAGE_URL", "";
     /// The address that clients see, for links; default: the host that the client used.
     public_url: Option<String> = "PUBLIC_URL", "";
+    /// Networks of the proxies whose `Forwarded` and `X-Forwarded-*` count for links, separated by commas: `10.0.0.0/8,::1`; default: none.
+    trusted_proxies: Networks = "TRUSTED_PROXIES", "";
+    /// Whose pages may call from a browser: origins as `https://app.example` separated by commas, `*`, or `loopback` (any port of this machine).
+    cors_origins: api::Origins = "CORS_ORIGINS", "loopback";
+    /// Whether such a page may send cookies and the like; not with `*`.
+    cors_allow_credentials: bool = "CORS_ALLOW_CREDENTIALS", "0";
     /// Who moves the money: `stub`.
     gateway: Gateway = "GATEWAY", "stub";
     /// How long a customer waits for the payment, in milliseconds.
@@ -218,6 +224,22 @@ impl Settings {
                 );
             }
         }
+        if self
+            .public_url
+            .as_deref()
+            .is_some_and(|url| api::PublicAddress::parse(url).is_none())
+        {
+            return malformed(
+                "PUBLIC_URL",
+                "must be http:// or https://, a host, and at most a port and a path",
+            );
+        }
+        if self.cors_allow_credentials && self.cors_origins.is_everybody() {
+            return malformed(
+                "CORS_ALLOW_CREDENTIALS",
+                "must be 0 while CORS_ORIGINS is *: any page could act with the cookies of whoever looks at it",
+            );
+        }
         if self.database_connections_max < CONNECTIONS_MIN {
             return malformed("DATABASE_CONNECTIONS_MAX", "must be 12 or more");
         }
@@ -265,6 +287,7 @@ fn read_file(name: &str, path: &str) -> Result<String, Error> {
 fn refuse_unknown(variables: &BTreeMap<String, String>, known: &[&str]) -> Result<(), Error> {
     let ours = |name: &str| {
         name.starts_with("CB_")
+            || name.starts_with("CORS_")
             || name.starts_with("LISTEN_PORT_")
             || (name.starts_with("PAYMENT_") && (name.ends_with("_MS") || name.ends_with("_MAX")))
             || (name.starts_with("SPACERENT_PG_") && !of_kubernetes(name))
@@ -363,6 +386,54 @@ mod tests {
             "{error}"
         );
         assert!(read(&[("PUBLIC_URL", "https://spacerent.example")]).is_ok());
+    }
+
+    #[test]
+    fn proxies_are_trusted_by_network() {
+        let settings = read(&[("TRUSTED_PROXIES", "10.0.0.0/8, 127.0.0.1,::1")]).unwrap();
+        assert_eq!(
+            settings.trusted_proxies.shown(),
+            "10.0.0.0/8,127.0.0.1/32,::1/128"
+        );
+        assert!(read(&[]).unwrap().trusted_proxies.0.is_empty());
+        for malformed in ["10.0.0.0/33", "gateway", "10.0.0.0/8,x", "10.0.0.1/8"] {
+            let error = read(&[("TRUSTED_PROXIES", malformed)]).unwrap_err();
+            assert!(
+                error.to_string().starts_with("TRUSTED_PROXIES: "),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn pages_that_may_call_are_named_and_not_everybodys_with_credentials() {
+        assert_eq!(read(&[]).unwrap().cors_origins.to_string(), "loopback");
+        let error = read(&[("CORS_ORIGINS", "https://a.example/")]).unwrap_err();
+        assert!(error.to_string().starts_with("CORS_ORIGINS: "), "{error}");
+        let exact = ("CORS_ORIGINS", "https://a.example,loopback");
+        assert!(read(&[exact, ("CORS_ALLOW_CREDENTIALS", "1")]).is_ok());
+        let everybody = ("CORS_ORIGINS", "loopback,*");
+        assert!(read(&[everybody]).is_ok());
+        let error = read(&[everybody, ("CORS_ALLOW_CREDENTIALS", "1")]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("CORS_ALLOW_CREDENTIALS: must be 0"),
+            "{error}"
+        );
+        assert_eq!(
+            read(&[("CORS_ORIGIN", "*")]).unwrap_err(),
+            Error::Unknown("CORS_ORIGIN".into())
+        );
+    }
+
+    #[test]
+    fn the_public_address_can_stand_in_a_link() {
+        assert!(read(&[("PUBLIC_URL", "https://a.example/api/")]).is_ok());
+        for malformed in ["https://", "https://user@a.example", "http://a.example/?q"] {
+            let error = read(&[("PUBLIC_URL", malformed)]).unwrap_err();
+            assert!(error.to_string().starts_with("PUBLIC_URL: "), "{error}");
+        }
     }
 
     #[test]

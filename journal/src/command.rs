@@ -85,6 +85,12 @@ pub enum CommandError {
     /// A slot is taken.
     #[error("the slot is taken")]
     SlotTaken,
+    /// The stream has none of the versions that the request expected.
+    #[error("the stream is at version {current}")]
+    OtherVersion {
+        /// The one that it has.
+        current: i64,
+    },
     /// Others were faster [`ROUNDS_MAX`] times.
     #[error("others changed the same streams {ROUNDS_MAX} times in a row")]
     Contended,
@@ -106,30 +112,52 @@ struct Part {
     events: Vec<Event>,
 }
 
+/// What a stream is decided on.
+#[derive(Clone, Copy)]
+struct Start<'a> {
+    /// Whether it is taken for empty without a look.
+    assume_new: bool,
+    versions: Option<&'a [i64]>,
+}
+
 type Answered = Result<Done, CommandError>;
 
 /// A request without an answer yet.
 struct Open {
     place: usize,
     request: Request,
+    /// The versions of which its streams must have one; any will do when there are none.
+    versions: Option<Vec<i64>>,
     /// How often it was decided.
     decisions: u32,
+}
+
+impl Open {
+    fn new(place: usize, request: Request) -> Self {
+        Self {
+            place,
+            request,
+            versions: None,
+            decisions: 0,
+        }
+    }
 }
 
 impl Journal {
     /// Runs requests; answers stand in the order of the requests. Requests on one stream are run one after the
     /// other, in their order.
     pub async fn execute(&self, requests: Vec<Request>) -> Vec<Answered> {
+        let open = (0..).zip(requests);
+        self.run(
+            open.map(|(place, request)| Open::new(place, request))
+                .collect(),
+        )
+        .await
+    }
+
+    async fn run(&self, mut open: Vec<Open>) -> Vec<Answered> {
         let mut answers: Vec<Option<Answered>> = Vec::new();
-        answers.resize_with(requests.len(), || None);
-        let mut open: Vec<Open> = (0..)
-            .zip(requests)
-            .map(|(place, request)| Open {
-                place,
-                request,
-                decisions: 0,
-            })
-            .collect();
+        answers.resize_with(open.len(), || None);
         while !open.is_empty() {
             let (turn, behind) = next_turn(open);
             open = self.round(turn, &mut answers).await;
@@ -145,10 +173,25 @@ impl Journal {
     /// [`CommandError`]; nothing was stored, except after [`StoreError::Unreachable`], where the same
     /// command id may be sent again to find out.
     pub async fn execute_one(&self, request: Request) -> Answered {
-        self.execute(vec![request])
-            .await
-            .pop()
-            .unwrap_or(Err(CommandError::Contended))
+        self.run_one(Open::new(0, request)).await
+    }
+
+    /// Runs one request if its stream has one of these versions. Whoever changes the stream in between makes it
+    /// decided again, on the version of then.
+    ///
+    /// # Errors
+    /// [`CommandError::OtherVersion`] when it has another; else as [`Self::execute_one`].
+    pub async fn execute_at(&self, request: Request, versions: Vec<i64>) -> Answered {
+        let open = Open {
+            versions: Some(versions),
+            ..Open::new(0, request)
+        };
+        self.run_one(open).await
+    }
+
+    async fn run_one(&self, open: Open) -> Answered {
+        let answer = self.run(vec![open]).await.pop();
+        answer.unwrap_or(Err(CommandError::Contended))
     }
 
     /// Loads a stream through cqrs-es; `None` when it has no event. The number is its version.
@@ -178,7 +221,7 @@ impl Journal {
     async fn round(&self, turn: Vec<Open>, answers: &mut [Option<Answered>]) -> Vec<Open> {
         let decided: Vec<_> = stream::iter(turn)
             .map(|open| async move {
-                let unappended = match self.decide(&open.request, open.decisions == 0).await {
+                let unappended = match self.decide(&open).await {
                     Ok(Decided::Append(append)) => return (open, Ok(append)),
                     Ok(Decided::Unchanged(streams)) => Ok(streams),
                     Err(error) => Err(error),
@@ -236,7 +279,8 @@ impl Journal {
         }
     }
 
-    async fn decide(&self, request: &Request, first: bool) -> Result<Decided, CommandError> {
+    async fn decide(&self, open: &Open) -> Result<Decided, CommandError> {
+        let Open { request, .. } = open;
         let mut streams = Vec::with_capacity(request.commands.len());
         let mut untouched = Vec::new();
         for command in &request.commands {
@@ -244,7 +288,7 @@ impl Journal {
                 stream,
                 version,
                 events,
-            } = self.decide_part(command, first).await?;
+            } = self.decide_part(command, open).await?;
             if events.is_empty() {
                 untouched.push(stream);
                 continue;
@@ -270,20 +314,23 @@ impl Journal {
         }))
     }
 
-    async fn decide_part(&self, command: &Command, first: bool) -> Result<Part, CommandError> {
+    async fn decide_part(&self, command: &Command, open: &Open) -> Result<Part, CommandError> {
         // A creating command is decided on an empty stream first; the append finds out whether it is.
-        let assume_new = first && creates(command);
+        let start = Start {
+            assume_new: open.decisions == 0 && open.versions.is_none() && creates(command),
+            versions: open.versions.as_deref(),
+        };
         match command.clone() {
             Command::Book(id, command) => {
-                self.decide_on::<Book, _>(id.0, assume_new, command, Event::Book)
+                self.decide_on::<Book, _>(id.0, start, command, Event::Book)
                     .await
             }
             Command::Payment(id, command) => {
-                self.decide_on::<Payment, _>(id.0, assume_new, command, Event::Payment)
+                self.decide_on::<Payment, _>(id.0, start, command, Event::Payment)
                     .await
             }
             Command::Space(id, command) => {
-                self.decide_on::<Space, _>(id.0, assume_new, command, Event::Space)
+                self.decide_on::<Space, _>(id.0, start, command, Event::Space)
                     .await
             }
         }
@@ -292,7 +339,7 @@ impl Journal {
     async fn decide_on<A, F>(
         &self,
         id: i64,
-        assume_new: bool,
+        start: Start<'_>,
         command: A::Command,
         event: F,
     ) -> Result<Part, CommandError>
@@ -302,11 +349,17 @@ impl Journal {
         Refusal: From<A::Error>,
         F: Fn(A::Event) -> Event,
     {
-        let (mut aggregate, version) = if assume_new {
+        let (mut aggregate, version) = if start.assume_new {
             (A::default(), 0)
         } else {
             self.load_or_default::<A>(&id.to_string()).await?
         };
+        if start
+            .versions
+            .is_some_and(|wanted| !wanted.contains(&version))
+        {
+            return Err(CommandError::OtherVersion { current: version });
+        }
         let sink = EventSink::default();
         aggregate
             .handle(command, &(), &sink)

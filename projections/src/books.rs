@@ -13,7 +13,7 @@ use crate::rows::Rows;
 pub(crate) static BOOKS: Projection = Projection {
     name: "books",
     version: 1,
-    tables: &[Table::state::<BookRow>(booking::key)],
+    tables: &[Table::state::<BookRow>(booking::key).indexed_by(&["btree (userid, bookid)"])],
     fold,
 };
 

@@ -73,6 +73,7 @@ impl From<sqlx::Error> for PrepareError {
 }
 
 /// Makes the first generation of every projection that has none, live from the start: its follower fills it.
+/// Tables that are there get the indexes that a newer program wants on them; nothing is rebuilt for that.
 /// Needs the migrated database of `owner_url`, as the owner of its tables. Safe to run twice and from several
 /// processes at once.
 ///
@@ -93,7 +94,7 @@ pub async fn prepare(owner_url: &str) -> Result<(), PrepareError> {
                 let found = *found;
                 return Err(PrepareError::Newer { name, found, known });
             }
-            Some(_) => {}
+            Some(_) => complete_indexes(&mut tx, projection).await?,
             None => {
                 let number = create(&mut tx, projection, State::Live).await?;
                 show(&mut tx, projection, number).await?;
@@ -102,6 +103,34 @@ pub async fn prepare(owner_url: &str) -> Result<(), PrepareError> {
     }
     tx.commit().await?;
     connection.close().await?;
+    Ok(())
+}
+
+/// Makes the indexes that today's tables have and those of an earlier program lack, in every generation that
+/// this program can read. Writers of a table wait while one is made, readers do not.
+async fn complete_indexes(
+    tx: &mut PgConnection,
+    projection: &'static Projection,
+) -> Result<(), StoreError> {
+    for state in [State::Live, State::Kept, State::Building] {
+        for Generation { number, version } in in_state(tx, projection, state).await? {
+            if version != projection.version {
+                continue;
+            }
+            let schema = projection.schema(number);
+            for index in projection.tables.iter().flat_map(|t| t.indexes_in(&schema)) {
+                // Asked first, because even a vain `create index` waits for the table's writers.
+                let there: bool = sqlx::query_scalar("select to_regclass($1) is not null")
+                    .bind(&index.name)
+                    .fetch_one(&mut *tx)
+                    .await?;
+                if !there {
+                    tracing::info!(index = index.name, "making an index");
+                    sqlx::raw_sql(&index.sql).execute(&mut *tx).await?;
+                }
+            }
+        }
+    }
     Ok(())
 }
 

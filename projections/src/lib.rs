@@ -27,7 +27,7 @@ pub use live::run;
 pub use mypage::{MypageRow, TimelineRow};
 pub use payments::PaymentRow;
 pub use points::{BalanceRow, LedgerRow};
-pub use query::{Freshness, MypageFilter, PageRequest, Paged, ReadModels, SIZE_MAX};
+pub use query::{BookingFilter, Freshness, OfBooking, PageRequest, Paged, ReadModels, SIZE_MAX};
 pub use spaces::SpaceRow;
 
 use projection::Projection;

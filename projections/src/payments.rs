@@ -16,7 +16,9 @@ use crate::rows::Rows;
 pub(crate) static PAYMENTS: Projection = Projection {
     name: "payments",
     version: 1,
-    tables: &[Table::state::<PaymentRow>(booking::key).shown_when("status is not null")],
+    tables: &[Table::state::<PaymentRow>(booking::key)
+        .indexed_by(&["btree (userid, payid)"])
+        .shown_when("status is not null")],
     fold,
 };
 

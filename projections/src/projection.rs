@@ -59,6 +59,15 @@ pub struct Table {
     pub read: Read,
 }
 
+/// An index of a table in one schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// Schema and name.
+    pub name: String,
+    /// The SQL that makes it.
+    pub sql: String,
+}
+
 /// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
@@ -283,10 +292,27 @@ impl Table {
         };
         let key = self.key.join(", ");
         let _ = writeln!(sql, "    primary key ({key})\n){room};");
-        for index in self.indexes {
-            let _ = writeln!(sql, "create index on {schema}.{name} using {index};");
+        for index in self.indexes_in(schema) {
+            sql += &index.sql;
+            sql.push('\n');
         }
         sql
+    }
+
+    /// Its indexes, once it is in `schema`.
+    #[must_use]
+    pub fn indexes_in(&self, schema: &str) -> Vec<Index> {
+        let (table, indexes) = (self.name, self.indexes.iter());
+        let index = |index: &&str| {
+            let columns = index.split_once('(').map_or("", |(_, columns)| columns);
+            let columns = columns.trim_end_matches(')').replace(", ", "_");
+            // As Postgres would name it by itself, so that tables of earlier programs fit.
+            let name = format!("{table}_{columns}_idx");
+            let sql = format!("create index {name} on {schema}.{table} using {index};");
+            let name = format!("{schema}.{name}");
+            Index { name, sql }
+        };
+        indexes.map(index).collect()
     }
 
     /// The SELECT behind its view, onto the generation in `schema`.

@@ -4,7 +4,7 @@
 //! generation per answer and notice nothing of a switch. A page and its total come from one statement: two
 //! would be two moments.
 
-mod mypages;
+mod filter;
 mod page;
 mod wait;
 
@@ -13,13 +13,13 @@ use std::sync::Arc;
 use domain::{BookId, UserId};
 use journal::{Journal, StoreError};
 
-pub use mypages::MypageFilter;
+pub use filter::{BookingFilter, OfBooking};
 pub use page::{PageRequest, Paged, SIZE_MAX};
 pub use wait::Freshness;
 
 use crate::projection::{Column, Row};
 use crate::store::read;
-use crate::{BalanceRow, BookRow, LedgerRow, MypageRow, PaymentRow, SpaceRow, TimelineRow};
+use crate::{BalanceRow, LedgerRow, TimelineRow};
 use page::{Conditions, Value};
 
 /// How many lines of a booking's story one answer holds at most; a story of twenty is long.
@@ -39,72 +39,25 @@ impl ReadModels {
         Self { journal }
     }
 
-    /// A booking.
+    /// What a read model shows of a booking, if anything.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
-    pub async fn book(&self, bookid: BookId) -> Result<Option<BookRow>, StoreError> {
+    pub async fn find<R: OfBooking>(&self, bookid: BookId) -> Result<Option<R>, StoreError> {
         self.one(bookid.0).await
     }
 
-    /// Bookings, ordered by number unless the request says otherwise.
+    /// What a read model shows of the bookings that pass the filter, ordered by number unless the request says
+    /// otherwise.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
-    pub async fn books(&self, page: &PageRequest) -> Result<Paged<BookRow>, StoreError> {
-        self.page(Conditions::default(), page).await
-    }
-
-    /// A payment that has a status.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn payment(&self, payid: BookId) -> Result<Option<PaymentRow>, StoreError> {
-        self.one(payid.0).await
-    }
-
-    /// Payments that have a status, ordered by number unless the request says otherwise.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn payments(&self, page: &PageRequest) -> Result<Paged<PaymentRow>, StoreError> {
-        self.page(Conditions::default(), page).await
-    }
-
-    /// A registration.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn space(&self, spaceid: BookId) -> Result<Option<SpaceRow>, StoreError> {
-        self.one(spaceid.0).await
-    }
-
-    /// Registrations, ordered by number unless the request says otherwise.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn spaces(&self, page: &PageRequest) -> Result<Paged<SpaceRow>, StoreError> {
-        self.page(Conditions::default(), page).await
-    }
-
-    /// A booking's My Page.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn mypage(&self, id: BookId) -> Result<Option<MypageRow>, StoreError> {
-        self.one(id.0).await
-    }
-
-    /// The My Pages that pass the filter, ordered by id unless the request says otherwise.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn mypages(
+    pub async fn list<R: OfBooking>(
         &self,
-        filter: &MypageFilter,
+        filter: &BookingFilter,
         page: &PageRequest,
-    ) -> Result<Paged<MypageRow>, StoreError> {
-        self.page(filter.conditions(), page).await
+    ) -> Result<Paged<R>, StoreError> {
+        self.page(filter.conditions::<R>(), page).await
     }
 
     /// A booking's story, oldest first; empty when there is no such booking.

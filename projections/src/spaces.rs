@@ -16,7 +16,9 @@ use crate::rows::Rows;
 pub(crate) static SPACES: Projection = Projection {
     name: "spaces",
     version: 1,
-    tables: &[Table::state::<SpaceRow>(booking::key).shown_when("status is not null")],
+    tables: &[Table::state::<SpaceRow>(booking::key)
+        .indexed_by(&["btree (userid, spaceid)"])
+        .shown_when("status is not null")],
     fold,
 };
 

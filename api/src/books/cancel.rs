@@ -10,24 +10,51 @@ use domain::{BookId, Command as Asked, Phase, Refusal, Status, UserId};
 use journal::append::Answer;
 use journal::{CommandError, Done, Request, StreamId};
 
+use super::patch::Patch;
 use super::{BookView, STREAM, phase};
-use crate::command::Command;
+use crate::command::{Call, Command};
+use crate::conditions::Expected;
 use crate::input::Form;
+use crate::media::Written;
 use crate::position;
 use crate::problem::Problem;
 use crate::state::Api;
 
-/// A change that a client asks for: always to cancel. What it says beside that must be as it is.
-pub(super) struct Change(Form);
+/// What a client asks to be changed.
+pub(super) enum Change {
+    /// To cancel, in so many words.
+    Cancel,
+    /// That the fields be these.
+    Fields(Form),
+    /// What a patch says.
+    Patch(Patch),
+}
 
 impl Change {
-    pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
-        Form::parse(body).map(Self)
+    pub(super) fn read(call: &Call) -> Result<Self, Problem> {
+        match call.written {
+            Written::Fields => Form::parse(&call.body).map(Self::Fields),
+            Written::JsonPatch => Patch::read(&call.body).map(Self::Patch),
+        }
+    }
+
+    /// The versions of which `book` must have one when the change is stored. A patch was tried on the version
+    /// that was read, so it is stored on that one or not at all.
+    fn versions(&self, read: i64, expected: &Expected) -> Option<Vec<i64>> {
+        match (self, &expected.0) {
+            (Self::Patch(_), None) => Some(vec![read]),
+            (Self::Patch(_), Some(versions)) if versions.contains(&read) => Some(vec![read]),
+            (_, versions) => versions.clone(),
+        }
     }
 
     /// Whether this change cancels `book` and leaves everything else as it is.
-    fn only_cancels(self, book: &Book) -> Result<(), Problem> {
-        let Self(mut form) = self;
+    fn only_cancels(self, id: BookId, book: &Book) -> Result<(), Problem> {
+        let mut form = match self {
+            Self::Cancel => return Ok(()),
+            Self::Fields(form) => form,
+            Self::Patch(patch) => patch.apply(&BookView::of(id, book))?,
+        };
         let status = form.required_text("status");
         if !status.is_empty() && status != Status::CancelBooking.as_str() {
             form.refuse(
@@ -83,23 +110,31 @@ pub(super) async fn cancel(
     api: &Api,
     command: &Command,
     id: BookId,
-    change: Option<Change>,
+    change: Change,
 ) -> Result<Cancelled, Problem> {
-    let before = load(api, id).await?;
-    if let Some(change) = change {
-        change.only_cancels(&before)?;
-    }
+    let (before, version) = load(api, id).await?;
+    let versions = change.versions(version, &command.expected);
+    change.only_cancels(id, &before)?;
     let cancel = Asked::Book(id, book::Command::Cancel { reason: None });
     let request = Request::one(command.id, command.trace(), cancel);
-    match api.journal.execute_one(request).await {
+    let done = match versions {
+        None => api.journal.execute_one(request).await,
+        Some(versions) => api.journal.execute_at(request, versions).await,
+    };
+    match done {
         // What this command made of it, even if the saga is further already.
         Ok(Done::Stored(answer) | Done::Already(answer)) => {
             let view = BookView::of(id, &before).standing(Status::CancelBooking, Phase::Cancelling);
             Ok(Cancelled { view, answer })
         }
         Ok(Done::Unchanged(answer)) => {
-            let view = BookView::of(id, &load(api, id).await?);
+            let (book, _) = load(api, id).await?;
+            let view = BookView::of(id, &book);
             Ok(Cancelled { view, answer })
+        }
+        // The client expected no version: the patch did, for a moment.
+        Err(CommandError::OtherVersion { .. }) if command.expected.0.is_none() => {
+            Err(Problem::Contended)
         }
         Err(CommandError::Refused(Refusal::Book(book::Error::IllegalTransition { .. }))) => {
             over(api, id).await
@@ -110,7 +145,7 @@ pub(super) async fn cancel(
 
 /// A booking that is over: fine when it was cancelled, refused otherwise.
 async fn over(api: &Api, id: BookId) -> Result<Cancelled, Problem> {
-    let book = load(api, id).await?;
+    let (book, _) = load(api, id).await?;
     if book.status() != Status::CancelRegister {
         return Err(Problem::IllegalTransition {
             current: phase(&book),
@@ -126,11 +161,8 @@ async fn over(api: &Api, id: BookId) -> Result<Cancelled, Problem> {
     })
 }
 
-async fn load(api: &Api, id: BookId) -> Result<Book, Problem> {
-    let (book, _) = api
-        .journal
-        .load::<Book>(id)
-        .await?
-        .ok_or(Problem::NoSuchItem)?;
-    Ok(book)
+/// A booking and its version.
+async fn load(api: &Api, id: BookId) -> Result<(Book, i64), Problem> {
+    let found = api.journal.load::<Book>(id).await?;
+    found.ok_or(Problem::NoSuchItem)
 }

@@ -151,7 +151,7 @@ async fn defer(
             (BookView::of(bookid, &book), answer)
         }
     };
-    let mut response = command.client.item(StatusCode::ACCEPTED, booking);
+    let mut response = command.client.done(StatusCode::ACCEPTED, booking);
     let look_again = HeaderValue::from_static(LOOK_AGAIN_SECONDS);
     response.headers_mut().insert(RETRY_AFTER, look_again);
     let response = position::at(response, answer.position, answer.version_of(STREAM));
@@ -166,7 +166,8 @@ impl Placed {
             spacename: due.spacename.clone(),
             bookid: due.bookid.0,
             phase: Phase::Placed,
-            price: due.price,
+            amount: due.price.minor,
+            currency: due.price.currency,
         };
         let version = answer.version_of(STREAM);
         Self {
@@ -178,7 +179,7 @@ impl Placed {
 
     fn paid(self, command: &Command, position: i64) -> Response {
         let booking = self.booking.standing(Status::Booking, Phase::Paid);
-        let response = command.client.item(StatusCode::CREATED, booking);
+        let response = command.client.done(StatusCode::CREATED, booking);
         let response = position::at(response, position, self.version);
         command
             .client

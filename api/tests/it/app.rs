@@ -204,6 +204,12 @@ impl TestApp {
 
     /// Does to a booking what the saga would do.
     pub(crate) async fn command(&self, bookid: i64, command: book::Command) {
+        self.execute(domain::Command::Book(BookId(bookid), command))
+            .await;
+    }
+
+    /// Does what somebody else than a client would do.
+    pub(crate) async fn execute(&self, command: domain::Command) {
         let trace = Trace {
             correlation_id: "saga".into(),
             causation_id: None,
@@ -211,7 +217,6 @@ impl TestApp {
             actor: Actor::System,
             actor_id: None,
         };
-        let command = domain::Command::Book(BookId(bookid), command);
         let request = Request::one(self.journal.random().uuid(), trace, command);
         self.journal.execute_one(request).await.unwrap();
     }

@@ -3,6 +3,8 @@
 use api::Role;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// A request on its way.
 pub(crate) struct Call(reqwest::RequestBuilder);
@@ -31,6 +33,28 @@ pub(crate) fn client() -> reqwest::Client {
     // Another test may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// Sends exactly these lines and this body over a connection of its own, and reads to its end what comes back.
+pub(crate) async fn raw(address: &str, lines: &[&str], body: &str) -> Answer {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let head = lines.join("\r\n");
+    let request = format!("{head}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap();
+    let headers = lines.map(|line| line.split_once(": ").unwrap());
+    Answer {
+        status: status.parse().unwrap(),
+        headers: headers
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        body: body.to_owned(),
+    }
 }
 
 impl Call {

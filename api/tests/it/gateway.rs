@@ -50,7 +50,7 @@ async fn what_the_role_answers_passes_unchanged() {
     assert_eq!((missing.status, missing.body.as_str()), (404, ""));
     let refused = send(&app, &address, "DELETE", "/books", "").await;
     refused.is_problem(405, "method-not-allowed");
-    assert_eq!(refused.header("allow"), Some("GET,HEAD,POST"));
+    assert_eq!(refused.header("allow"), Some("GET,HEAD,POST,OPTIONS"));
     assert_eq!(
         send(&app, &address, "GET", "/mypages", "").await.status,
         200

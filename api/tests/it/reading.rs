@@ -179,16 +179,3 @@ async fn a_position_that_is_none_is_400() {
         }
     }
 }
-
-#[tokio::test]
-async fn an_item_says_which_version_it_shows() {
-    let app = three().await;
-    for (bookid, tag) in [(1, "\"1\""), (3, "\"2\"")] {
-        assert_eq!(
-            app.get(Role::Book, &format!("/books/{bookid}"))
-                .await
-                .header("etag"),
-            Some(tag)
-        );
-    }
-}

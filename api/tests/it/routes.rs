@@ -14,22 +14,37 @@ async fn app() -> TestApp {
 }
 
 #[tokio::test]
-async fn read_models_are_read_only() {
+async fn a_path_takes_the_methods_that_it_says_and_read_models_are_read_only() {
     let app = app().await;
     for (role, path, allow) in [
-        (Role::Mypage, "/mypages", "GET,HEAD"),
-        (Role::Mypage, "/mypages/1", "GET,HEAD"),
-        (Role::Mypage, "/mypages/1/trace", "GET,HEAD"),
-        (Role::Mypage, "/points/1", "GET,HEAD"),
-        (Role::Space, "/spaces", "GET,HEAD"),
-        (Role::Space, "/spaces/1", "GET,HEAD"),
-        (Role::Payment, "/payments", "GET,HEAD,POST"),
-        (Role::Payment, "/payments/1", "GET,HEAD"),
-        (Role::Book, "/books", "GET,HEAD,POST"),
-        (Role::Book, "/books/1", "GET,HEAD,PUT,PATCH,DELETE"),
-        (Role::Gateway, "/mypages", "GET,HEAD"),
+        (Role::Mypage, "/mypages", "GET,HEAD,OPTIONS"),
+        (Role::Mypage, "/mypages/1", "GET,HEAD,OPTIONS"),
+        (Role::Mypage, "/mypages/1/trace", "GET,HEAD,OPTIONS"),
+        (Role::Mypage, "/points/1", "GET,HEAD,OPTIONS"),
+        (Role::Space, "/spaces", "GET,HEAD,OPTIONS"),
+        (Role::Space, "/spaces/1", "GET,HEAD,OPTIONS"),
+        (Role::Payment, "/payments", "GET,HEAD,POST,OPTIONS"),
+        (Role::Payment, "/payments/1", "GET,HEAD,OPTIONS"),
+        (Role::Book, "/books", "GET,HEAD,POST,OPTIONS"),
+        (Role::Book, "/books/1", "GET,HEAD,PUT,PATCH,DELETE,OPTIONS"),
+        (Role::Gateway, "/mypages", "GET,HEAD,OPTIONS"),
+        (Role::Book, "/books/search", "GET,HEAD,OPTIONS"),
+        (Role::Book, "/books/search/findByBookid", "GET,HEAD,OPTIONS"),
+        (
+            Role::Space,
+            "/spaces/search/findByUserid",
+            "GET,HEAD,OPTIONS",
+        ),
+        (Role::Space, "/", "GET,HEAD,OPTIONS"),
+        (Role::Gateway, "/profile", "GET,HEAD,OPTIONS"),
+        (Role::Gateway, "/profile/books", "GET,HEAD,OPTIONS"),
+        (Role::Gateway, "/livez", "GET,HEAD,OPTIONS"),
+        (Role::Gateway, "/metrics", "GET,HEAD,OPTIONS"),
     ] {
-        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+        let options = app.call(role, "OPTIONS", path).send().await;
+        assert_eq!((options.status, options.body.as_str()), (200, ""));
+        assert_eq!(options.header("allow"), Some(allow), "OPTIONS {path}");
+        for method in ["POST", "PUT", "PATCH", "DELETE", "TRACE", "QUERY", "BREW"] {
             if allow.split(',').any(|allowed| allowed == method) {
                 continue;
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Error;
@@ -122,6 +123,48 @@ impl Value for IpAddr {
         };
         text.parse()
             .map_err(|_| Problem::Malformed(format!("{text:?} is not an IP address")))
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Networks, as CIDR or as single addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Networks(pub Vec<IpNet>);
+
+impl Value for Networks {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let words = text.split(',').map(str::trim);
+        let network = |word: &str| {
+            let network = word.parse().ok();
+            let single = || word.parse::<IpAddr>().ok().map(IpNet::from);
+            network
+                .or_else(single)
+                .filter(|network: &IpNet| network.addr() == network.network())
+                .ok_or_else(|| {
+                    Problem::Malformed(format!(
+                        "{word:?} is neither an IP address nor a network such as 10.0.0.0/8"
+                    ))
+                })
+        };
+        words
+            .filter(|word| !word.is_empty())
+            .map(network)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    fn shown(&self) -> String {
+        let networks: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        networks.join(",")
+    }
+}
+
+impl Value for api::Origins {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        text.parse().map_err(Problem::Malformed)
     }
 
     fn shown(&self) -> String {

@@ -153,6 +153,50 @@ async fn a_command_with_nothing_to_do_says_where_its_streams_stand() {
 }
 
 #[tokio::test]
+async fn of_twenty_commands_that_expect_the_same_version_one_is_stored() {
+    let mut stage = Stage::open().await;
+    let place = request(1, vec![place(7)]);
+    stage.journal.execute_one(place).await.unwrap();
+    let commands = (2..=21).map(|n| {
+        let defer = request(n, vec![defer(7)]);
+        stage.journal.execute_at(defer, vec![1, 9])
+    });
+    let outcomes = join_all(commands).await;
+    let stored = |outcome: &&Result<Done, _>| matches!(outcome, Ok(Done::Stored(_)));
+    assert_eq!(outcomes.iter().filter(stored).count(), 1);
+    for outcome in outcomes.iter().filter(|outcome| !stored(outcome)) {
+        let refused = matches!(outcome, Err(CommandError::OtherVersion { current: 2 }));
+        assert!(refused, "{outcome:?}");
+    }
+    assert_eq!(stage.book(7).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn what_was_stored_at_its_version_is_answered_again_though_the_version_is_past() {
+    let mut stage = Stage::open().await;
+    let place = request(1, vec![place(7)]);
+    stage.journal.execute_one(place).await.unwrap();
+    let defer = || {
+        stage
+            .journal
+            .execute_at(request(2, vec![defer(7)]), vec![1])
+    };
+    let first = defer().await.unwrap();
+    assert!(matches!(first, Done::Stored(_)), "{first:?}");
+    let again = defer().await.unwrap();
+    assert_eq!(again, Done::Already(first.answer().clone()));
+    let nothing = stage
+        .journal
+        .execute_at(request(3, vec![cancel(8)]), vec![1])
+        .await;
+    assert!(
+        matches!(nothing, Err(CommandError::OtherVersion { current: 0 })),
+        "{nothing:?}"
+    );
+    assert_eq!(stage.book(7).await, [1, 2]);
+}
+
+#[tokio::test]
 async fn a_refused_command_stores_nothing_and_takes_its_companions_along() {
     let mut stage = Stage::open().await;
     let refused = stage.journal.execute_one(request(1, vec![cancel(7)])).await;

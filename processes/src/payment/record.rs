@@ -186,7 +186,9 @@ impl NotRecorded {
 impl From<CommandError> for NotRecorded {
     fn from(error: CommandError) -> Self {
         match error {
-            CommandError::Refused(_) | CommandError::SlotTaken => Self::Refused(error.to_string()),
+            CommandError::Refused(_)
+            | CommandError::SlotTaken
+            | CommandError::OtherVersion { .. } => Self::Refused(error.to_string()),
             CommandError::Contended => Self::Store(StoreError::Busy {
                 sqlstate: SERIALIZATION_FAILURE.to_owned(),
                 message: error.to_string(),

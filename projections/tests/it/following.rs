@@ -2,6 +2,7 @@
 
 use domain::{BookId, Phase, Status, UserId};
 use journal::Actor;
+use projections::{BookRow, MypageRow, PaymentRow, SpaceRow};
 
 use crate::story::{self, CANCELLED, REGISTERED, Step, play};
 use crate::world::World;
@@ -11,10 +12,10 @@ const USER: UserId = UserId(1);
 
 /// Status of book, payment, space, My Page, and the phase that all of them show.
 async fn shown(world: &World) -> (Status, Option<Status>, Option<Status>, Status, Phase) {
-    let book = world.models.book(ID).await.unwrap().unwrap();
-    let payment = world.models.payment(ID).await.unwrap();
-    let space = world.models.space(ID).await.unwrap();
-    let mypage = world.models.mypage(ID).await.unwrap().unwrap();
+    let book = world.models.find::<BookRow>(ID).await.unwrap().unwrap();
+    let payment = world.models.find::<PaymentRow>(ID).await.unwrap();
+    let space = world.models.find::<SpaceRow>(ID).await.unwrap();
+    let mypage = world.models.find::<MypageRow>(ID).await.unwrap().unwrap();
     assert_eq!(book.phase, mypage.phase);
     for phase in [
         payment.as_ref().map(|row| row.phase),
@@ -88,12 +89,12 @@ async fn a_booking_is_shown_step_by_step() {
         assert_eq!(shown(&world).await, expected, "after {steps:?}");
     }
     assert_eq!(world.models.points(USER).await.unwrap(), 100);
-    let book = world.models.book(ID).await.unwrap().unwrap();
+    let book = world.models.find::<BookRow>(ID).await.unwrap().unwrap();
     assert_eq!(
         (book.version, book.amount, book.userid),
         (3, 10_000, Some(1))
     );
-    let mypage = world.models.mypage(ID).await.unwrap().unwrap();
+    let mypage = world.models.find::<MypageRow>(ID).await.unwrap().unwrap();
     assert_eq!(
         (mypage.bookid, mypage.payid, mypage.spaceid),
         (1, Some(1), Some(1))
@@ -118,9 +119,9 @@ async fn a_cancellation_gives_money_and_points_back() {
             Phase::Cancelled
         )
     );
-    let payment = world.models.payment(ID).await.unwrap().unwrap();
+    let payment = world.models.find::<PaymentRow>(ID).await.unwrap().unwrap();
     assert_eq!((payment.captured, payment.refunded), (10_000, 10_000));
-    let mypage = world.models.mypage(ID).await.unwrap().unwrap();
+    let mypage = world.models.find::<MypageRow>(ID).await.unwrap().unwrap();
     assert_eq!((mypage.refunded, mypage.points), (10_000, 0));
     assert_eq!(world.models.points(USER).await.unwrap(), 0);
     let ledger = world
@@ -154,13 +155,13 @@ async fn money_that_comes_twice_asks_for_attention_until_it_is_back() {
     play(&world, 1, &[Step::Place, Step::Approve, Step::ChargeAgain]).await;
     let followers = world.follow();
     world.caught_up().await;
-    let mypage = world.models.mypage(ID).await.unwrap().unwrap();
+    let mypage = world.models.find::<MypageRow>(ID).await.unwrap().unwrap();
     assert!(mypage.attention.is_some());
     play(&world, 1, &[Step::Refunded(1)]).await;
     world.caught_up().await;
-    let mypage = world.models.mypage(ID).await.unwrap().unwrap();
+    let mypage = world.models.find::<MypageRow>(ID).await.unwrap().unwrap();
     assert_eq!((mypage.attention, mypage.refunded), (None, 10_000));
-    let payment = world.models.payment(ID).await.unwrap().unwrap();
+    let payment = world.models.find::<PaymentRow>(ID).await.unwrap().unwrap();
     assert_eq!((payment.captured, payment.refunded), (20_000, 10_000));
     followers.stop().await;
 }
@@ -252,9 +253,24 @@ async fn another_process_goes_on_where_one_stopped() {
     world.follow_to_the_end().await;
     // Had anything been folded twice, points would have been given or taken twice.
     assert_eq!(world.models.points(USER).await.unwrap(), 0);
-    assert_eq!(world.models.mypage(ID).await.unwrap().unwrap().points, 0);
     assert_eq!(
-        world.models.book(ID).await.unwrap().unwrap().phase,
+        world
+            .models
+            .find::<MypageRow>(ID)
+            .await
+            .unwrap()
+            .unwrap()
+            .points,
+        0
+    );
+    assert_eq!(
+        world
+            .models
+            .find::<BookRow>(ID)
+            .await
+            .unwrap()
+            .unwrap()
+            .phase,
         Phase::Refunded
     );
 }
@@ -270,8 +286,21 @@ async fn a_name_as_long_as_a_book_does_not_stop_the_follower() {
     play(&world, 2, &[Step::Place]).await;
     world.follow_to_the_end().await;
     assert_eq!(
-        world.models.mypage(ID).await.unwrap().unwrap().spacename,
+        world
+            .models
+            .find::<MypageRow>(ID)
+            .await
+            .unwrap()
+            .unwrap()
+            .spacename,
         name
     );
-    assert!(world.models.mypage(BookId(2)).await.unwrap().is_some());
+    assert!(
+        world
+            .models
+            .find::<MypageRow>(BookId(2))
+            .await
+            .unwrap()
+            .is_some()
+    );
 }

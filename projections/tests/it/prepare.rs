@@ -1,5 +1,6 @@
 //! Making the tables.
 
+use projections::rebuild::Goal;
 use projections::{NAMES, PrepareError, prepare};
 
 use crate::story::{REGISTERED, play};
@@ -70,6 +71,30 @@ async fn the_service_may_write_rows_and_change_nothing_else() {
     }
 }
 
+#[tokio::test]
+async fn an_index_that_a_newer_program_wants_is_made_in_every_generation() {
+    let world = World::over(migrated().await);
+    prepare(world.url()).await.unwrap();
+    play(&world, 1, &REGISTERED).await;
+    let followers = world.follow();
+    world.replay("books", Goal::Switch).await.unwrap();
+    let indexes = "select string_agg(schemaname || '.' || indexname, ' ' order by schemaname)
+        from pg_indexes where indexname = 'books_userid_bookid_idx'";
+    let both = "books_1.books_userid_bookid_idx books_2.books_userid_bookid_idx";
+    assert_eq!(world.text(indexes).await, both);
+    // As the tables of an earlier program are.
+    world
+        .run_sql(
+            "drop index books_1.books_userid_bookid_idx; drop index books_2.books_userid_bookid_idx",
+        )
+        .await;
+    prepare(world.url()).await.unwrap();
+    assert_eq!(world.text(indexes).await, both);
+    play(&world, 2, &REGISTERED).await;
+    world.caught_up().await;
+    followers.stop().await;
+}
+
 #[test]
 fn the_tables_are_what_the_row_types_say() {
     insta::assert_snapshot!(projections::schema_sql(), @r"
@@ -87,6 +112,7 @@ fn the_tables_are_what_the_row_types_say() {
         updated_at timestamptz not null,
         primary key (bookid)
     ) with (fillfactor = 80);
+    create index books_userid_bookid_idx on books_1.books using btree (userid, bookid);
     create schema books;
     create view books.books as select bookid, userid, spacename, status, phase, amount, currency, version, created_at, updated_at from books_1.books;
     create schema payments_1;
@@ -106,6 +132,7 @@ fn the_tables_are_what_the_row_types_say() {
         updated_at timestamptz not null,
         primary key (payid)
     ) with (fillfactor = 80);
+    create index payments_userid_payid_idx on payments_1.payments using btree (userid, payid);
     create schema payments;
     create view payments.payments as select payid, bookid, userid, spacename, status, phase, amount, currency, captured, refunded, version, created_at, updated_at from payments_1.payments where status is not null;
     create schema spaces_1;
@@ -121,6 +148,7 @@ fn the_tables_are_what_the_row_types_say() {
         updated_at timestamptz not null,
         primary key (spaceid)
     ) with (fillfactor = 80);
+    create index spaces_userid_spaceid_idx on spaces_1.spaces using btree (userid, spaceid);
     create schema spaces;
     create view spaces.spaces as select spaceid, bookid, userid, spacename, status, phase, version, created_at, updated_at from spaces_1.spaces where status is not null;
     create schema mypage_1;
@@ -143,10 +171,10 @@ fn the_tables_are_what_the_row_types_say() {
         updated_at timestamptz not null,
         primary key (id)
     ) with (fillfactor = 80);
-    create index on mypage_1.mypages using btree (userid, id);
-    create index on mypage_1.mypages using hash (spacename);
-    create index on mypage_1.mypages using btree (status, id);
-    create index on mypage_1.mypages using btree (phase, id);
+    create index mypages_userid_id_idx on mypage_1.mypages using btree (userid, id);
+    create index mypages_spacename_idx on mypage_1.mypages using hash (spacename);
+    create index mypages_status_id_idx on mypage_1.mypages using btree (status, id);
+    create index mypages_phase_id_idx on mypage_1.mypages using btree (phase, id);
     create table mypage_1.timeline (
         bookid bigint not null,
         position bigint not null,
@@ -178,7 +206,7 @@ fn the_tables_are_what_the_row_types_say() {
         at timestamptz not null,
         primary key (position)
     );
-    create index on points_1.ledger using btree (userid, position);
+    create index ledger_userid_position_idx on points_1.ledger using btree (userid, position);
     create schema points;
     create view points.balances as select userid, points from points_1.balances;
     create view points.ledger as select position, userid, payid, kind, points, at from points_1.ledger;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use domain::BookId;
 use projections::rebuild::Goal;
-use projections::{MypageFilter, NAMES, PageRequest};
+use projections::{BookRow, BookingFilter, MypageRow, NAMES, PageRequest, PaymentRow, SpaceRow};
 use sqlx::{Connection, Executor};
 use tokio::task::JoinSet;
 
@@ -36,15 +36,24 @@ async fn readers_never_see_an_error_or_an_empty_table() {
     for _ in 0..READERS {
         let (models, over, reads) = (world.models.clone(), over.clone(), reads.clone());
         readers.spawn(async move {
-            let (all, page) = (MypageFilter::default(), PageRequest::default());
+            let (all, page) = (BookingFilter::default(), PageRequest::default());
             while !over.load(Ordering::Relaxed) {
-                let books = models.books(&page).await.unwrap();
+                let books = models
+                    .list::<BookRow>(&BookingFilter::default(), &page)
+                    .await
+                    .unwrap();
                 assert_eq!((books.rows.len(), books.total), (5, 5));
-                let payments = models.payments(&page).await.unwrap();
+                let payments = models
+                    .list::<PaymentRow>(&BookingFilter::default(), &page)
+                    .await
+                    .unwrap();
                 assert_eq!((payments.rows.len(), payments.total), (5, 5));
-                let spaces = models.spaces(&page).await.unwrap();
+                let spaces = models
+                    .list::<SpaceRow>(&BookingFilter::default(), &page)
+                    .await
+                    .unwrap();
                 assert_eq!((spaces.rows.len(), spaces.total), (5, 5));
-                let mypages = models.mypages(&all, &page).await.unwrap();
+                let mypages = models.list::<MypageRow>(&all, &page).await.unwrap();
                 assert_eq!((mypages.rows.len(), mypages.total), (5, 5));
                 assert_eq!(models.timeline(BookId(3)).await.unwrap().len(), 6);
                 assert_eq!(models.points(domain::UserId(1)).await.unwrap(), 500);

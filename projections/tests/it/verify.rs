@@ -1,6 +1,7 @@
 //! What a rebuild does about rows that are not as they should be.
 
 use projections::rebuild::{Goal, ReplayError};
+use projections::{BookingFilter, SpaceRow};
 
 use crate::story::{CANCELLED, REGISTERED, play};
 use crate::world::World;
@@ -186,7 +187,11 @@ async fn a_read_model_of_an_older_version_stands_still_until_it_is_rebuilt() {
     );
     play(&world, 2, &REGISTERED).await;
     world.caught_up().await;
-    let spaces = world.models.spaces(&Default::default()).await.unwrap();
+    let spaces = world
+        .models
+        .list::<SpaceRow>(&BookingFilter::default(), &Default::default())
+        .await
+        .unwrap();
     assert_eq!(spaces.total, 2);
     followers.stop().await;
 }

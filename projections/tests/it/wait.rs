@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use journal::runtime::Tokio;
-use projections::Freshness;
+use projections::{Freshness, MypageRow};
 
 use crate::story::{REGISTERED, play};
 use crate::world::{SOON, World};
@@ -34,7 +34,11 @@ async fn the_wait_ends_when_the_follower_comes() {
     };
     let (fresh, followers) = tokio::join!(waiting, following);
     assert_eq!(fresh.unwrap().position, head);
-    let seen = world.models.mypage(domain::BookId(1)).await.unwrap();
+    let seen = world
+        .models
+        .find::<MypageRow>(domain::BookId(1))
+        .await
+        .unwrap();
     assert_eq!(seen.unwrap().phase, domain::Phase::Registered);
     followers.stop().await;
 }

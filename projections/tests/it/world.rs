@@ -108,6 +108,19 @@ impl World {
         text
     }
 
+    /// How the database would answer a query, were it not for the size of the tables.
+    pub(crate) async fn plan(&self, sql: &str) -> String {
+        let mut owner = self.owner().await;
+        let off = "set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off";
+        sqlx::raw_sql(off).execute(&mut owner).await.unwrap();
+        let lines: Vec<String> = sqlx::query_scalar(&format!("explain {sql}"))
+            .fetch_all(&mut owner)
+            .await
+            .unwrap();
+        owner.close().await.unwrap();
+        lines.join("\n")
+    }
+
     /// Asks until the answer is `expected`.
     pub(crate) async fn until(&self, sql: &str, expected: &str) {
         let asking = async { while self.text(sql).await != expected {} };

@@ -1,12 +1,23 @@
-//! Which My Pages to show.
+//! Which bookings to show.
 
-use domain::Status;
+use domain::{Status, UserId};
 
 use super::page::{Conditions, Value};
+use crate::projection::Row;
+use crate::{BookRow, MypageRow, PaymentRow, SpaceRow};
+
+/// A row about one booking: its key is the booking's number, and it says whose booking it is, of which space,
+/// and how far.
+pub trait OfBooking: Row {}
+
+impl OfBooking for BookRow {}
+impl OfBooking for PaymentRow {}
+impl OfBooking for SpaceRow {}
+impl OfBooking for MypageRow {}
 
 /// A filter; what is `None` lets everything pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MypageFilter {
+pub struct BookingFilter {
     /// Whose.
     pub userid: Option<i64>,
     /// Of which booking.
@@ -19,15 +30,25 @@ pub struct MypageFilter {
     pub phase: Option<String>,
 }
 
-impl MypageFilter {
-    pub(super) fn conditions(&self) -> Conditions {
+impl BookingFilter {
+    /// Everything of this user.
+    #[must_use]
+    pub fn of_user(userid: UserId) -> Self {
+        Self {
+            userid: Some(userid.0),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn conditions<R: OfBooking>(&self) -> Conditions {
         let mut conditions = Conditions::default();
         if let Some(userid) = self.userid {
             conditions.and(Value::Number(userid), |value| format!("userid = {value}"));
         }
         if let Some(bookid) = self.bookid {
-            // The id is the booking's number, and has the index.
-            conditions.and(Value::Number(bookid), |value| format!("id = {value}"));
+            // The key is the booking's number, and has the index.
+            let key = R::KEY.first().copied().unwrap_or_default();
+            conditions.and(Value::Number(bookid), |value| format!("{key} = {value}"));
         }
         if let Some(spacename) = &self.spacename {
             let words = Value::Words(vec![spacename.clone()]);
@@ -47,7 +68,7 @@ impl MypageFilter {
 }
 
 /// A status as it was asked for, and as My Page writes it: what the other resources call `success-register` is
-/// `Registered` here.
+/// `Registered` there.
 fn words_for(status: &str) -> Vec<String> {
     let aliases = [
         Status::Registered.as_str(),
