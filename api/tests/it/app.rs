@@ -202,6 +202,40 @@ impl TestApp {
         }
     }
 
+    /// Reads what is there and shows this position. A busy machine may need more than one wait for that.
+    pub(crate) async fn get_at(&self, position: i64, role: Role, path: &str) -> Answer {
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let path = format!("{path}{mark}min_position={position}");
+        let mut last = None;
+        eventually(&path, async || {
+            let answer = self.get(role, &path).await;
+            let shown = (answer.status, answer.header("x-projection-lag")) == (200, None);
+            last = Some(answer);
+            shown
+        })
+        .await;
+        last.unwrap()
+    }
+
+    /// Waits until the last step of a booking's story was taken, and every projection shows it.
+    pub(crate) async fn settled(&self, bookid: i64, last: &str) {
+        eventually(last, async || {
+            let story = self.events("Book", bookid).await;
+            story.iter().any(|event| event == last)
+        })
+        .await;
+        let head = self.journal.head().await.unwrap();
+        for (role, path) in [
+            (Role::Book, "/books"),
+            (Role::Payment, "/payments"),
+            (Role::Space, "/spaces"),
+            (Role::Mypage, "/mypages"),
+            (Role::Mypage, "/points/1"),
+        ] {
+            self.get_at(head, role, path).await;
+        }
+    }
+
     /// Does to a booking what the saga would do.
     pub(crate) async fn command(&self, bookid: i64, command: book::Command) {
         self.execute(domain::Command::Book(BookId(bookid), command))

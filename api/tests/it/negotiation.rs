@@ -204,9 +204,7 @@ async fn a_json_patch_that_cannot_be_done_says_why_and_does_nothing() {
 async fn a_client_is_not_sent_what_it_has() {
     let app = TestApp::start().await;
     app.book("numberone").await;
-    app.get_when(Role::Mypage, "/mypages/1", "Registered").await;
-    app.get_when(Role::Book, "/books/1", "success-register")
-        .await;
+    app.settled(1, "BookConfirmed").await;
     for path in ["/books/1", "/payments/1", "/spaces/1", "/mypages/1"] {
         let first = app.get(Role::Gateway, path).await;
         let tag = first.header("etag").unwrap_or_else(|| panic!("{first:?}"));
@@ -242,11 +240,8 @@ async fn a_client_is_not_sent_what_it_has() {
 async fn what_another_stream_changed_is_sent_though_the_version_is_the_same() {
     let app = app().await;
     let booked = app.book("numberone").await;
-    let path = format!(
-        "/books/1?min_position={}",
-        app.journal.head().await.unwrap()
-    );
-    let first = app.get(Role::Book, &path).await;
+    let head = app.journal.head().await.unwrap();
+    let first = app.get_at(head, Role::Book, "/books/1").await;
     assert_eq!(first.json()["phase"], "placed");
     // The payment is approved: the Book stream stays at its version, what is shown of it does not.
     let approve = payment::Command::RecordApproval {
@@ -255,11 +250,9 @@ async fn what_another_stream_changed_is_sent_though_the_version_is_the_same() {
         gateway_ref: "stub-1".to_owned(),
     };
     app.execute(Command::Payment(BookId(1), approve)).await;
-    let path = format!(
-        "/books/1?min_position={}",
-        app.journal.head().await.unwrap()
-    );
-    let call = app.call(Role::Book, "GET", &path);
+    let head = app.journal.head().await.unwrap();
+    app.get_at(head, Role::Book, "/books/1").await;
+    let call = app.call(Role::Book, "GET", "/books/1");
     let again = call.header("if-none-match", first.header("etag").unwrap());
     let again = again.send().await;
     assert_eq!(again.status, 200, "{again:?}");
@@ -286,9 +279,7 @@ async fn a_change_that_expects_another_version_is_412_with_the_one_there_is() {
     }
     assert_eq!(app.events("Book", 1).await, ["Booked"]);
     let position = app.journal.head().await.unwrap();
-    let shown = app
-        .get(Role::Book, &format!("/books/1?min_position={position}"))
-        .await;
+    let shown = app.get_at(position, Role::Book, "/books/1").await;
     let changed = call("PATCH", shown.header("etag").unwrap()).await;
     assert_eq!(
         (changed.status, changed.header("etag")),

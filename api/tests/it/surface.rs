@@ -3,7 +3,7 @@
 
 use api::Role;
 
-use crate::app::{TestApp, eventually, order};
+use crate::app::{TestApp, order};
 use crate::client::{Answer, raw, seed_host};
 use crate::golden::assert_golden;
 
@@ -42,17 +42,7 @@ async fn registered() -> TestApp {
     let app = TestApp::start().await;
     for (bookid, spacename) in [(1, "numberone"), (2, "numberfour"), (3, "numberfive")] {
         assert_eq!(app.book(spacename).await.status, 201);
-        eventually("it is confirmed", async || {
-            app.events("Book", bookid)
-                .await
-                .contains(&"BookConfirmed".to_owned())
-        })
-        .await;
-    }
-    let head = app.journal.head().await.unwrap();
-    for Surface { role, name, .. } in RESOURCES {
-        let answer = app.get(role, &format!("/{name}?min_position={head}")).await;
-        assert_eq!(answer.header("x-projection-lag"), None);
+        app.settled(bookid, "BookConfirmed").await;
     }
     app
 }
@@ -298,20 +288,13 @@ async fn a_search_waits_and_pages_as_a_collection_does() {
     let app = TestApp::start().await;
     for bookid in 1..=3 {
         let position = app.book("numberone").await.position();
-        for path in [
-            format!("/books/search/findByBookid?bookid={bookid}&min_position={position}"),
-            format!("/payments/search/findByBookid?bookid={bookid}&min_position={position}"),
-            format!("/mypages/search/findByBookid?bookid={bookid}&min_position={position}"),
-        ] {
-            let answer = app.get(Role::Gateway, &path).await;
-            assert_eq!(
-                (answer.status, answer.header("x-projection-lag")),
-                (200, None)
-            );
-            assert_eq!(answer.json()["bookid"], bookid, "{path}");
+        for name in ["books", "payments", "mypages"] {
+            let path = format!("/{name}/search/findByBookid?bookid={bookid}");
+            let found = app.get_at(position, Role::Gateway, &path).await;
+            assert_eq!(found.json()["bookid"], bookid, "{path}");
         }
-        let path = format!("/books/search/findByUserid?userid=1&min_position={position}");
-        let found = app.get(Role::Book, &path).await.json();
+        let path = "/books/search/findByUserid?userid=1";
+        let found = app.get_at(position, Role::Book, path).await.json();
         assert_eq!(found["page"]["totalElements"], bookid);
     }
     let search = "/books/search/findByUserid?userid=1&size=1&page=1&sort=bookid,desc";

@@ -4,7 +4,7 @@ use api::Role;
 
 use serde_json::json;
 
-use crate::app::{Setup, TestApp, eventually};
+use crate::app::{Setup, TestApp};
 use crate::golden::assert_golden;
 
 #[tokio::test]
@@ -12,7 +12,7 @@ async fn the_seeds_walk_through() {
     let app = TestApp::start().await;
 
     assert_golden("01-post-books", &app.book("numberone").await);
-    settled(&app, 1, "BookConfirmed").await;
+    app.settled(1, "BookConfirmed").await;
     assert_golden(
         "02-get-payments-1",
         &app.get(Role::Payment, "/payments/1").await,
@@ -22,9 +22,9 @@ async fn the_seeds_walk_through() {
     assert_golden("05-get-mypages", &app.get(Role::Mypage, "/mypages").await);
 
     assert_golden("06-post-books-again", &app.book("numbertwo").await);
-    settled(&app, 2, "BookConfirmed").await;
+    app.settled(2, "BookConfirmed").await;
     assert_golden("07-patch-books-2", &app.cancel(2).await);
-    settled(&app, 2, "BookClosed").await;
+    app.settled(2, "BookClosed").await;
     assert_golden(
         "08-get-payments-2",
         &app.get(Role::Payment, "/payments/2").await,
@@ -79,32 +79,6 @@ async fn each_resource_comes_to_the_seeds_status_by_itself() {
     assert_eq!(points.json()["points"], 0);
 }
 
-/// Waits until the last step of a booking's story was taken, and every projection shows it.
-async fn settled(app: &TestApp, bookid: i64, last: &str) {
-    eventually(last, async || {
-        app.events("Book", bookid)
-            .await
-            .iter()
-            .any(|event| event == last)
-    })
-    .await;
-    let head = app.journal.head().await.unwrap();
-    for (role, path) in [
-        (Role::Book, "/books"),
-        (Role::Payment, "/payments"),
-        (Role::Space, "/spaces"),
-        (Role::Mypage, "/mypages"),
-        (Role::Mypage, "/points/1"),
-    ] {
-        let answer = app.get(role, &format!("{path}?min_position={head}")).await;
-        assert_eq!(
-            (answer.status, answer.header("x-projection-lag")),
-            (200, None),
-            "{answer:?}"
-        );
-    }
-}
-
 #[tokio::test]
 async fn before_the_first_booking_every_collection_is_empty() {
     let app = TestApp::start().await;
@@ -139,7 +113,7 @@ async fn the_seeds_load_script_books_without_a_user() {
 async fn a_declined_card_ends_in_pay_failed_everywhere() {
     let app = TestApp::start().await;
     assert_golden("40-declined", &app.book("declined").await);
-    settled(&app, 1, "BookRejected").await;
+    app.settled(1, "BookRejected").await;
     for (role, path) in [
         (Role::Book, "/books/1"),
         (Role::Payment, "/payments/1"),
