@@ -116,7 +116,7 @@ pub async fn connect(folder: &Folder) -> PgConnection {
         .unwrap()
 }
 
-/// Waits until every thread of a process sleeps, and none has run between two looks.
+/// Waits until every thread of a process sleeps, and none has run between two looks; or it has ended.
 async fn asleep(pid: u32) {
     let look = || -> Vec<String> {
         let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
@@ -134,24 +134,22 @@ async fn asleep(pid: u32) {
             })
             .collect()
     };
+    let at_rest = |state: &str| state.contains("(sleeping)") || state.contains("(zombie)");
     let sleeping = async {
         let mut before = look();
         loop {
             moment().await;
             let now = look();
             let all = now.iter().filter(|line| line.starts_with("State:"));
-            if all.clone().count() > 0
-                && all.clone().all(|s| s.contains("(sleeping)"))
-                && now == before
-            {
+            if all.clone().count() > 0 && all.clone().all(|s| at_rest(s)) && now == before {
                 return;
             }
             before = now;
         }
     };
-    timeout(CONVERGE_MAX, sleeping)
-        .await
-        .expect("it does not come to rest");
+    if timeout(CONVERGE_MAX, sleeping).await.is_err() {
+        panic!("it does not come to rest: {:?}", look());
+    }
 }
 
 /// What a tail that ends by itself prints; nothing may be said.
