@@ -8,9 +8,13 @@ command -v psql >/dev/null || fail 'this scenario needs psql'
 DATA_DIR=$(mktemp -d "${TMPDIR:-/tmp}/spacerent-outages.XXXXXX"); export DATA_DIR; chmod 755 "$DATA_DIR"
 postmaster() { head -n 1 "$(find "$DATA_DIR" -name postmaster.pid | head -n 1)" 2>/dev/null; }
 family() { local pid; pid=$(postmaster) && echo "$pid" $(pgrep -P "$pid"); }
+ended_and_gone() {
+    for _ in {1..200}; do [ -n "$(postmaster)" ] || break; sleep 0.05; done
+    rm -rf "$DATA_DIR"
+}
 # A frozen one is thawed before it is asked to stop; one that was started here ends with its last user.
 trap 'kill -CONT $(family) 2>/dev/null || true; kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true
-      kill -INT $(postmaster) 2>/dev/null || true; sleep 1; rm -rf "$DATA_DIR"' EXIT
+      kill -INT $(postmaster) 2>/dev/null || true; ended_and_gone' EXIT
 
 RUST_LOG=error "$SPACERENT" --data-dir "$DATA_DIR" dev >"$DATA_DIR/log" 2>&1 &
 until_true 30 'ready' curl -fsS "$BOOKS/readyz"
