@@ -29,7 +29,7 @@ with open(path, "a", buffering=1) as out:
         try:
             c = http.client.HTTPConnection("localhost", 8081, timeout=5)
             while os.path.exists(flag):
-                c.request("POST", "/books", body, {"Content-Type": "application/json"})
+                c.request("POST", "/books", body, {"Content-Type": "application/json", "Accept": "*/*"})
                 r = c.getresponse(); data = r.read()
                 if 200 <= r.status < 300: out.write(f"{json.loads(data)['bookid']}\n")
         except OSError: pass

@@ -23,7 +23,8 @@ mapfile -d '' -t start <"/proc/$(postmaster)/cmdline"
 account=$(stat -c %U "/proc/$(postmaster)")
 start_again() {
     if [ "$account" = "$(id -un)" ]; then "${start[@]}" >>"$DATA_DIR/postgres.log" 2>&1 &
-    else runuser -u "$account" -- "${start[@]}" >>"$DATA_DIR/postgres.log" 2>&1 & fi
+    # Not runuser: it stops with its child, and stays stopped when that is thawed.
+    else setpriv --reuid "$account" --regid "$(id -g "$account")" --init-groups "${start[@]}" >>"$DATA_DIR/postgres.log" 2>&1 & fi
 }
 
 # Books with eight clients, reads with two, asks readiness and liveness; a line for each answer until the file goes.
@@ -40,7 +41,7 @@ def ask(what, url, method, target):
         c = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
         at, status, hint, number = time.time(), 0, "-", "-"
         try:
-            c.request(method, target, body if method == "POST" else None, {"Content-Type": "application/json"})
+            c.request(method, target, body if method == "POST" else None, {"Content-Type": "application/json", "Accept": "*/*"})
             r = c.getresponse(); data = r.read(); status = r.status; hint = r.getheader("Retry-After") or "-"
             if method == "POST" and status < 300: number = json.loads(data)["bookid"]
         except (OSError, http.client.HTTPException): pass
