@@ -126,8 +126,10 @@ fn what_every_scenario_printed_is_kept_beside_it() {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "sh"))
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
-        // What the others are run with.
-        .filter(|name| !["lib", "on-fresh-dev", "without-postgres"].contains(&name.as_str()))
+        // What the others are run with, or end with.
+        .filter(|name| {
+            !["checks", "lib", "on-fresh-dev", "without-postgres"].contains(&name.as_str())
+        })
         .filter(|name| {
             !scenarios
                 .join("output")
