@@ -6,6 +6,7 @@
 use sqlx::{PgConnection, Row};
 
 use super::{BATCH_MAX, Follower, Handler, HandlerError, Lease, Step, park};
+use crate::connections::{TRANSACTION_MAX, within};
 use crate::feed::Item;
 use crate::{Session, StoreError};
 
@@ -99,6 +100,16 @@ impl<H: Handler> Follower<H> {
         batch: &park::Batch,
     ) -> Result<Tried, HandlerError> {
         let plan = self.handler.plan(&batch.live).await?;
+        within(TRANSACTION_MAX, self.write_parked(lease, key, batch, plan)).await
+    }
+
+    async fn write_parked(
+        &self,
+        lease: Lease,
+        key: &str,
+        batch: &park::Batch,
+        plan: H::Plan,
+    ) -> Result<Tried, HandlerError> {
         let mut session = Session::open(self.journal.pool()).await?;
         let mut tx = session.begin().await?;
         if !self.advance(&mut *tx, lease, lease.position).await? {

@@ -1,7 +1,14 @@
 //! Parked events tried again or discarded: in order, by the follower, and never without a trace.
 
-use journal::follow::{Follower, Step};
+use std::future::pending;
+use std::time::Duration;
+
+use futures::future::FutureExt;
+use journal::StoreError;
+use journal::connections::TRANSACTION_MAX;
+use journal::follow::{Follower, HandlerError, Step};
 use journal::recover::{Decision, ParkedAt};
+use tokio::time::timeout;
 
 use super::clerk::{Clerk, clerk, effects, end_the_lease, failure, refusing, stage_with};
 use crate::samples::{Compose, append};
@@ -274,4 +281,23 @@ async fn a_discard_waits_for_the_batch_that_is_being_written() {
         let expected = if guarded { 3 } else { 2 };
         assert_eq!(gone, expected, "guarded: {guarded}");
     }
+}
+
+#[tokio::test]
+async fn a_try_that_never_ends_is_given_up_and_stays_parked() {
+    let (mut stage, mut broken) = one_is_parked().await;
+    broken.release().await.unwrap();
+    let journal = stage.journal.clone();
+    journal.retry_parked(&booking(1), "ann").await.unwrap();
+    let hanging = |_: &[journal::Recorded]| pending().boxed();
+    let mut silent = clerk("b").written(hanging).following(&journal);
+    let ended = timeout(TRANSACTION_MAX + Duration::from_secs(5), silent.step()).await;
+    let error = ended.expect("it is given up").unwrap_err();
+    assert!(
+        matches!(error, HandlerError::Store(StoreError::Unreachable(_))),
+        "{error}"
+    );
+    assert_eq!(effects(&mut stage).await, ["a 1", "a 2", "a 4"]);
+    assert_eq!(parked(&stage, 1).await.len(), 2);
+    assert!(journal.retry_is_open(&booking(1)).await.unwrap());
 }
