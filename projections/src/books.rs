@@ -14,6 +14,7 @@ pub(crate) static BOOKS: Projection = Projection {
     name: "books",
     version: 1,
     tables: &[Table::state::<BookRow>(booking::key)],
+    by_booking: true,
     fold,
 };
 

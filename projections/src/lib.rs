@@ -11,6 +11,7 @@ pub mod cell;
 mod generation;
 mod live;
 mod mypage;
+mod packed;
 mod payments;
 mod points;
 pub mod progress;
@@ -76,8 +77,9 @@ pub fn schema_sql() -> String {
             )
         });
         format!(
-            "{}create schema {};\n{}",
-            projection.create(1),
+            "{}{}create schema {};\n{}",
+            projection.create(&schema),
+            projection.index(&schema),
             projection.name,
             views.collect::<String>()
         )

@@ -26,6 +26,7 @@ pub(crate) static MYPAGE: Projection = Projection {
         ]),
         Table::log::<TimelineRow>(),
     ],
+    by_booking: true,
     fold,
 };
 

@@ -17,6 +17,7 @@ pub(crate) static PAYMENTS: Projection = Projection {
     name: "payments",
     version: 1,
     tables: &[Table::state::<PaymentRow>(booking::key).shown_when("status is not null")],
+    by_booking: true,
     fold,
 };
 

@@ -22,6 +22,8 @@ pub struct Projection {
     pub version: i32,
     /// Its tables.
     pub tables: &'static [Table],
+    /// Whether every row belongs to one booking, and is made of its events alone.
+    pub by_booking: bool,
     /// How an event changes the rows. Pure: the same events always make the same rows.
     pub fold: Fold,
 }
@@ -47,7 +49,7 @@ pub struct Table {
     pub name: &'static str,
     /// Its columns, in order.
     pub columns: &'static [Column],
-    /// The columns of its primary key: one or two numbers.
+    /// The columns of its primary key, one or two.
     pub key: &'static [&'static str],
     /// Which row an event may change. `None`: rows are only ever added, so none is loaded.
     pub touched: Option<Touched>,
@@ -83,33 +85,43 @@ impl Column {
 }
 
 /// A row's primary key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// The first key column: a booking or a user, mostly.
-    pub first: i64,
+    pub first: Cell,
     /// The second one, where there is one.
-    pub second: Option<i64>,
+    pub second: Option<Cell>,
 }
 
-impl From<[i64; 1]> for Key {
-    fn from([first]: [i64; 1]) -> Self {
+impl From<[Cell; 1]> for Key {
+    fn from([first]: [Cell; 1]) -> Self {
         let second = None;
         Self { first, second }
     }
 }
 
-impl From<[i64; 2]> for Key {
-    fn from([first, second]: [i64; 2]) -> Self {
+impl From<[Cell; 2]> for Key {
+    fn from([first, second]: [Cell; 2]) -> Self {
         let second = Some(second);
         Self { first, second }
     }
 }
 
+impl<const N: usize> From<[i64; N]> for Key
+where
+    Self: From<[Cell; N]>,
+{
+    fn from(numbers: [i64; N]) -> Self {
+        numbers.map(Cell::Number).into()
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.second {
-            Some(second) => write!(f, "{}/{second}", self.first),
-            None => self.first.fmt(f),
+        self.first.fmt(f)?;
+        match &self.second {
+            Some(second) => write!(f, "/{second}"),
+            None => Ok(()),
         }
     }
 }
@@ -176,7 +188,7 @@ macro_rules! row {
                 &[$($crate::projection::Column::of::<$type>(stringify!($column))),+];
 
             fn key(&self) -> $crate::projection::Key {
-                [$(self.$key),+].into()
+                [$($crate::cell::Value::to_cell(&self.$key)),+].into()
             }
 
             fn cells(&self) -> Vec<$crate::cell::Cell> {
@@ -246,6 +258,12 @@ impl Table {
         names.join(", ")
     }
 
+    /// The columns of its primary key.
+    pub fn key_columns(&self) -> impl Iterator<Item = &'static Column> + '_ {
+        let named = |name: &&str| self.columns.iter().find(|column| column.name == *name);
+        self.key.iter().filter_map(named)
+    }
+
     /// The key of a stored row.
     ///
     /// # Errors
@@ -253,15 +271,17 @@ impl Table {
     pub fn key_of(&self, cells: &[Cell]) -> Result<Key, Misfit> {
         let cell = |name: &str| {
             let place = self.columns.iter().position(|column| column.name == name);
-            let cell = place.and_then(|place| cells.get(place)).cloned();
-            i64::from_cell(cell.unwrap_or(Cell::Null))
+            match place.and_then(|place| cells.get(place)) {
+                None | Some(Cell::Null) => Err(Misfit::empty_key()),
+                Some(cell) => Ok(cell.clone()),
+            }
         };
         let first = cell(self.key.first().copied().unwrap_or_default())?;
         let second = self.key.get(1).map(|name| cell(name)).transpose()?;
         Ok(Key { first, second })
     }
 
-    /// The SQL that makes it in `schema`.
+    /// The SQL that makes it in `schema`, without [`Table::index`].
     #[must_use]
     pub fn create(&self, schema: &str) -> String {
         let name = self.name;
@@ -272,8 +292,13 @@ impl Table {
             nullable,
         } in self.columns
         {
+            // Words of a key are ordered by their bytes, as Rust does: two scans must agree on the order.
+            let order = match kind {
+                Kind::Word if self.key.contains(name) => " collate \"C\"",
+                _ => "",
+            };
             let not_null = if *nullable { "" } else { " not null" };
-            let _ = writeln!(sql, "    {name} {}{not_null},", kind.sql());
+            let _ = writeln!(sql, "    {name} {}{order}{not_null},", kind.sql());
         }
         // A row that is changed finds room for its new version on its own page.
         let room = if self.touched.is_some() {
@@ -283,8 +308,19 @@ impl Table {
         };
         let key = self.key.join(", ");
         let _ = writeln!(sql, "    primary key ({key})\n){room};");
-        for index in self.indexes {
-            let _ = writeln!(sql, "create index on {schema}.{name} using {index};");
+        sql
+    }
+
+    /// The SQL that makes its indexes, those that are not there yet.
+    #[must_use]
+    pub fn index(&self, schema: &str) -> String {
+        let name = self.name;
+        let mut sql = String::new();
+        for (n, index) in (1..).zip(self.indexes) {
+            let _ = writeln!(
+                sql,
+                "create index if not exists {name}_{n} on {schema}.{name} using {index};"
+            );
         }
         sql
     }
@@ -314,15 +350,23 @@ impl Projection {
         format!("{}_{generation}", self.name)
     }
 
-    /// The SQL that makes a generation: its schema and tables, without rights.
+    /// The schema that holds its tables as they were at a position.
     #[must_use]
-    pub fn create(&self, generation: i32) -> String {
-        let schema = self.schema(generation);
-        let tables: String = self
-            .tables
-            .iter()
-            .map(|table| table.create(&schema))
-            .collect();
-        format!("create schema {schema};\n{tables}")
+    pub fn schema_at(&self, position: i64) -> String {
+        format!("{}_at_{position}", self.name)
+    }
+
+    /// The SQL that makes its tables in a schema of their own, without indexes and rights.
+    #[must_use]
+    pub fn create(&self, schema: &str) -> String {
+        let tables = self.tables.iter().map(|table| table.create(schema));
+        format!("create schema {schema};\n{}", tables.collect::<String>())
+    }
+
+    /// The SQL that makes the indexes of its tables.
+    #[must_use]
+    pub fn index(&self, schema: &str) -> String {
+        let tables = self.tables.iter().map(|table| table.index(schema));
+        tables.collect()
     }
 }

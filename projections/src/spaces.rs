@@ -17,6 +17,7 @@ pub(crate) static SPACES: Projection = Projection {
     name: "spaces",
     version: 1,
     tables: &[Table::state::<SpaceRow>(booking::key).shown_when("status is not null")],
+    by_booking: true,
     fold,
 };
 

@@ -11,11 +11,15 @@
     reason = "a test fails by panicking"
 )]
 
+mod as_of;
+mod bulk;
+mod estimate;
 mod fold;
 mod following;
 mod prepare;
 mod queries;
 mod rebuild;
+mod resume;
 mod story;
 mod switch;
 mod verify;

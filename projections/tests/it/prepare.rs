@@ -143,10 +143,6 @@ fn the_tables_are_what_the_row_types_say() {
         updated_at timestamptz not null,
         primary key (id)
     ) with (fillfactor = 80);
-    create index on mypage_1.mypages using btree (userid, id);
-    create index on mypage_1.mypages using hash (spacename);
-    create index on mypage_1.mypages using btree (status, id);
-    create index on mypage_1.mypages using btree (phase, id);
     create table mypage_1.timeline (
         bookid bigint not null,
         position bigint not null,
@@ -160,6 +156,10 @@ fn the_tables_are_what_the_row_types_say() {
         note text,
         primary key (bookid, position)
     );
+    create index if not exists mypages_1 on mypage_1.mypages using btree (userid, id);
+    create index if not exists mypages_2 on mypage_1.mypages using hash (spacename);
+    create index if not exists mypages_3 on mypage_1.mypages using btree (status, id);
+    create index if not exists mypages_4 on mypage_1.mypages using btree (phase, id);
     create schema mypage;
     create view mypage.mypages as select id, bookid, userid, spacename, spaceid, payid, status, phase, amount, currency, refunded, points, attention, position, created_at, updated_at from mypage_1.mypages;
     create view mypage.timeline as select bookid, position, event, at, actor_type, actor_id, correlation_id, status, phase, note from mypage_1.timeline;
@@ -178,7 +178,7 @@ fn the_tables_are_what_the_row_types_say() {
         at timestamptz not null,
         primary key (position)
     );
-    create index on points_1.ledger using btree (userid, position);
+    create index if not exists ledger_1 on points_1.ledger using btree (userid, position);
     create schema points;
     create view points.balances as select userid, points from points_1.balances;
     create view points.ledger as select position, userid, payid, kind, points, at from points_1.ledger;
