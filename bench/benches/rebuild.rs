@@ -53,7 +53,10 @@ async fn run(events: i64) -> anyhow::Result<()> {
     let began = Instant::now();
     many_bookings(&journal, &mut owner, events).await?;
     let events = journal.head().await?;
-    println!("{events} events made in {:.1} s", began.elapsed().as_secs_f64());
+    println!(
+        "{events} events made in {:.1} s",
+        began.elapsed().as_secs_f64()
+    );
 
     let rebuilder = Rebuilder::new(&url, &journal, &Tokio);
     let estimate = rebuilder.estimate("mypage", None).await?;
@@ -65,7 +68,10 @@ async fn run(events: i64) -> anyhow::Result<()> {
     rebuilder.replay("mypage", Goal::Switch).await?;
     for _ in 0..ROUNDS {
         let report = rebuilder.replay("mypage", Goal::Switch).await?;
-        ensure!(report.verified && report.differences_total == 0, "{report:?}");
+        ensure!(
+            report.verified && report.differences_total == 0,
+            "{report:?}"
+        );
         let rebuilt = report.events_per_second as f64;
         let (filled, indexed) = one_statement(&mut owner).await?;
         let live: i32 = sqlx::query_scalar(
@@ -84,7 +90,9 @@ async fn run(events: i64) -> anyhow::Result<()> {
             rebuilt / statement
         );
     }
-    sqlx::raw_sql("drop schema mypage_sql cascade").execute(&mut owner).await?;
+    sqlx::raw_sql("drop schema mypage_sql cascade")
+        .execute(&mut owner)
+        .await?;
     busy(&rebuilder, &journal).await?;
     journal.pool().close().await;
     Ok(())
@@ -93,12 +101,17 @@ async fn run(events: i64) -> anyhow::Result<()> {
 /// Computes My Page by one statement into empty tables like the rebuild's, and then makes their indexes.
 async fn one_statement(owner: &mut PgConnection) -> anyhow::Result<(Duration, Duration)> {
     let mypage = projections::by_name("mypage").ok_or_else(|| anyhow::anyhow!("no mypage"))?;
-    let create = format!("drop schema if exists mypage_sql cascade; {}", mypage.create("mypage_sql"));
+    let create = format!(
+        "drop schema if exists mypage_sql cascade; {}",
+        mypage.create("mypage_sql")
+    );
     sqlx::raw_sql(&create).execute(&mut *owner).await?;
     let began = Instant::now();
     sqlx::query(ONE_STATEMENT).execute(&mut *owner).await?;
     let filled = began.elapsed();
-    sqlx::raw_sql(&mypage.index("mypage_sql")).execute(owner).await?;
+    sqlx::raw_sql(&mypage.index("mypage_sql"))
+        .execute(owner)
+        .await?;
     Ok((filled, began.elapsed() - filled))
 }
 
@@ -131,7 +144,10 @@ async fn busy(rebuilder: &Rebuilder<'_>, journal: &Journal) -> anyhow::Result<()
             let began = Instant::now();
             let page = models.mypages(&MypageFilter::default(), &PageRequest::default());
             let (page, story) = tokio::try_join!(page, models.timeline(BookId(7)))?;
-            ensure!(!page.rows.is_empty() && story.len() == 6, "a reader saw an empty table");
+            ensure!(
+                !page.rows.is_empty() && story.len() == 6,
+                "a reader saw an empty table"
+            );
             let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             slowest.fetch_max(took, Ordering::Relaxed);
             reads.fetch_add(1, Ordering::Relaxed);

@@ -40,7 +40,10 @@ pub async fn many_bookings(
             claims: vec![],
         };
         let done = journal.execute_one(request).await?;
-        ensure!(matches!(done, Done::Stored(_)), "the story stopped: {done:?}");
+        ensure!(
+            matches!(done, Done::Stored(_)),
+            "the story stopped: {done:?}"
+        );
     }
     let each = CONFIRMED * (CANCELLED_EVERY - 1) + CANCELLED;
     let bookings = events * CANCELLED_EVERY / each;

@@ -69,7 +69,7 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("moment").args(["to_position", "to_time"]))]
 pub struct ReplayArgs {
-    /// Which read model: books, payments, spaces, mypage, points
+    /// Which read model: books, payments, spaces, mypage, points, calendar
     pub name: String,
     /// Compare only: switch nothing, and end with status 1 on any difference
     #[arg(long, conflicts_with_all = ["rollback", "dry_run", "to_position", "to_time"])]
@@ -81,7 +81,12 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N", allow_hyphen_values = true, conflicts_with_all = ["rollback", "to_time"])]
     pub to_position: Option<String>,
     /// The same, after the last event that was recorded by this time (RFC 3339)
-    #[arg(long, value_name = "T", allow_hyphen_values = true, conflicts_with = "rollback")]
+    #[arg(
+        long,
+        value_name = "T",
+        allow_hyphen_values = true,
+        conflicts_with = "rollback"
+    )]
     pub to_time: Option<String>,
     /// Only one booking's rows as they were, as JSON on stdout; nothing is stored
     #[arg(long, value_name = "ID", requires = "moment")]

@@ -126,10 +126,11 @@ pub async fn prepare(owner_url: &str) -> Result<(), PrepareError> {
 pub(crate) async fn live<'c>(
     executor: impl Executor<'c, Database = sqlx::Postgres>,
 ) -> Result<BTreeMap<String, Generation>, StoreError> {
-    let rows =
-        sqlx::query("select name, generation, version, as_of from projections where state = 'live'")
-            .fetch_all(executor)
-            .await?;
+    let rows = sqlx::query(
+        "select name, generation, version, as_of from projections where state = 'live'",
+    )
+    .fetch_all(executor)
+    .await?;
     let mut live = BTreeMap::new();
     for row in rows {
         live.insert(row.try_get("name")?, Generation::read(&row)?);

@@ -7,6 +7,7 @@
 
 pub mod booking;
 mod books;
+mod calendar;
 pub mod cell;
 mod generation;
 mod live;
@@ -40,6 +41,7 @@ pub const PROJECTIONS: &[&Projection] = &[
     &spaces::SPACES,
     &mypage::MYPAGE,
     &points::POINTS,
+    &calendar::CALENDAR,
 ];
 
 /// Their names, in the same order.

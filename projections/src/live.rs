@@ -58,9 +58,7 @@ impl Fill {
         let tables = projection.tables.iter();
         Self {
             projection,
-            statements: tables
-                .map(|table| Statements::new(table, schema))
-                .collect(),
+            statements: tables.map(|table| Statements::new(table, schema)).collect(),
             pace,
             witness: None,
         }
@@ -108,9 +106,8 @@ impl Fill {
             match self.pace {
                 Pace::Steady => statements.save(tx, &changed).await?,
                 Pace::Bulk => {
-                    let (old, new): (Vec<_>, Vec<_>) = changed
-                        .into_iter()
-                        .partition(|row| row.replaces.is_some());
+                    let (old, new): (Vec<_>, Vec<_>) =
+                        changed.into_iter().partition(|row| row.replaces.is_some());
                     statements.save(tx, &old).await?;
                     statements.add(tx, &new).await?;
                 }

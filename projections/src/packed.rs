@@ -72,7 +72,11 @@ impl Reader {
     pub(crate) fn next(&mut self) -> Option<&[u8]> {
         if !self.begun {
             self.begun = self.bytes.len() >= HEADER.len();
-            self.taken = if self.begun { HEADER.len() } else { return None };
+            self.taken = if self.begun {
+                HEADER.len()
+            } else {
+                return None;
+            };
         }
         let rest = self.bytes.get(self.taken..)?;
         let length = length(rest)?;
@@ -95,7 +99,9 @@ fn length(bytes: &[u8]) -> Option<usize> {
 /// The cells of a tuple of this table.
 pub(crate) fn cells(table: &Table, tuple: &[u8]) -> Result<Vec<Cell>, Misfit> {
     let columns = table.columns.iter().zip(raw(tuple));
-    columns.map(|(column, raw)| cell(column.kind, raw)).collect()
+    columns
+        .map(|(column, raw)| cell(column.kind, raw))
+        .collect()
 }
 
 /// The key of a tuple of this table.
@@ -183,7 +189,13 @@ mod tests {
     fn cells_come_back_as_they_were() {
         let mut tuple = vec![];
         push(&mut tuple, &row());
-        let kinds = [Kind::Number, Kind::Number, Kind::Word, Kind::Word, Kind::Time];
+        let kinds = [
+            Kind::Number,
+            Kind::Number,
+            Kind::Word,
+            Kind::Word,
+            Kind::Time,
+        ];
         let back: Vec<_> = kinds
             .into_iter()
             .zip(raw(&tuple))

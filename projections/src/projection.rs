@@ -28,7 +28,81 @@ pub struct Projection {
     pub fold: Fold,
 }
 
-/// Changes rows as an event says.
+/// Changes rows as an event says: a plain function of both, that keeps nothing and is given nothing else.
+///
+/// This is one:
+///
+/// ```
+/// use journal::Recorded;
+/// use projections::projection::{Fold, Unfit};
+/// use projections::rows::Rows;
+///
+/// fn fold(_: &mut Rows, _: &Recorded) -> Result<(), Unfit> {
+///     Ok(())
+/// }
+/// const FOLD: Fold = fold;
+/// ```
+///
+/// It cannot be given a clock, nor anything else that it might ask for:
+///
+/// ```compile_fail,E0308
+/// use domain::ports::Clock;
+/// use journal::Recorded;
+/// use projections::projection::{Fold, Unfit};
+/// use projections::rows::Rows;
+///
+/// fn fold(_: &mut Rows, _: &Recorded, _: &dyn Clock) -> Result<(), Unfit> {
+///     Ok(())
+/// }
+/// const FOLD: Fold = fold;
+/// ```
+///
+/// It cannot bring a pool along. Without the line that uses the pool this compiles:
+///
+/// ```
+/// # use projections::projection::Fold;
+/// fn over(_pool: sqlx::PgPool) -> Fold {
+///     |_, _| {
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use projections::projection::Fold;
+/// fn over(_pool: sqlx::PgPool) -> Fold {
+///     |_, _| {
+///         let _ = _pool.size();
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// Nor a client that calls the outside; and it cannot wait for anything, because it is not `async`:
+///
+/// ```compile_fail,E0308
+/// # use projections::projection::Fold;
+/// fn over(_gateway: std::sync::Arc<dyn domain::ports::PaymentGateway>) -> Fold {
+///     |_, _| {
+///         let _ = std::sync::Arc::strong_count(&_gateway);
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// use journal::Recorded;
+/// use projections::projection::{Fold, Unfit};
+/// use projections::rows::Rows;
+///
+/// async fn fold(_: &mut Rows, _: &Recorded) -> Result<(), Unfit> {
+///     Ok(())
+/// }
+/// const FOLD: Fold = fold;
+/// ```
+///
+/// What the type cannot forbid is a global; there is none here, and `clippy.toml` bans the system's clock,
+/// randomness, sleep and spawn.
 pub type Fold = fn(&mut Rows, &Recorded) -> Result<(), Unfit>;
 
 /// Which row an event may change, if any.

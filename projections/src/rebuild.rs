@@ -121,9 +121,7 @@ pub enum ReplayError {
         position: i64,
     },
     /// Rows of this read model are not made of one booking's events alone.
-    #[error(
-        "{0} does not show single bookings; leave --booking away to build all of it as it was"
-    )]
+    #[error("{0} does not show single bookings; leave --booking away to build all of it as it was")]
     NotByBooking(&'static str),
     /// There is nothing to drop.
     #[error("there is no {0} to drop; `spacerent status` lists what there is")]
@@ -190,10 +188,18 @@ impl<'a> Rebuilder<'a> {
         Self { progress, ..self }
     }
 
-    /// Stops between two batches when this is cancelled, and leaves what it has built to the next run.
+    /// Stops at the next batch, table or stage when this is cancelled, and leaves what it has built to the next run.
     #[must_use]
     pub fn stopped_by(self, stop: CancellationToken) -> Self {
         Self { stop, ..self }
+    }
+
+    /// An error when it was told to stop.
+    fn go_on(&self, projection: &Projection) -> Result<(), ReplayError> {
+        if self.stop.is_cancelled() {
+            return Err(ReplayError::Stopped(projection.name));
+        }
+        Ok(())
     }
 
     /// Rebuilds the projection `name` while the live generation goes on serving.

@@ -52,15 +52,18 @@ impl Statements {
             .map(|Column { name, .. }| format!("{name} = excluded.{name}"))
             .collect();
         let _ = write!(save, "update set {}", values.join(", "));
-        let backwards: Vec<_> = table.key.iter().map(|name| format!("{name} desc")).collect();
+        let backwards: Vec<_> = table
+            .key
+            .iter()
+            .map(|name| format!("{name} desc"))
+            .collect();
         let last = format!(
             "select {columns} from {from} order by {} limit 1",
             backwards.join(", ")
         );
         let take_in = format!("copy {from} ({columns}) from stdin (format binary)");
-        let scan = format!(
-            "copy (select {columns} from {from} order by {key}) to stdout (format binary)"
-        );
+        let scan =
+            format!("copy (select {columns} from {from} order by {key}) to stdout (format binary)");
         Self {
             table,
             load,
@@ -81,7 +84,8 @@ impl Statements {
             return Ok(vec![]);
         }
         let mut query = sqlx::query(&self.load);
-        let parts: [fn(&Key) -> Option<&Cell>; 2] = [|key| Some(&key.first), |key| key.second.as_ref()];
+        let parts: [fn(&Key) -> Option<&Cell>; 2] =
+            [|key| Some(&key.first), |key| key.second.as_ref()];
         for (column, part) in self.table.key_columns().zip(parts) {
             query = bind(query, column.kind, keys.iter().map(part));
         }

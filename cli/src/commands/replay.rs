@@ -57,8 +57,8 @@ pub async fn run(
         output::result(&text::of(&outcome))?;
     }
     // A rebuild heals differences; a comparison reports them.
-    let differs = matches!(&outcome, Outcome::Report(report) if report.differences_total > 0);
-    Ok(if args.verify && differs {
+    let same = matches!(&outcome, Outcome::Report(report) if report.compared && report.differences_total == 0);
+    Ok(if args.verify && !same {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS

@@ -9,5 +9,6 @@
 
 mod commands;
 mod crashes;
+mod replay;
 mod server;
 mod walkthrough;

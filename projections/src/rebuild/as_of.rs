@@ -112,7 +112,10 @@ impl Rebuilder<'_> {
             return Err(ReplayError::NotByBooking(projection.name));
         }
         let position = self.position_of(moment).await?;
-        let items = self.journal.of_booking(&booking.to_string(), position).await?;
+        let items = self
+            .journal
+            .of_booking(&booking.to_string(), position)
+            .await?;
         if items.is_empty() {
             return Err(ReplayError::NoBooking { booking, position });
         }

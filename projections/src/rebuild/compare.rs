@@ -23,10 +23,7 @@ pub(super) struct Side<'c> {
 type Keyed = (Key, Vec<u8>);
 
 /// Sums up the rows of a table.
-pub(super) async fn sum_up(
-    table: &'static Table,
-    side: &mut Side<'_>,
-) -> Result<Sum, StoreError> {
+pub(super) async fn sum_up(table: &'static Table, side: &mut Side<'_>) -> Result<Sum, StoreError> {
     let statements = Statements::new(table, &side.schema);
     let mut rows = statements.scan(side.connection).await?;
     let mut sum = Sum::default();
@@ -49,7 +46,10 @@ pub(super) async fn compare(
     let live_statements = Statements::new(table, &live.schema);
     let mut live = live_statements.scan(live.connection).await?;
     let mut sum = Sum::default();
-    let (mut old, mut new) = (next(table, &mut live).await?, next(table, &mut rebuilt).await?);
+    let (mut old, mut new) = (
+        next(table, &mut live).await?,
+        next(table, &mut rebuilt).await?,
+    );
     loop {
         match order(old.as_ref(), new.as_ref()) {
             None => return Ok(sum),

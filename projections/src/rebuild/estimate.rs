@@ -7,11 +7,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use journal::Recorded;
 use journal::StoreError;
 use journal::feed::{Feed, Item};
 use journal::follow::{Handler, HandlerError};
 use journal::schema::connect_as_owner;
-use journal::Recorded;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection, Row};
 
@@ -104,7 +104,9 @@ impl Rebuilder<'_> {
         };
         let mut owner = connect_as_owner(self.owner_url).await?;
         let live = generation::live(&mut owner).await?;
-        let live = *live.get(name).ok_or(ReplayError::Unprepared(projection.name))?;
+        let live = *live
+            .get(name)
+            .ok_or(ReplayError::Unprepared(projection.name))?;
         let events: i64 = sqlx::query_scalar("select count(*) from events where position <= $1")
             .bind(last)
             .fetch_one(&mut owner)
@@ -146,7 +148,9 @@ impl Rebuilder<'_> {
             .fetch_one(&mut *tx)
             .await?;
         let schema = format!("{}_sample_{pid}", projection.name);
-        sqlx::raw_sql(&projection.create(&schema)).execute(&mut *tx).await?;
+        sqlx::raw_sql(&projection.create(&schema))
+            .execute(&mut *tx)
+            .await?;
         let fill = Fill::new(projection, &schema, Pace::Bulk);
         let mut feed = Feed::new(self.journal.clone(), &format!("{}/sample", projection.name));
         let clock = self.journal.clock();
@@ -166,11 +170,15 @@ impl Rebuilder<'_> {
                 Item::Event(event) => Some(*event),
                 Item::Unreadable(_) => None,
             });
-            let read = read.filter(|event| event.position <= last).collect::<Vec<_>>();
+            let read = read
+                .filter(|event| event.position <= last)
+                .collect::<Vec<_>>();
             events += read.len() as u64;
             apply(&fill, tx, read, &mut parked).await?;
         }
-        sqlx::raw_sql(&projection.index(&schema)).execute(&mut *tx).await?;
+        sqlx::raw_sql(&projection.index(&schema))
+            .execute(&mut *tx)
+            .await?;
         let mut rows = 0;
         for table in projection.tables {
             // Once for the new rows, and once in the place of the live ones.

@@ -75,9 +75,7 @@ impl<'a> Filling<'a> {
     pub(super) async fn fill_to(&mut self, last: i64) -> Result<(), ReplayError> {
         let mut holds = 0;
         while self.position < last {
-            if self.rebuilder.stop.is_cancelled() {
-                return Err(ReplayError::Stopped(self.projection.name));
-            }
+            self.rebuilder.go_on(self.projection)?;
             let hole = match self.follower.step_to(last).await? {
                 Step::Advanced { events, position } => {
                     self.events += events as u64;
@@ -115,7 +113,11 @@ impl<'a> Filling<'a> {
             return Ok(());
         }
         Err(ReplayError::Damaged {
-            table: self.projection.tables.get(place).map_or("", |table| table.name),
+            table: self
+                .projection
+                .tables
+                .get(place)
+                .map_or("", |table| table.name),
             folded: folded.rows,
             found: found.rows,
         })

@@ -146,6 +146,7 @@ impl<'a> Run<'a> {
         self.index().await?;
         self.rebuilder.progress.stage(Stage::Verify);
         for (place, table) in self.projection.tables.iter().enumerate() {
+            self.rebuilder.go_on(self.projection)?;
             let mut rebuilt = Side {
                 connection: &mut self.owner,
                 schema: self.projection.schema(self.filling.number),
@@ -255,6 +256,7 @@ impl<'a> Run<'a> {
 
     /// Ends the filling in bulk.
     async fn index(&mut self) -> Result<(), ReplayError> {
+        self.rebuilder.go_on(self.projection)?;
         self.rebuilder.progress.stage(Stage::Index);
         generation::index(&mut self.owner, self.projection, self.filling.number).await?;
         self.filling.steadily().await?;
@@ -284,6 +286,7 @@ impl<'a> Run<'a> {
         };
         let mut rows = 0;
         for (place, table) in self.projection.tables.iter().enumerate() {
+            self.rebuilder.go_on(self.projection)?;
             let found = if self.report.compared {
                 compare(table, &mut live, &mut rebuilt, &mut self.report).await?
             } else {
@@ -352,6 +355,7 @@ impl<'a> Run<'a> {
 
     /// Holds the live follower still, takes what it has taken meanwhile, and replaces the views.
     async fn try_switch(&mut self) -> Result<(), ReplayError> {
+        self.rebuilder.go_on(self.projection)?;
         let mut tx = self.owner.begin().await?;
         sqlx::raw_sql("set local lock_timeout = '200ms'")
             .execute(&mut *tx)

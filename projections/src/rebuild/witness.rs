@@ -72,7 +72,10 @@ impl Memory {
     }
 
     fn new(projection: &'static Projection, sums: &[Sum]) -> Self {
-        let sums = sums.iter().copied().chain(std::iter::repeat(Sum::default()));
+        let sums = sums
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(Sum::default()));
         let given = projection.tables.iter().zip(sums).map(|(_, sum)| Given {
             sum,
             latest: BTreeMap::new(),

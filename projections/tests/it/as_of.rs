@@ -51,7 +51,10 @@ async fn at_every_position_it_is_what_the_live_one_was() {
         let moment = Moment::Position(position);
         let report = world.rebuilder().replay_as_of(name, moment).await.unwrap();
         assert!(report.verified && !report.switched, "{report:?}");
-        assert_eq!((report.to_position, report.projection.as_str()), (position, name));
+        assert_eq!(
+            (report.to_position, report.projection.as_str()),
+            (position, name)
+        );
         let schema = format!("{name}_at_{position}");
         assert_eq!(report.schema.as_deref(), Some(schema.as_str()));
         assert_eq!(rows(&world, name, &schema).await, was, "{schema}");
@@ -71,7 +74,11 @@ async fn it_is_listed_can_be_read_is_replaced_and_dropped() {
     for _ in 0..2 {
         rebuilder.replay_as_of("mypage", AT_7).await.unwrap();
         let status = world.journal.status().await.unwrap();
-        let listed: Vec<_> = status.as_of.iter().map(|one| (one.schema.as_str(), one.position)).collect();
+        let listed: Vec<_> = status
+            .as_of
+            .iter()
+            .map(|one| (one.schema.as_str(), one.position))
+            .collect();
         assert_eq!(listed, [("mypage_at_7", 7)]);
         // Nobody follows it, so nobody is behind.
         assert_eq!(status.generations, []);
@@ -91,14 +98,18 @@ async fn it_is_listed_can_be_read_is_replaced_and_dropped() {
     let left = "select count(*)::text from pg_namespace where nspname like 'mypage_at%'";
     assert_eq!(world.text(left).await, "0");
     let error = rebuilder.drop_as_of("mypage", AT_7).await.unwrap_err();
-    assert!(error.to_string().contains("no mypage_at_7 to drop"), "{error}");
+    assert!(
+        error.to_string().contains("no mypage_at_7 to drop"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_time_is_the_last_event_recorded_by_then() {
     let world = World::new().await;
     play(&world, 1, &REGISTERED).await;
-    let then = "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+    let then =
+        "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
     let then = Moment::Time(world.text(then).await.parse().unwrap());
     play(&world, 1, &CANCELLED).await;
     let rebuilder = world.rebuilder();
@@ -125,7 +136,10 @@ async fn positions_that_are_none_are_refused() {
     for asked in [i64::MIN, -1, 0, 7, i64::MAX] {
         let moment = Moment::Position(asked);
         let error = rebuilder.replay_as_of("books", moment).await.unwrap_err();
-        assert!(matches!(error, ReplayError::NoPosition { head: 6, .. }), "{error}");
+        assert!(
+            matches!(error, ReplayError::NoPosition { head: 6, .. }),
+            "{error}"
+        );
     }
     // A position that another transaction may still fill is not past yet.
     let mut writer = world.owner().await;
@@ -137,12 +151,21 @@ async fn positions_that_are_none_are_refused() {
     .await
     .unwrap();
     play(&world, 2, &REGISTERED).await;
-    let error = rebuilder.replay_as_of("books", Moment::Position(8)).await.unwrap_err();
-    assert!(matches!(error, ReplayError::Held { first: 7, last: 8 }), "{error}");
+    let error = rebuilder
+        .replay_as_of("books", Moment::Position(8))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ReplayError::Held { first: 7, last: 8 }),
+        "{error}"
+    );
     open.rollback().await.unwrap();
     world.follow_to_the_end().await;
     // Its number is dead now; as of it, things are as they were before.
-    let report = rebuilder.replay_as_of("books", Moment::Position(7)).await.unwrap();
+    let report = rebuilder
+        .replay_as_of("books", Moment::Position(7))
+        .await
+        .unwrap();
     assert_eq!((report.to_position, report.events, report.rows), (7, 6, 1));
 }
 
@@ -166,10 +189,28 @@ async fn one_booking_is_folded_in_memory() {
     let live = world.models.timeline(domain::BookId(1)).await.unwrap();
     assert_eq!(now.rows["timeline"], json!(live));
 
-    let error = rebuilder.booking_as_of("mypage", 2, AT_7).await.unwrap_err();
-    assert!(matches!(error, ReplayError::NoBooking { booking: 2, position: 7 }), "{error}");
-    let error = rebuilder.booking_as_of("points", 1, AT_7).await.unwrap_err();
-    assert!(matches!(error, ReplayError::NotByBooking("points")), "{error}");
+    let error = rebuilder
+        .booking_as_of("mypage", 2, AT_7)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ReplayError::NoBooking {
+                booking: 2,
+                position: 7
+            }
+        ),
+        "{error}"
+    );
+    let error = rebuilder
+        .booking_as_of("points", 1, AT_7)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ReplayError::NotByBooking("points")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -177,7 +218,11 @@ async fn a_parked_booking_stands_still_also_in_memory() {
     let world = World::new().await;
     play(&world, 2, &[Step::Register, Step::Prepare]).await;
     let moment = Moment::Position(world.journal.head().await.unwrap());
-    let found = world.rebuilder().booking_as_of("mypage", 2, moment).await.unwrap();
+    let found = world
+        .rebuilder()
+        .booking_as_of("mypage", 2, moment)
+        .await
+        .unwrap();
     let parked = found.parked.unwrap();
     assert_eq!((parked.position, found.events), (1, 2));
     assert_eq!(parked.reason, "there is no row 2 in mypages");

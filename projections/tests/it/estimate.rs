@@ -48,11 +48,27 @@ async fn it_stops_where_the_rebuild_would() {
     let world = World::new().await;
     play(&world, 1, &REGISTERED).await;
     let rebuilder = world.rebuilder();
-    let estimate = rebuilder.estimate("mypage", Some(Moment::Position(3))).await.unwrap();
-    assert_eq!((estimate.events, estimate.to_position, estimate.sample.events), (3, 3, 3));
+    let estimate = rebuilder
+        .estimate("mypage", Some(Moment::Position(3)))
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            estimate.events,
+            estimate.to_position,
+            estimate.sample.events
+        ),
+        (3, 3, 3)
+    );
     assert_eq!(estimate.rows, 0);
-    let error = rebuilder.estimate("mypage", Some(Moment::Position(7))).await.unwrap_err();
-    assert!(matches!(error, ReplayError::NoPosition { asked: 7, head: 6 }), "{error}");
+    let error = rebuilder
+        .estimate("mypage", Some(Moment::Position(7)))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ReplayError::NoPosition { asked: 7, head: 6 }),
+        "{error}"
+    );
     let error = rebuilder.estimate("moods", None).await.unwrap_err();
     assert!(matches!(error, ReplayError::Unknown(_)), "{error}");
 }
@@ -61,6 +77,9 @@ async fn it_stops_where_the_rebuild_would() {
 async fn of_an_empty_journal_there_is_nothing_to_say() {
     let world = World::new().await;
     let estimate = world.rebuilder().estimate("points", None).await.unwrap();
-    assert_eq!((estimate.events, estimate.rows, estimate.events_per_second), (0, 0, 0));
+    assert_eq!(
+        (estimate.events, estimate.rows, estimate.events_per_second),
+        (0, 0, 0)
+    );
     assert_eq!(serde_json::to_value(&estimate).unwrap()["seconds"], 0.0);
 }

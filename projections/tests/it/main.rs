@@ -13,6 +13,7 @@
 
 mod as_of;
 mod bulk;
+mod calendar;
 mod estimate;
 mod fold;
 mod following;

@@ -7,7 +7,7 @@ use crate::world::{World, migrated};
 
 const GENERATIONS: &str =
     "select string_agg(name || generation || state, ' ' order by name) from projections";
-const FIRST: &str = "books1live mypage1live payments1live points1live spaces1live";
+const FIRST: &str = "books1live calendar1live mypage1live payments1live points1live spaces1live";
 
 #[tokio::test]
 async fn twice_is_once() {
@@ -72,7 +72,7 @@ async fn the_service_may_write_rows_and_change_nothing_else() {
 
 #[test]
 fn the_tables_are_what_the_row_types_say() {
-    insta::assert_snapshot!(projections::schema_sql(), @r"
+    insta::assert_snapshot!(projections::schema_sql(), @r#"
     create schema books_1;
     create table books_1.books (
         bookid bigint not null,
@@ -182,5 +182,19 @@ fn the_tables_are_what_the_row_types_say() {
     create schema points;
     create view points.balances as select userid, points from points_1.balances;
     create view points.ledger as select position, userid, payid, kind, points, at from points_1.ledger;
-    ");
+    create schema calendar_1;
+    create table calendar_1.days (
+        spacename text collate "C" not null,
+        day text collate "C" not null,
+        bookings bigint not null,
+        cancelled bigint not null,
+        revenue_krw bigint not null,
+        revenue_usd bigint not null,
+        revenue_eur bigint not null,
+        revenue_jpy bigint not null,
+        primary key (spacename, day)
+    ) with (fillfactor = 80);
+    create schema calendar;
+    create view calendar.days as select spacename, day, bookings, cancelled, revenue_krw, revenue_usd, revenue_eur, revenue_jpy from calendar_1.days;
+    "#);
 }

@@ -18,17 +18,22 @@ const ADVISORY_LOCKS: &str =
 const STATES: &str = "select string_agg(generation || state, ' ' order by generation)
                       from projections where name = 'mypage'";
 
-/// Writes remarks down, and cancels after so many batches.
+/// Writes remarks down, and cancels after so many batches, or in a stage.
 #[derive(Default)]
 struct After {
     batches: AtomicU32,
     cancel_at: u32,
+    cancel_in: Option<Stage>,
     stop: CancellationToken,
     remarks: Mutex<Vec<String>>,
 }
 
 impl Progress for After {
-    fn stage(&self, _: Stage) {}
+    fn stage(&self, stage: Stage) {
+        if self.cancel_in == Some(stage) {
+            self.stop.cancel();
+        }
+    }
 
     fn filled(&self, _: u64, _: i64, _: i64) {
         if self.batches.fetch_add(1, Ordering::Relaxed) + 1 == self.cancel_at {
@@ -56,10 +61,19 @@ async fn stopped() -> (World, i64) {
         cancel_at: 1,
         ..After::default()
     };
-    let rebuilder = world.rebuilder().telling(&after).stopped_by(after.stop.clone());
+    let rebuilder = world
+        .rebuilder()
+        .telling(&after)
+        .stopped_by(after.stop.clone());
     let error = rebuilder.replay("mypage", Goal::Switch).await.unwrap_err();
     assert!(matches!(error, ReplayError::Stopped("mypage")), "{error}");
-    assert!(after.said().contains(&format!("left half-built at position {BATCH}")), "{}", after.said());
+    assert!(
+        after
+            .said()
+            .contains(&format!("left half-built at position {BATCH}")),
+        "{}",
+        after.said()
+    );
     assert_eq!(world.text(STATES).await, "1live 2building");
     (world, BATCH)
 }
@@ -69,12 +83,29 @@ async fn a_stopped_one_is_gone_on_with() {
     let (world, stood) = stopped().await;
     let before = world.rows("mypage").await;
     let after = After::default();
-    let report = world.rebuilder().telling(&after).replay("mypage", Goal::Switch).await.unwrap();
+    let report = world
+        .rebuilder()
+        .telling(&after)
+        .replay("mypage", Goal::Switch)
+        .await
+        .unwrap();
     assert_eq!(report.resumed_from, Some(stood));
-    assert!(report.verified && report.switched && report.compared, "{report:?}");
+    assert!(
+        report.verified && report.switched && report.compared,
+        "{report:?}"
+    );
     assert_eq!(report.differences_total, 0);
-    assert_eq!(i64::try_from(report.events).unwrap(), report.to_position - stood);
-    assert!(after.said().contains("going on with the half-built generation 2"), "{}", after.said());
+    assert_eq!(
+        i64::try_from(report.events).unwrap(),
+        report.to_position - stood
+    );
+    assert!(
+        after
+            .said()
+            .contains("going on with the half-built generation 2"),
+        "{}",
+        after.said()
+    );
     assert_eq!(world.text(STATES).await, "1kept 2live");
     assert_eq!(world.rows("mypage").await, before);
     let left = "select count(*)::text from rebuilt_rows";
@@ -82,19 +113,78 @@ async fn a_stopped_one_is_gone_on_with() {
 }
 
 #[tokio::test]
+async fn it_stops_in_every_stage_and_is_gone_on_with() {
+    let world = World::new().await;
+    bookings(&world, BATCH / 2).await;
+    world.follow_to_the_end().await;
+    let head = world.journal.head().await.unwrap();
+    for stage in [
+        Stage::Fill,
+        Stage::Index,
+        Stage::Verify,
+        Stage::CatchUp,
+        Stage::Switch,
+    ] {
+        let after = After {
+            cancel_in: Some(stage),
+            ..After::default()
+        };
+        let rebuilder = world
+            .rebuilder()
+            .telling(&after)
+            .stopped_by(after.stop.clone());
+        let error = rebuilder.replay("mypage", Goal::Switch).await.unwrap_err();
+        assert!(
+            matches!(error, ReplayError::Stopped(_)),
+            "{stage:?}: {error}"
+        );
+        assert_eq!(world.live("mypage").await, "1");
+    }
+    // What was stopped before its first batch left nothing; the others went on with one another's.
+    assert_eq!(world.text(STATES).await, "1live 2gone 3building");
+    let report = world.replay("mypage", Goal::Switch).await.unwrap();
+    assert_eq!((report.resumed_from, report.events), (Some(head), 0));
+    assert!(
+        report.verified && report.compared && report.switched,
+        "{report:?}"
+    );
+}
+
+#[tokio::test]
 async fn one_that_is_not_as_it_was_left_is_not_gone_on_with() {
     for (harm, reason) in [
-        ("update mypage_2.mypages set amount = 1 where id = 1", "not what was folded"),
-        ("delete from mypage_2.timeline where bookid = 1", "not what was folded"),
-        ("update projections set version = 0 where generation = 2", "another version"),
-        ("delete from rebuilt_rows where table_name = 'timeline'", "nothing was in it"),
+        (
+            "update mypage_2.mypages set amount = 1 where id = 1",
+            "not what was folded",
+        ),
+        (
+            "delete from mypage_2.timeline where bookid = 1",
+            "not what was folded",
+        ),
+        (
+            "update projections set version = 0 where generation = 2",
+            "another version",
+        ),
+        (
+            "delete from rebuilt_rows where table_name = 'timeline'",
+            "nothing was in it",
+        ),
     ] {
         let (world, _) = stopped().await;
         world.run_sql(harm).await;
         let after = After::default();
-        let report = world.rebuilder().telling(&after).replay("mypage", Goal::Switch).await.unwrap();
+        let report = world
+            .rebuilder()
+            .telling(&after)
+            .replay("mypage", Goal::Switch)
+            .await
+            .unwrap();
         assert_eq!((report.resumed_from, report.differences_total), (None, 0));
-        assert!(after.said().contains("starting over") && after.said().contains(reason), "{}", after.said());
+        assert!(
+            after.said().contains("starting over") && after.said().contains(reason),
+            "{}",
+            after.said()
+        );
         assert_eq!(world.text(STATES).await, "1kept 2gone 3live", "{harm}");
     }
 }
@@ -120,9 +210,16 @@ async fn a_point_in_time_goes_on_only_to_the_same_point() {
     let (world, _) = stopped().await;
     let after = After::default();
     let rebuilder = world.rebuilder().telling(&after);
-    let report = rebuilder.replay_as_of("mypage", Moment::Position(12)).await.unwrap();
+    let report = rebuilder
+        .replay_as_of("mypage", Moment::Position(12))
+        .await
+        .unwrap();
     assert_eq!((report.resumed_from, report.events), (None, 12));
-    assert!(after.said().contains("another position"), "{}", after.said());
+    assert!(
+        after.said().contains("another position"),
+        "{}",
+        after.said()
+    );
 }
 
 #[tokio::test]
@@ -141,7 +238,10 @@ async fn a_killed_one_frees_its_lock_and_is_gone_on_with() {
     play(&world, 2, &REGISTERED).await;
     {
         let held = std::pin::pin!(world.replay("mypage", Goal::Switch));
-        let waiting = world.until("select max(position)::text from followers where name = 'mypage'", "6");
+        let waiting = world.until(
+            "select max(position)::text from followers where name = 'mypage'",
+            "6",
+        );
         tokio::select! {
             ended = held => panic!("it did not wait: {ended:?}"),
             () = waiting => {}
@@ -156,5 +256,8 @@ async fn a_killed_one_frees_its_lock_and_is_gone_on_with() {
     let report = world.replay("mypage", Goal::Switch).await.unwrap();
     assert_eq!((report.resumed_from, report.events), (Some(6), 6));
     assert_eq!(world.text(STATES).await, "1kept 2live");
-    assert_eq!(world.text("select count(*)::text from open_holes").await, "0");
+    assert_eq!(
+        world.text("select count(*)::text from open_holes").await,
+        "0"
+    );
 }

@@ -138,5 +138,7 @@ fn per_second(events: u64, took: Duration) -> u128 {
 fn left(took: Duration, done: u64, rest: u64) -> Option<Duration> {
     let millis = took.as_millis().saturating_mul(u128::from(rest));
     let millis = millis.checked_div(u128::from(done))?;
-    Some(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
+    Some(Duration::from_millis(
+        u64::try_from(millis).unwrap_or(u64::MAX),
+    ))
 }

@@ -37,13 +37,20 @@ fn of_report(report: &Report) -> String {
         return text;
     }
     if let Some(seconds) = report.switch_lock_seconds {
-        let _ = write!(text, ", readers held for {:.1} ms", seconds_to_millis(seconds));
+        let _ = write!(
+            text,
+            ", readers held for {:.1} ms",
+            seconds_to_millis(seconds)
+        );
     }
-    let _ = write!(
-        text,
-        "; {} rows differed from the live ones",
-        report.differences_total
-    );
+    if report.compared {
+        let total = report.differences_total;
+        let _ = write!(text, "; {total} rows differed from the live ones");
+    } else {
+        text.push_str(
+            "; not compared with the live rows, which are of another version or not as far",
+        );
+    }
     for difference in &report.differences {
         let _ = write!(
             text,
