@@ -74,9 +74,9 @@ pub async fn many_bookings(
         .bind(bookings)
         .execute(&mut *owner)
         .await?;
-    sqlx::raw_sql("vacuum analyze events; checkpoint")
-        .execute(owner)
-        .await?;
+    for settle in ["vacuum analyze events", "checkpoint"] {
+        sqlx::raw_sql(settle).execute(&mut *owner).await?;
+    }
     Ok(())
 }
 

@@ -35,7 +35,7 @@ const RENEW_AFTER_MS: i64 = 1_500;
 pub const BATCH_MAX: i64 = 1_000;
 /// The same in bulk, unless it is told otherwise. As many again are read ahead: these two bound what a follower
 /// holds in memory.
-pub const BULK_BATCH_MAX: i64 = 10_000;
+pub const BULK_BATCH_MAX: i64 = 5_000;
 /// How long an idle follower waits before it looks again without being woken.
 const POLL: Duration = Duration::from_millis(250);
 /// How long a woken follower waits for more to come, so that a burst of appends is one batch.

@@ -5,9 +5,10 @@ use domain::version;
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 
 use super::{Item, Recorded, SeenRow, Unreadable};
-use crate::{Metadata, StoreError, StreamId};
+use crate::{StoreError, StreamId};
 
 /// Reads a row of a look.
 pub(super) fn read(row: &PgRow) -> Result<SeenRow, StoreError> {
@@ -41,7 +42,6 @@ fn decode(
     event_type: String,
 ) -> Result<Result<Recorded, String>, StoreError> {
     let sequence: i64 = row.try_get("sequence")?;
-    let metadata: Value = row.try_get("metadata")?;
     let stored = SerializedEvent::new(
         stream.aggregate_id.clone(),
         usize::try_from(sequence).unwrap_or(0),
@@ -51,9 +51,12 @@ fn decode(
         row.try_get("payload")?,
         Value::Null,
     );
-    let metadata = match serde_json::from_value::<Metadata>(metadata) {
-        Ok(metadata) => metadata,
-        Err(error) => return Ok(Err(format!("its metadata: {error}"))),
+    let metadata = match row.try_get("metadata") {
+        Ok(Json(metadata)) => metadata,
+        Err(sqlx::Error::ColumnDecode { source, .. }) => {
+            return Ok(Err(format!("its metadata: {source}")));
+        }
+        Err(error) => return Err(error.into()),
     };
     let event = match version::decode(stored) {
         Ok(event) => event,
