@@ -1,6 +1,8 @@
 //! Measures; never shipped. Every figure is a ratio to a baseline of the same run, because machines differ and
 //! the same machine differs from minute to minute.
 
+pub mod rebuild;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

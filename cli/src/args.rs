@@ -57,7 +57,11 @@ pub enum Command {
     },
     /// Rebuild a read model beside the live one, verify it, and switch to it
     #[command(after_help = "Examples: spacerent replay mypage\n          \
-        spacerent replay mypage --verify    (compares only; status 1 on any difference)")]
+        spacerent replay mypage --verify              (compares only; status 1 on any difference)\n          \
+        spacerent replay mypage --dry-run             (how much there is to do, and how long it takes)\n          \
+        spacerent replay mypage --to-position 1234    (as it was, in the schema mypage_at_1234)\n          \
+        spacerent replay mypage --to-time 2026-05-01T12:00:00Z --booking 7\n\
+        A rebuild that was stopped or killed is gone on with by the same command.")]
     Replay(ReplayArgs),
     /// The journal's events as JSON lines
     #[command(subcommand)]
@@ -102,12 +106,33 @@ pub enum Command {
 
 /// What to rebuild, and how far to go.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("moment").args(["to_position", "to_time"]))]
 pub struct ReplayArgs {
-    /// Which read model: books, payments, spaces, mypage, points
+    /// Which read model: books, payments, spaces, mypage, points, calendar
     pub name: String,
     /// Compare only: switch nothing, and end with status 1 on any difference
-    #[arg(long, conflicts_with = "rollback")]
+    #[arg(long, conflicts_with_all = ["rollback", "dry_run", "to_position", "to_time"])]
     pub verify: bool,
+    /// Say what would be read and how long it should take, measured on a sample; change nothing
+    #[arg(long, conflicts_with_all = ["rollback", "drop", "booking"])]
+    pub dry_run: bool,
+    /// Build it as it was after the event at this position, into the schema NAME_at_N; switch nothing
+    #[arg(long, value_name = "N", allow_hyphen_values = true, conflicts_with_all = ["rollback", "to_time"])]
+    pub to_position: Option<String>,
+    /// The same, after the last event that was recorded by this time (RFC 3339)
+    #[arg(
+        long,
+        value_name = "T",
+        allow_hyphen_values = true,
+        conflicts_with = "rollback"
+    )]
+    pub to_time: Option<String>,
+    /// Only one booking's rows as they were, as JSON on stdout; nothing is stored
+    #[arg(long, value_name = "ID", requires = "moment")]
+    pub booking: Option<i64>,
+    /// Drop the schema NAME_at_N again
+    #[arg(long, requires = "moment", conflicts_with = "booking")]
+    pub drop: bool,
     /// Switch back to the generation that was live before, after it has caught up
     #[arg(long)]
     pub rollback: bool,

@@ -347,6 +347,24 @@ impl Journal {
         rows.iter().map(Item::from_row).collect()
     }
 
+    /// The events of one booking up to position `last`, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn of_booking(&self, key: &str, last: i64) -> Result<Vec<Item>, StoreError> {
+        let rows = sqlx::query(
+            "select e.* from events e
+             where e.aggregate_type in ('Book', 'Payment', 'Space') and e.aggregate_id = $1
+               and e.position <= $2
+             order by e.position",
+        )
+        .bind(key)
+        .bind(last)
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(Item::from_row).collect()
+    }
+
     /// Draws a transaction id in a transaction of its own. It must begin after the hole was seen: an id that a
     /// running transaction drew earlier proves nothing about holes that came later.
     ///

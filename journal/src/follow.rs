@@ -5,6 +5,9 @@
 //! checkpoint, checked against owner, epoch and old position. What the handler writes commits with it: exactly
 //! once in effect. A process that slept through its lease fails at that first statement.
 //!
+//! A follower that has much before it takes larger batches and reads the next one while it writes
+//! ([`Follower::in_bulk`]).
+//!
 //! An event that cannot be read or applied parks its key (that booking) and everything of the same key behind
 //! it, in order; the rest goes on. Somebody who has mended the cause asks for the key to be tried again
 //! ([`crate::recover`]), and the follower does that before its next batch.
@@ -22,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::connections::{TRANSACTION_MAX, within};
-use crate::feed::{Feed, Span};
+use crate::feed::{Feed, Page, Span};
 use crate::runtime::Runtime;
 use crate::{Journal, Recorded, Session, StoreError};
 
@@ -33,6 +36,9 @@ pub const LEASE_MS: u64 = 5_000;
 const RENEW_AFTER_MS: i64 = 1_500;
 /// How many events one step takes at most.
 pub const BATCH_MAX: i64 = 1_000;
+/// The same in bulk, unless it is told otherwise. As many again are read ahead: these two bound what a follower
+/// holds in memory.
+pub const BULK_BATCH_MAX: i64 = 5_000;
 /// How long an idle follower waits before it looks again without being woken.
 const POLL: Duration = Duration::from_millis(250);
 /// How long a woken follower waits for more to come, so that a burst of appends is one batch.
@@ -144,6 +150,18 @@ pub struct Follower<H> {
     lease: Option<Lease>,
     renewed_at: Timestamp,
     parked: park::Keys,
+    batch_max: i64,
+    reads_ahead: bool,
+    /// What was read while the batch before it was written, and behind which position.
+    ahead: Option<(i64, Page)>,
+}
+
+/// The parts of a follower that write, apart from its feed, which reads meanwhile.
+struct Hand<'f, H> {
+    journal: &'f Journal,
+    id: &'f FollowerId,
+    owner: Uuid,
+    handler: &'f H,
 }
 
 impl<H: Handler> Follower<H> {
@@ -162,6 +180,19 @@ impl<H: Handler> Follower<H> {
             lease: None,
             renewed_at,
             parked: park::Keys::default(),
+            batch_max: BATCH_MAX,
+            reads_ahead: false,
+            ahead: None,
+        }
+    }
+
+    /// Takes at most `batch_max` events at a time, and reads the next ones while it writes.
+    #[must_use]
+    pub fn in_bulk(self, batch_max: i64) -> Self {
+        Self {
+            batch_max,
+            reads_ahead: true,
+            ..self
         }
     }
 
@@ -190,24 +221,35 @@ impl<H: Handler> Follower<H> {
         if let Some(step) = self.retry_parked(lease).await? {
             return Ok(step);
         }
-        let page = self.feed.read(lease.position, BATCH_MAX).await?;
+        let page = match self.ahead.take() {
+            Some((behind, page)) if behind == lease.position => page,
+            _ => self.feed.read(lease.position, self.batch_max).await?,
+        };
         let page = page.up_to(last.max(lease.position));
         if page.position == lease.position {
             return self.renew(lease, page.hole).await;
         }
-        let mut batch = park::Batch::sort(page.items, &self.parked);
+        let hand = Hand {
+            journal: &self.journal,
+            id: &self.id,
+            owner: self.owner,
+            handler: &self.handler,
+        };
+        let batch = park::Batch::sort(page.items, &self.parked);
+        let writing = hand.take_or_park(lease, page.position, batch);
+        let taken = if self.reads_ahead && page.position < last {
+            let reading = self.feed.read(page.position, self.batch_max);
+            let (taken, ahead) = futures::future::join(writing, reading).await;
+            // A read that failed is done again, and says then what is wrong.
+            self.ahead = ahead.ok().map(|ahead| (page.position, ahead));
+            taken?
+        } else {
+            writing.await?
+        };
+        let Some(batch) = taken else {
+            return Ok(self.lost());
+        };
         let count = batch.len();
-        loop {
-            match self.take(lease, page.position, &batch).await {
-                Ok(true) => break,
-                Ok(false) => return Ok(self.lost()),
-                Err(HandlerError::Poison { position, reason }) => {
-                    // Each round parks at least one more event, so the batch's size bounds the rounds.
-                    batch = batch.park(position, &reason)?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
         self.parked.add(batch.parked_keys());
         self.lease = Some(Lease {
             position: page.position,
@@ -282,11 +324,53 @@ impl<H: Handler> Follower<H> {
             return Ok(Step::Idle { hole });
         }
         self.renewed_at = now;
+        let hand = self.hand();
         let pool = self.journal.pool();
-        if self.advance(pool, lease, lease.position).await? {
+        if hand.advance(pool, lease, lease.position).await? {
             Ok(Step::Idle { hole })
         } else {
             Ok(self.lost())
+        }
+    }
+
+    fn hand(&self) -> Hand<'_, H> {
+        Hand {
+            journal: &self.journal,
+            id: &self.id,
+            owner: self.owner,
+            handler: &self.handler,
+        }
+    }
+
+    fn lost(&mut self) -> Step {
+        self.lease = None;
+        metrics::counter!("follower_leases_lost_total", "follower" => self.id.name.clone())
+            .increment(1);
+        tracing::warn!(
+            follower = self.id.name,
+            "the lease was lost: somebody else goes on"
+        );
+        Step::Lost
+    }
+}
+
+impl<H: Handler> Hand<'_, H> {
+    /// Writes a batch, without what had to be parked; `None` when the lease was lost.
+    async fn take_or_park(
+        &self,
+        lease: Lease,
+        to: i64,
+        mut batch: park::Batch,
+    ) -> Result<Option<park::Batch>, HandlerError> {
+        loop {
+            match self.take(lease, to, &batch).await {
+                Ok(taken) => return Ok(taken.then_some(batch)),
+                Err(HandlerError::Poison { position, reason }) => {
+                    // Each round parks at least one more event, so the batch's size bounds the rounds.
+                    batch = batch.park(position, &reason)?;
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -308,7 +392,7 @@ impl<H: Handler> Follower<H> {
         if !self.advance(&mut *tx, lease, to).await? {
             return Ok(false);
         }
-        batch.write_parked(&mut tx, &self.id).await?;
+        batch.write_parked(&mut tx, self.id).await?;
         self.handler.apply(&mut tx, &batch.live, plan).await?;
         tx.commit().await?;
         Ok(true)
@@ -334,17 +418,6 @@ impl<H: Handler> Follower<H> {
                 .fetch_one(executor)
                 .await?,
         )
-    }
-
-    fn lost(&mut self) -> Step {
-        self.lease = None;
-        metrics::counter!("follower_leases_lost_total", "follower" => self.id.name.clone())
-            .increment(1);
-        tracing::warn!(
-            follower = self.id.name,
-            "the lease was lost: somebody else goes on"
-        );
-        Step::Lost
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Status {
     pub followers: Vec<FollowerStatus>,
     /// Followers of other generations.
     pub generations: Vec<FollowerStatus>,
+    /// Read models as they were at one position.
+    pub as_of: Vec<AsOf>,
     /// What waits to be done outside.
     pub jobs: JobCounts,
 }
@@ -68,6 +70,19 @@ pub struct FollowerStatus {
     pub parked: i64,
 }
 
+/// A read model as it was at one position, kept for people to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AsOf {
+    /// Which one.
+    pub name: String,
+    /// The schema that its tables are in.
+    pub schema: String,
+    /// Everything up to here is in it.
+    pub position: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
 /// Jobs by what can be done about them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct JobCounts {
@@ -94,16 +109,21 @@ impl Journal {
         let strip = |list: Vec<(FollowerStatus, bool)>| list.into_iter().map(|(f, _)| f).collect();
         Ok(Status {
             head,
-            watermark: self.watermark(head).await?,
+            watermark: self.watermark().await?.min(head),
             hole: self.open_hole().await?,
             followers: strip(followers),
             generations: strip(generations),
+            as_of: self.as_of().await?,
             jobs: self.job_counts().await?,
         })
     }
 
     /// The position below the first hole that is not proved dead, at or above the slowest live follower.
-    async fn watermark(&self, head: i64) -> Result<i64, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn watermark(&self) -> Result<i64, StoreError> {
+        let head = self.head().await?;
         let first_hole: Option<i64> = sqlx::query_scalar(
             "with floor as (
                  select coalesce(min(f.position), 0) as position from followers f
@@ -177,6 +197,25 @@ impl Journal {
         .fetch_all(self.pool())
         .await?;
         rows.iter().map(read_follower).collect()
+    }
+
+    async fn as_of(&self) -> Result<Vec<AsOf>, StoreError> {
+        let rows = sqlx::query(
+            "select name, name || '_at_' || as_of as schema, as_of, created_at
+             from projections where state = 'at' order by name, as_of",
+        )
+        .fetch_all(self.pool())
+        .await?;
+        let read = |row: &sqlx::postgres::PgRow| {
+            let created_at: jiff_sqlx::Timestamp = row.try_get("created_at")?;
+            Ok(AsOf {
+                name: row.try_get("name")?,
+                schema: row.try_get("schema")?,
+                position: row.try_get("as_of")?,
+                created_at: created_at.to_jiff(),
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     async fn job_counts(&self) -> Result<JobCounts, StoreError> {

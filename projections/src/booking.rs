@@ -9,7 +9,11 @@ use crate::projection::{Key, Unfit};
 /// is not named by a number, so the event belongs to no booking.
 #[must_use]
 pub fn key(event: &Recorded) -> Option<Key> {
-    event.key().parse::<i64>().ok().map(|id| [id].into())
+    number(event).map(|id| [id].into())
+}
+
+fn number(event: &Recorded) -> Option<i64> {
+    event.key().parse().ok()
 }
 
 /// The booking's number.
@@ -18,7 +22,7 @@ pub fn key(event: &Recorded) -> Option<Key> {
 /// [`Unfit`] when the stream is not named by one.
 pub fn id(event: &Recorded) -> Result<i64, Unfit> {
     let unfit = || Unfit(format!("stream {:?} is not named by a number", event.key()));
-    key(event).map(|key| key.first).ok_or_else(unfit)
+    number(event).ok_or_else(unfit)
 }
 
 /// When it happened, as exactly as the database keeps times.

@@ -14,6 +14,7 @@ pub(crate) static BOOKS: Projection = Projection {
     name: "books",
     version: 1,
     tables: &[Table::state::<BookRow>(booking::key).indexed_by(&["btree (userid, bookid)"])],
+    by_booking: true,
     fold,
 };
 
@@ -66,7 +67,7 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
             updated_at: at,
         });
     }
-    let row: &mut BookRow = rows.change([bookid].into())?;
+    let row: &mut BookRow = rows.change(&[bookid].into())?;
     let progress = progress::after(row.phase, &event.event);
     row.phase = progress.phase;
     row.status = progress.book.unwrap_or(row.status);

@@ -5,6 +5,7 @@
 //! would store it, which is what makes "rebuilt equals live" a comparison and not a belief.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use domain::{Currency, Phase, Status};
 use jiff::Timestamp;
@@ -37,7 +38,7 @@ impl Kind {
 }
 
 /// One cell of a row.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cell {
     /// Nothing.
     Null,
@@ -62,6 +63,17 @@ impl Cell {
     }
 }
 
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Number(number) => number.fmt(f),
+            Self::Word(word) => word.fmt(f),
+            Self::Time(time) => time.fmt(f),
+        }
+    }
+}
+
 /// A cell that is not what its column says: the table was changed by another hand.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a read model holds {found} where {wanted} belongs")]
@@ -73,6 +85,16 @@ pub struct Misfit {
 }
 
 impl Misfit {
+    pub(crate) fn empty_key() -> Self {
+        Self::new("a key", &Cell::Null)
+    }
+
+    /// Bytes that no cell of this kind is made of.
+    pub(crate) fn bytes(wanted: &'static str, found: &[u8]) -> Self {
+        let found = format!("{} bytes", found.len());
+        Self { wanted, found }
+    }
+
     fn new(wanted: &'static str, found: &Cell) -> Self {
         Self {
             wanted,

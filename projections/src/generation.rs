@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use journal::StoreError;
 use journal::schema::{RUNTIME_ROLE, connect_as_owner};
+use sqlx::postgres::PgRow;
 use sqlx::{Connection, Executor, PgConnection, Row};
 
 use crate::PROJECTIONS;
@@ -23,6 +24,8 @@ pub(crate) struct Generation {
     pub(crate) number: i32,
     /// The version of the fold that fills it.
     pub(crate) version: i32,
+    /// The position that it is to stop at, of one that shows how things were.
+    pub(crate) as_of: Option<i64>,
 }
 
 /// What a generation is good for.
@@ -34,6 +37,8 @@ pub(crate) enum State {
     Live,
     /// The last one that was live.
     Kept,
+    /// Finished, and as of one position for ever.
+    At,
 }
 
 impl State {
@@ -42,7 +47,18 @@ impl State {
             Self::Building => "building",
             Self::Live => "live",
             Self::Kept => "kept",
+            Self::At => "at",
         }
+    }
+}
+
+impl Generation {
+    fn read(row: &PgRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            number: row.try_get("generation")?,
+            version: row.try_get("version")?,
+            as_of: row.try_get("as_of")?,
+        })
     }
 }
 
@@ -96,7 +112,8 @@ pub async fn prepare(owner_url: &str) -> Result<(), PrepareError> {
             }
             Some(_) => complete_indexes(&mut tx, projection).await?,
             None => {
-                let number = create(&mut tx, projection, State::Live).await?;
+                let number = create(&mut tx, projection, State::Live, None).await?;
+                index(&mut tx, projection, number).await?;
                 show(&mut tx, projection, number).await?;
             }
         }
@@ -106,14 +123,18 @@ pub async fn prepare(owner_url: &str) -> Result<(), PrepareError> {
     Ok(())
 }
 
-/// Makes the indexes that today's tables have and those of an earlier program lack, in every generation that
-/// this program can read. Writers of a table wait while one is made, readers do not.
+/// Makes the indexes that today's tables have and those of an earlier program lack, in the generations that are
+/// followed or can be gone back to, when this program can read them. One that is being built gets its own in the
+/// end. Writers of a table wait while one is made, readers do not.
 async fn complete_indexes(
     tx: &mut PgConnection,
     projection: &'static Projection,
 ) -> Result<(), StoreError> {
-    for state in [State::Live, State::Kept, State::Building] {
-        for Generation { number, version } in in_state(tx, projection, state).await? {
+    for state in [State::Live, State::Kept] {
+        for Generation {
+            number, version, ..
+        } in in_state(tx, projection, state).await?
+        {
             if version != projection.version {
                 continue;
             }
@@ -138,14 +159,14 @@ async fn complete_indexes(
 pub(crate) async fn live<'c>(
     executor: impl Executor<'c, Database = sqlx::Postgres>,
 ) -> Result<BTreeMap<String, Generation>, StoreError> {
-    let rows =
-        sqlx::query("select name, generation, version from projections where state = 'live'")
-            .fetch_all(executor)
-            .await?;
+    let rows = sqlx::query(
+        "select name, generation, version, as_of from projections where state = 'live'",
+    )
+    .fetch_all(executor)
+    .await?;
     let mut live = BTreeMap::new();
     for row in rows {
-        let (number, version) = (row.try_get("generation")?, row.try_get("version")?);
-        live.insert(row.try_get("name")?, Generation { number, version });
+        live.insert(row.try_get("name")?, Generation::read(&row)?);
     }
     Ok(live)
 }
@@ -157,35 +178,32 @@ pub(crate) async fn in_state(
     state: State,
 ) -> Result<Vec<Generation>, StoreError> {
     let rows = sqlx::query(
-        "select generation, version from projections where name = $1 and state = $2 order by 1 desc",
+        "select generation, version, as_of from projections where name = $1 and state = $2 order by 1 desc",
     )
     .bind(projection.name)
     .bind(state.as_str())
     .fetch_all(connection)
     .await?;
-    let read = |row: &sqlx::postgres::PgRow| {
-        Ok(Generation {
-            number: row.try_get("generation")?,
-            version: row.try_get("version")?,
-        })
-    };
-    rows.iter().map(read).collect()
+    rows.iter().map(Generation::read).collect()
 }
 
-/// Makes an empty generation with the next number: schema, tables, rights, and a follower at the beginning.
+/// Makes an empty generation with the next number: schema, tables without indexes, rights, and a follower at the
+/// beginning.
 pub(crate) async fn create(
     tx: &mut PgConnection,
     projection: &'static Projection,
     state: State,
+    as_of: Option<i64>,
 ) -> Result<i32, StoreError> {
     let number: i32 = sqlx::query_scalar(
-        "insert into projections (name, generation, version, state)
-         select $1, coalesce(max(generation), 0) + 1, $2, $3 from projections where name = $1
+        "insert into projections (name, generation, version, state, as_of)
+         select $1, coalesce(max(generation), 0) + 1, $2, $3, $4 from projections where name = $1
          returning generation",
     )
     .bind(projection.name)
     .bind(projection.version)
     .bind(state.as_str())
+    .bind(as_of)
     .fetch_one(&mut *tx)
     .await?;
     sqlx::query("insert into followers (name, generation) values ($1, $2)")
@@ -198,10 +216,25 @@ pub(crate) async fn create(
         "{}
          grant usage on schema {schema} to {RUNTIME_ROLE};
          grant select, insert, update, delete on all tables in schema {schema} to {RUNTIME_ROLE};",
-        projection.create(number)
+        projection.create(&schema)
     );
     sqlx::raw_sql(&sql).execute(tx).await?;
     Ok(number)
+}
+
+/// Makes the indexes of a generation, those that are not there yet, and tells the planner what is in its tables.
+pub(crate) async fn index(
+    connection: &mut PgConnection,
+    projection: &Projection,
+    number: i32,
+) -> Result<(), StoreError> {
+    let schema = projection.schema(number);
+    let mut sql = projection.index(&schema);
+    for table in projection.tables {
+        sql.push_str(&format!("analyze {schema}.{};\n", table.name));
+    }
+    sqlx::raw_sql(&sql).execute(connection).await?;
+    Ok(())
 }
 
 /// Lets readers see this generation: every view of the projection selects from it.
@@ -268,6 +301,7 @@ pub(crate) async fn switch(
     for sql in [
         "update projections set state = 'kept' where name = $1 and generation <> $2 and state = 'live'",
         "update projections set state = 'live' where name = $1 and generation = $2",
+        "delete from rebuilt_rows where name = $1 and generation = $2",
     ] {
         sqlx::query(sql)
             .bind(projection.name)
@@ -278,6 +312,59 @@ pub(crate) async fn switch(
     Ok(())
 }
 
+/// Ends the building of a generation that shows how things were: it gets its own name, and nobody fills it any
+/// more. One of the same position gives way to it. Returns the schema's name.
+pub(crate) async fn finish_as_of(
+    connection: &mut PgConnection,
+    projection: &Projection,
+    number: i32,
+    as_of: i64,
+) -> Result<String, StoreError> {
+    let schema = projection.schema_at(as_of);
+    let old = as_of_position(connection, projection, as_of).await?;
+    let mut tx = connection.begin().await?;
+    if let Some(old) = old {
+        forget(&mut tx, projection, old.number, &schema).await?;
+    }
+    sqlx::raw_sql(&format!(
+        "alter schema {} rename to {schema}",
+        projection.schema(number)
+    ))
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query("update projections set state = 'at' where name = $1 and generation = $2")
+        .bind(projection.name)
+        .bind(number)
+        .execute(&mut *tx)
+        .await?;
+    forget_filling(&mut tx, projection, number).await?;
+    tx.commit().await?;
+    Ok(schema)
+}
+
+/// The finished generation that shows how things were at this position.
+pub(crate) async fn as_of_position(
+    connection: &mut PgConnection,
+    projection: &Projection,
+    as_of: i64,
+) -> Result<Option<Generation>, StoreError> {
+    let all = in_state(connection, projection, State::At).await?;
+    Ok(all.into_iter().find(|one| one.as_of == Some(as_of)))
+}
+
+/// Drops a finished generation that shows how things were at this position.
+pub(crate) async fn discard_as_of(
+    connection: &mut PgConnection,
+    projection: &Projection,
+    number: i32,
+    as_of: i64,
+) -> Result<(), StoreError> {
+    let mut tx = connection.begin().await?;
+    forget(&mut tx, projection, number, &projection.schema_at(as_of)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 /// Drops a generation that nobody sees. Its number stays taken.
 pub(crate) async fn discard(
     connection: &mut PgConnection,
@@ -285,6 +372,17 @@ pub(crate) async fn discard(
     number: i32,
 ) -> Result<(), StoreError> {
     let mut tx = connection.begin().await?;
+    forget(&mut tx, projection, number, &projection.schema(number)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn forget(
+    tx: &mut PgConnection,
+    projection: &Projection,
+    number: i32,
+    schema: &str,
+) -> Result<(), StoreError> {
     let gone = sqlx::query(
         "update projections set state = 'gone' where name = $1 and generation = $2 and state <> 'live'",
     )
@@ -296,17 +394,27 @@ pub(crate) async fn discard(
         // It went live after all: a commit whose answer got lost.
         return Ok(());
     }
-    // Whoever still fills it is not waited for: the next rebuild tries again.
+    // Whoever still fills or reads it is not waited for: it can be tried again.
     sqlx::raw_sql(&format!(
-        "set local lock_timeout = '2s'; drop schema if exists {} cascade;",
-        projection.schema(number)
+        "set local lock_timeout = '2s'; drop schema if exists {schema} cascade;"
     ))
     .execute(&mut *tx)
     .await?;
+    forget_filling(tx, projection, number).await
+}
+
+/// Removes what was known about the filling of a generation.
+async fn forget_filling(
+    tx: &mut PgConnection,
+    projection: &Projection,
+    number: i32,
+) -> Result<(), StoreError> {
     for sql in [
         "delete from followers where name = $1 and generation = $2",
         "delete from parked where name = $1 and generation = $2",
+        "delete from parked_retries where name = $1 and generation = $2",
         "delete from open_holes where follower = $1 || '/' || $2",
+        "delete from rebuilt_rows where name = $1 and generation = $2",
     ] {
         sqlx::query(sql)
             .bind(projection.name)
@@ -314,6 +422,5 @@ pub(crate) async fn discard(
             .execute(&mut *tx)
             .await?;
     }
-    tx.commit().await?;
     Ok(())
 }

@@ -7,10 +7,12 @@
 
 pub mod booking;
 mod books;
+mod calendar;
 pub mod cell;
 mod generation;
 mod live;
 mod mypage;
+mod packed;
 mod payments;
 mod points;
 pub mod progress;
@@ -39,6 +41,7 @@ pub const PROJECTIONS: &[&Projection] = &[
     &spaces::SPACES,
     &mypage::MYPAGE,
     &points::POINTS,
+    &calendar::CALENDAR,
 ];
 
 /// Their names, in the same order.
@@ -76,8 +79,9 @@ pub fn schema_sql() -> String {
             )
         });
         format!(
-            "{}create schema {};\n{}",
-            projection.create(1),
+            "{}{}create schema {};\n{}",
+            projection.create(&schema),
+            projection.index(&schema),
             projection.name,
             views.collect::<String>()
         )

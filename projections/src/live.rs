@@ -1,6 +1,7 @@
 //! Follows the feed: folds a batch and writes its rows in the transaction of the checkpoint.
 //!
-//! [`Fill`] is the handler that fills one generation, for the live one as for one that is being rebuilt. [`run`]
+//! [`Fill`] is the handler that fills one generation, for the live one as for one that is being rebuilt, which it
+//! fills in bulk: in large batches, whose new rows go through COPY. Nothing else differs. [`run`]
 //! keeps one follower per projection on the generation that is live, and moves it when that changes: one that
 //! still fills a generation that was switched away does no harm, because checkpoints belong to generations.
 
@@ -11,42 +12,54 @@ use std::time::Duration;
 use async_trait::async_trait;
 use journal::follow::{self, Follower, FollowerId, Handler, HandlerError};
 use journal::runtime::Runtime;
-use journal::{Journal, Recorded};
+use journal::{Journal, Recorded, StoreError};
 use sqlx::PgConnection;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::PROJECTIONS;
 use crate::generation::{self, Generation};
-use crate::projection::Projection;
+use crate::projection::{Projection, Table};
 use crate::rows::{Changed, Rows, touched};
 use crate::store::Statements;
 
 /// How often a process looks which generations are live.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Fills one generation of a projection.
+/// Fills the tables of one schema.
 pub(crate) struct Fill {
     projection: &'static Projection,
     statements: Vec<Statements>,
+    pace: Pace,
     witness: Option<Arc<dyn Witness>>,
 }
 
+/// How batches are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Few events at a time: one statement writes new and changed rows.
+    Steady,
+    /// Very many: new rows are copied in.
+    Bulk,
+}
+
 /// Sees what was written: a rebuild compares it with what it finds in the end.
+#[async_trait]
 pub(crate) trait Witness: Send + Sync {
     /// These rows of the table at `place` in the projection's list were written.
     fn written(&self, place: usize, rows: &[Changed]);
+
+    /// The batch is written, and commits next.
+    async fn settle(&self, tx: &mut PgConnection) -> Result<(), StoreError>;
 }
 
 impl Fill {
-    pub(crate) fn new(projection: &'static Projection, generation: i32) -> Self {
-        let schema = projection.schema(generation);
+    pub(crate) fn new(projection: &'static Projection, schema: &str, pace: Pace) -> Self {
         let tables = projection.tables.iter();
         Self {
             projection,
-            statements: tables
-                .map(|table| Statements::new(table, &schema))
-                .collect(),
+            statements: tables.map(|table| Statements::new(table, schema)).collect(),
+            pace,
             witness: None,
         }
     }
@@ -56,6 +69,54 @@ impl Fill {
             witness: Some(witness),
             ..self
         }
+    }
+
+    /// Every table, with its place and its statements.
+    fn tables(&self) -> impl Iterator<Item = (usize, &'static Table, &Statements)> {
+        let tables = self.projection.tables.iter().zip(&self.statements);
+        tables
+            .enumerate()
+            .map(|(place, (table, statements))| (place, table, statements))
+    }
+
+    /// The stored rows that these events may change.
+    async fn load(&self, tx: &mut PgConnection, events: &[Recorded]) -> Result<Rows, StoreError> {
+        let mut rows = Rows::new(self.projection);
+        for (place, table, statements) in self.tables() {
+            let mut keys = touched(table, events);
+            if self.pace == Pace::Bulk && !keys.is_empty() {
+                // Most are of bookings that begin in this batch: nothing is stored behind the last key.
+                let last = statements.last(tx).await?;
+                let last = last.map(|cells| table.key_of(&cells)).transpose()?;
+                keys.retain(|key| Some(key) <= last.as_ref());
+            }
+            for cells in statements.load(tx, &keys).await? {
+                rows.load(place, cells)?;
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn save(&self, tx: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+        for (place, _, statements) in self.tables() {
+            let changed = rows.changed(place);
+            if let Some(witness) = &self.witness {
+                witness.written(place, &changed);
+            }
+            match self.pace {
+                Pace::Steady => statements.save(tx, &changed).await?,
+                Pace::Bulk => {
+                    let (old, new): (Vec<_>, Vec<_>) =
+                        changed.into_iter().partition(|row| row.replaces.is_some());
+                    statements.save(tx, &old).await?;
+                    statements.add(tx, &new).await?;
+                }
+            }
+        }
+        if let Some(witness) = &self.witness {
+            witness.settle(tx).await?;
+        }
+        Ok(())
     }
 }
 
@@ -73,32 +134,14 @@ impl Handler for Fill {
         events: &[Recorded],
         (): (),
     ) -> Result<(), HandlerError> {
-        let mut rows = Rows::new(self.projection);
-        let tables = || {
-            self.projection
-                .tables
-                .iter()
-                .zip(&self.statements)
-                .enumerate()
-        };
-        for (place, (table, statements)) in tables() {
-            for cells in statements.load(tx, &touched(table, events)).await? {
-                rows.load(place, cells).map_err(journal::StoreError::from)?;
-            }
-        }
+        let mut rows = self.load(tx, events).await?;
         for event in events {
             (self.projection.fold)(&mut rows, event).map_err(|unfit| HandlerError::Poison {
                 position: event.position,
                 reason: unfit.to_string(),
             })?;
         }
-        for (place, (_, statements)) in tables() {
-            let changed = rows.changed(place);
-            statements.save(tx, &changed).await?;
-            if let Some(witness) = &self.witness {
-                witness.written(place, &changed);
-            }
-        }
+        self.save(tx, &rows).await?;
         Ok(())
     }
 }
@@ -170,10 +213,12 @@ async fn follow_live(
         };
         let following = async {
             match generation {
-                Some(Generation { number, version }) if version == projection.version => {
+                Some(Generation {
+                    number, version, ..
+                }) if version == projection.version => {
                     tracing::info!(projection = name, generation = number, "following");
                     let id = FollowerId::new(name, number);
-                    let fill = Fill::new(projection, number);
+                    let fill = Fill::new(projection, &projection.schema(number), Pace::Steady);
                     let follower = Follower::new(journal.clone(), id, fill);
                     follow::run(follower, Arc::clone(&runtime), until.clone()).await;
                 }
@@ -190,7 +235,10 @@ async fn follow_live(
 
 /// Says why a projection is not followed, unless it is only that nothing is known yet.
 fn report_unfollowed(projection: &Projection, live: Option<Generation>) {
-    if let Some(Generation { number, version }) = live {
+    if let Some(Generation {
+        number, version, ..
+    }) = live
+    {
         metrics::counter!("projection_outdated_total", "projection" => projection.name)
             .increment(1);
         tracing::error!(

@@ -19,6 +19,7 @@ pub(crate) static PAYMENTS: Projection = Projection {
     tables: &[Table::state::<PaymentRow>(booking::key)
         .indexed_by(&["btree (userid, payid)"])
         .shown_when("status is not null")],
+    by_booking: true,
     fold,
 };
 
@@ -79,7 +80,7 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
             updated_at: at,
         });
     }
-    let row: &mut PaymentRow = rows.change([bookid].into())?;
+    let row: &mut PaymentRow = rows.change(&[bookid].into())?;
     let progress = progress::after(row.phase, &event.event);
     row.phase = progress.phase;
     row.status = progress.payment.or(row.status);

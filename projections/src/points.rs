@@ -18,6 +18,7 @@ pub(crate) static POINTS: Projection = Projection {
         Table::state::<BalanceRow>(account),
         Table::log::<LedgerRow>().indexed_by(&["btree (userid, position)"]),
     ],
+    by_booking: false,
     fold,
 };
 
@@ -88,7 +89,7 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
         points,
         at: booking::at(event),
     })?;
-    match rows.change_if_there::<BalanceRow>([userid].into())? {
+    match rows.change_if_there::<BalanceRow>(&[userid].into())? {
         Some(balance) => balance.points = balance.points.saturating_add(points),
         None => rows.add(BalanceRow { userid, points })?,
     }

@@ -22,11 +22,87 @@ pub struct Projection {
     pub version: i32,
     /// Its tables.
     pub tables: &'static [Table],
+    /// Whether every row belongs to one booking, and is made of its events alone.
+    pub by_booking: bool,
     /// How an event changes the rows. Pure: the same events always make the same rows.
     pub fold: Fold,
 }
 
-/// Changes rows as an event says.
+/// Changes rows as an event says: a plain function of both, that keeps nothing and is given nothing else.
+///
+/// This is one:
+///
+/// ```
+/// use journal::Recorded;
+/// use projections::projection::{Fold, Unfit};
+/// use projections::rows::Rows;
+///
+/// fn fold(_: &mut Rows, _: &Recorded) -> Result<(), Unfit> {
+///     Ok(())
+/// }
+/// const FOLD: Fold = fold;
+/// ```
+///
+/// It cannot be given a clock, nor anything else that it might ask for:
+///
+/// ```compile_fail,E0308
+/// use domain::ports::Clock;
+/// use journal::Recorded;
+/// use projections::projection::{Fold, Unfit};
+/// use projections::rows::Rows;
+///
+/// fn fold(_: &mut Rows, _: &Recorded, _: &dyn Clock) -> Result<(), Unfit> {
+///     Ok(())
+/// }
+/// const FOLD: Fold = fold;
+/// ```
+///
+/// It cannot bring a pool along. Without the line that uses the pool this compiles:
+///
+/// ```
+/// # use projections::projection::Fold;
+/// fn over(_pool: sqlx::PgPool) -> Fold {
+///     |_, _| {
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use projections::projection::Fold;
+/// fn over(_pool: sqlx::PgPool) -> Fold {
+///     |_, _| {
+///         let _ = _pool.size();
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// Nor a client that calls the outside; and it cannot wait for anything, because it is not `async`:
+///
+/// ```compile_fail,E0308
+/// # use projections::projection::Fold;
+/// fn over(_gateway: std::sync::Arc<dyn domain::ports::PaymentGateway>) -> Fold {
+///     |_, _| {
+///         let _ = std::sync::Arc::strong_count(&_gateway);
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// use journal::Recorded;
+/// use projections::projection::{Fold, Unfit};
+/// use projections::rows::Rows;
+///
+/// async fn fold(_: &mut Rows, _: &Recorded) -> Result<(), Unfit> {
+///     Ok(())
+/// }
+/// const FOLD: Fold = fold;
+/// ```
+///
+/// What the type cannot forbid is a global; there is none here, and `clippy.toml` bans the system's clock,
+/// randomness, sleep and spawn.
 pub type Fold = fn(&mut Rows, &Recorded) -> Result<(), Unfit>;
 
 /// Which row an event may change, if any.
@@ -47,7 +123,7 @@ pub struct Table {
     pub name: &'static str,
     /// Its columns, in order.
     pub columns: &'static [Column],
-    /// The columns of its primary key: one or two numbers.
+    /// The columns of its primary key, one or two.
     pub key: &'static [&'static str],
     /// Which row an event may change. `None`: rows are only ever added, so none is loaded.
     pub touched: Option<Touched>,
@@ -64,7 +140,7 @@ pub struct Table {
 pub struct Index {
     /// Schema and name.
     pub name: String,
-    /// The SQL that makes it.
+    /// The SQL that makes it, if it is not there yet.
     pub sql: String,
 }
 
@@ -92,33 +168,43 @@ impl Column {
 }
 
 /// A row's primary key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// The first key column: a booking or a user, mostly.
-    pub first: i64,
+    pub first: Cell,
     /// The second one, where there is one.
-    pub second: Option<i64>,
+    pub second: Option<Cell>,
 }
 
-impl From<[i64; 1]> for Key {
-    fn from([first]: [i64; 1]) -> Self {
+impl From<[Cell; 1]> for Key {
+    fn from([first]: [Cell; 1]) -> Self {
         let second = None;
         Self { first, second }
     }
 }
 
-impl From<[i64; 2]> for Key {
-    fn from([first, second]: [i64; 2]) -> Self {
+impl From<[Cell; 2]> for Key {
+    fn from([first, second]: [Cell; 2]) -> Self {
         let second = Some(second);
         Self { first, second }
     }
 }
 
+impl<const N: usize> From<[i64; N]> for Key
+where
+    Self: From<[Cell; N]>,
+{
+    fn from(numbers: [i64; N]) -> Self {
+        numbers.map(Cell::Number).into()
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.second {
-            Some(second) => write!(f, "{}/{second}", self.first),
-            None => self.first.fmt(f),
+        self.first.fmt(f)?;
+        match &self.second {
+            Some(second) => write!(f, "/{second}"),
+            None => Ok(()),
         }
     }
 }
@@ -185,7 +271,7 @@ macro_rules! row {
                 &[$($crate::projection::Column::of::<$type>(stringify!($column))),+];
 
             fn key(&self) -> $crate::projection::Key {
-                [$(self.$key),+].into()
+                [$($crate::cell::Value::to_cell(&self.$key)),+].into()
             }
 
             fn cells(&self) -> Vec<$crate::cell::Cell> {
@@ -255,6 +341,12 @@ impl Table {
         names.join(", ")
     }
 
+    /// The columns of its primary key.
+    pub fn key_columns(&self) -> impl Iterator<Item = &'static Column> + '_ {
+        let named = |name: &&str| self.columns.iter().find(|column| column.name == *name);
+        self.key.iter().filter_map(named)
+    }
+
     /// The key of a stored row.
     ///
     /// # Errors
@@ -262,15 +354,17 @@ impl Table {
     pub fn key_of(&self, cells: &[Cell]) -> Result<Key, Misfit> {
         let cell = |name: &str| {
             let place = self.columns.iter().position(|column| column.name == name);
-            let cell = place.and_then(|place| cells.get(place)).cloned();
-            i64::from_cell(cell.unwrap_or(Cell::Null))
+            match place.and_then(|place| cells.get(place)) {
+                None | Some(Cell::Null) => Err(Misfit::empty_key()),
+                Some(cell) => Ok(cell.clone()),
+            }
         };
         let first = cell(self.key.first().copied().unwrap_or_default())?;
         let second = self.key.get(1).map(|name| cell(name)).transpose()?;
         Ok(Key { first, second })
     }
 
-    /// The SQL that makes it in `schema`.
+    /// The SQL that makes it in `schema`, without [`Table::index`].
     #[must_use]
     pub fn create(&self, schema: &str) -> String {
         let name = self.name;
@@ -281,8 +375,13 @@ impl Table {
             nullable,
         } in self.columns
         {
+            // Words of a key are ordered by their bytes, as Rust does: two scans must agree on the order.
+            let order = match kind {
+                Kind::Word if self.key.contains(name) => " collate \"C\"",
+                _ => "",
+            };
             let not_null = if *nullable { "" } else { " not null" };
-            let _ = writeln!(sql, "    {name} {}{not_null},", kind.sql());
+            let _ = writeln!(sql, "    {name} {}{order}{not_null},", kind.sql());
         }
         // A row that is changed finds room for its new version on its own page.
         let room = if self.touched.is_some() {
@@ -292,11 +391,20 @@ impl Table {
         };
         let key = self.key.join(", ");
         let _ = writeln!(sql, "    primary key ({key})\n){room};");
-        for index in self.indexes_in(schema) {
-            sql += &index.sql;
-            sql.push('\n');
-        }
         sql
+    }
+
+    /// The SQL that makes its indexes, those that are not there yet.
+    #[must_use]
+    pub fn index(&self, schema: &str) -> String {
+        let indexes = self.indexes_in(schema).into_iter();
+        indexes
+            .map(|index| {
+                index.sql
+                    + "
+"
+            })
+            .collect()
     }
 
     /// Its indexes, once it is in `schema`.
@@ -308,7 +416,8 @@ impl Table {
             let columns = columns.trim_end_matches(')').replace(", ", "_");
             // As Postgres would name it by itself, so that tables of earlier programs fit.
             let name = format!("{table}_{columns}_idx");
-            let sql = format!("create index {name} on {schema}.{table} using {index};");
+            let sql =
+                format!("create index if not exists {name} on {schema}.{table} using {index};");
             let name = format!("{schema}.{name}");
             Index { name, sql }
         };
@@ -340,15 +449,23 @@ impl Projection {
         format!("{}_{generation}", self.name)
     }
 
-    /// The SQL that makes a generation: its schema and tables, without rights.
+    /// The schema that holds its tables as they were at a position.
     #[must_use]
-    pub fn create(&self, generation: i32) -> String {
-        let schema = self.schema(generation);
-        let tables: String = self
-            .tables
-            .iter()
-            .map(|table| table.create(&schema))
-            .collect();
-        format!("create schema {schema};\n{tables}")
+    pub fn schema_at(&self, position: i64) -> String {
+        format!("{}_at_{position}", self.name)
+    }
+
+    /// The SQL that makes its tables in a schema of their own, without indexes and rights.
+    #[must_use]
+    pub fn create(&self, schema: &str) -> String {
+        let tables = self.tables.iter().map(|table| table.create(schema));
+        format!("create schema {schema};\n{}", tables.collect::<String>())
+    }
+
+    /// The SQL that makes the indexes of its tables.
+    #[must_use]
+    pub fn index(&self, schema: &str) -> String {
+        let tables = self.tables.iter().map(|table| table.index(schema));
+        tables.collect()
     }
 }

@@ -4,11 +4,12 @@
 //! were touched are written by `store` in one statement per table.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hasher};
 
 use journal::Recorded;
 
 use crate::cell::{Cell, Misfit};
+use crate::packed;
 use crate::projection::{AnyRow, Key, Projection, Row, Table, Unfit};
 
 /// The rows that a batch touches, of every table of one projection.
@@ -102,7 +103,7 @@ impl Rows {
     ///
     /// # Errors
     /// [`Unfit`] when there is none.
-    pub fn change<R: Row>(&mut self, key: Key) -> Result<&mut R, Unfit> {
+    pub fn change<R: Row>(&mut self, key: &Key) -> Result<&mut R, Unfit> {
         self.change_if_there(key)?
             .ok_or_else(|| Unfit(format!("there is no row {key} in {}", R::TABLE)))
     }
@@ -111,8 +112,8 @@ impl Rows {
     ///
     /// # Errors
     /// [`Unfit`] when the projection has no such table.
-    pub fn change_if_there<R: Row>(&mut self, key: Key) -> Result<Option<&mut R>, Unfit> {
-        let Some(slot) = self.of::<R>()?.get_mut(&key) else {
+    pub fn change_if_there<R: Row>(&mut self, key: &Key) -> Result<Option<&mut R>, Unfit> {
+        let Some(slot) = self.of::<R>()?.get_mut(key) else {
             return Ok(None);
         };
         slot.changed = true;
@@ -129,7 +130,7 @@ impl Rows {
             .flat_map(|table| &table.rows);
         rows.filter(|(_, slot)| slot.changed)
             .map(|(key, slot)| Changed {
-                key: *key,
+                key: key.clone(),
                 cells: slot.row.cells(),
                 replaces: slot.loaded,
             })
@@ -159,10 +160,19 @@ pub fn touched(table: &Table, events: &[Recorded]) -> Vec<Key> {
     keys
 }
 
-/// A number that two rows share only when they are the same, for all that matters in one run of one program.
+/// A number that two rows share only when they are the same, for all that matters: [`fingerprint_of`] its tuple.
 #[must_use]
 pub fn fingerprint(cells: &[Cell]) -> u64 {
+    let mut tuple = Vec::with_capacity(64 * cells.len());
+    packed::push(&mut tuple, cells);
+    fingerprint_of(&tuple)
+}
+
+/// The fingerprint of a row as [`packed`] carries it. Another build of this program may compute another one; where
+/// one is kept longer than a run, that reads as "not the same row", never as the same one.
+#[must_use]
+pub fn fingerprint_of(tuple: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    cells.hash(&mut hasher);
+    hasher.write(tuple);
     hasher.finish()
 }

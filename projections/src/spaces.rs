@@ -19,6 +19,7 @@ pub(crate) static SPACES: Projection = Projection {
     tables: &[Table::state::<SpaceRow>(booking::key)
         .indexed_by(&["btree (userid, spaceid)"])
         .shown_when("status is not null")],
+    by_booking: true,
     fold,
 };
 
@@ -64,7 +65,7 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
             updated_at: at,
         });
     }
-    let row: &mut SpaceRow = rows.change([bookid].into())?;
+    let row: &mut SpaceRow = rows.change(&[bookid].into())?;
     let progress = progress::after(row.phase, &event.event);
     row.phase = progress.phase;
     row.status = progress.space.or(row.status);

@@ -1,11 +1,12 @@
 //! Loads and saves rows: one statement per table and batch, however many rows.
 //!
-//! Cells travel as arrays, one per column, and `unnest` makes rows of them again. Statements are text made of
-//! names from [`crate::projection`] and of nothing that comes from outside.
+//! Cells travel as arrays, one per column, and `unnest` makes rows of them again; where there are many, new rows
+//! and whole tables go through COPY ([`crate::packed`]). Statements are text made of names from
+//! [`crate::projection`] and of nothing that comes from outside.
 
 use std::fmt::Write;
-use std::future::ready;
 
+use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use jiff_sqlx::{Timestamp, ToSqlx};
@@ -15,6 +16,7 @@ use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row};
 
 use crate::cell::{Cell, Kind};
+use crate::packed;
 use crate::projection::{Column, Key, Table};
 use crate::rows::Changed;
 
@@ -24,6 +26,8 @@ pub(crate) struct Statements {
     table: &'static Table,
     load: String,
     save: String,
+    last: String,
+    take_in: String,
     scan: String,
 }
 
@@ -32,21 +36,14 @@ impl Statements {
         let from = format!("{schema}.{}", table.name);
         let key = table.key.join(", ");
         let columns = table.column_list("");
-        let numbers: Vec<_> = (1..=table.key.len())
-            .map(|n| format!("${n}::bigint[]"))
-            .collect();
         let load = format!(
             "select {} from {from} t join unnest({}) as wanted ({key}) using ({key})",
             table.column_list("t."),
-            numbers.join(", "),
+            arrays(table.key_columns()),
         );
-        let arrays: Vec<_> = (1..)
-            .zip(table.columns)
-            .map(|(n, column)| format!("${n}::{}[]", column.kind.sql()))
-            .collect();
         let mut save = format!(
             "insert into {from} ({columns}) select * from unnest({}) on conflict ({key}) do ",
-            arrays.join(", ")
+            arrays(table.columns.iter())
         );
         let values: Vec<_> = table
             .columns
@@ -55,11 +52,24 @@ impl Statements {
             .map(|Column { name, .. }| format!("{name} = excluded.{name}"))
             .collect();
         let _ = write!(save, "update set {}", values.join(", "));
-        let scan = format!("select {columns} from {from} order by {key}");
+        let backwards: Vec<_> = table
+            .key
+            .iter()
+            .map(|name| format!("{name} desc"))
+            .collect();
+        let last = format!(
+            "select {columns} from {from} order by {} limit 1",
+            backwards.join(", ")
+        );
+        let take_in = format!("copy {from} ({columns}) from stdin (format binary)");
+        let scan =
+            format!("copy (select {columns} from {from} order by {key}) to stdout (format binary)");
         Self {
             table,
             load,
             save,
+            last,
+            take_in,
             scan,
         }
     }
@@ -73,10 +83,11 @@ impl Statements {
         if keys.is_empty() {
             return Ok(vec![]);
         }
-        let mut query =
-            sqlx::query(&self.load).bind(keys.iter().map(|k| k.first).collect::<Vec<_>>());
-        if self.table.key.len() > 1 {
-            query = query.bind(keys.iter().map(|k| k.second).collect::<Vec<_>>());
+        let mut query = sqlx::query(&self.load);
+        let parts: [fn(&Key) -> Option<&Cell>; 2] =
+            [|key| Some(&key.first), |key| key.second.as_ref()];
+        for (column, part) in self.table.key_columns().zip(parts) {
+            query = bind(query, column.kind, keys.iter().map(part));
         }
         let rows = query.fetch_all(connection).await?;
         rows.iter()
@@ -105,17 +116,72 @@ impl Statements {
         Ok(())
     }
 
-    /// Every row, in the order of keys.
-    pub(crate) fn scan<'c>(
-        &'c self,
-        connection: &'c mut PgConnection,
-    ) -> BoxStream<'c, Result<Vec<Cell>, StoreError>> {
-        let rows = sqlx::query(&self.scan).fetch(connection);
-        Box::pin(
-            rows.map_err(StoreError::from)
-                .and_then(move |row| ready(read(&row, self.table.columns, 0))),
-        )
+    /// The row with the highest key.
+    pub(crate) async fn last(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Option<Vec<Cell>>, StoreError> {
+        let row = sqlx::query(&self.last).fetch_optional(connection).await?;
+        row.map(|row| read(&row, self.table.columns, 0)).transpose()
     }
+
+    /// Writes rows that are not there yet, by COPY.
+    pub(crate) async fn add(
+        &self,
+        connection: &mut PgConnection,
+        rows: &[Changed],
+    ) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let document = packed::document(rows.iter().map(|row| &row.cells[..]));
+        let mut copy = connection.copy_in_raw(&self.take_in).await?;
+        // Given up without an end, it fails, and the transaction with it.
+        copy.send(document).await?;
+        copy.finish().await?;
+        Ok(())
+    }
+
+    /// Every row as a tuple, in the order of keys.
+    pub(crate) async fn scan<'c>(
+        &self,
+        connection: &'c mut PgConnection,
+    ) -> Result<Scan<'c>, StoreError> {
+        Ok(Scan {
+            pieces: connection.copy_out_raw(&self.scan).await?,
+            reader: packed::Reader::default(),
+        })
+    }
+}
+
+/// A table that is being read.
+pub(crate) struct Scan<'c> {
+    pieces: BoxStream<'c, sqlx::Result<Bytes>>,
+    reader: packed::Reader,
+}
+
+impl Scan<'_> {
+    /// The next tuple.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        loop {
+            if let Some(tuple) = self.reader.next() {
+                return Ok(Some(tuple.to_vec()));
+            }
+            match self.pieces.try_next().await? {
+                Some(piece) => self.reader.feed(&piece),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+/// One parameter a column: an array of its type.
+fn arrays<'c>(columns: impl Iterator<Item = &'c Column>) -> String {
+    let arrays: Vec<_> = (1..)
+        .zip(columns)
+        .map(|(n, column)| format!("${n}::{}[]", column.kind.sql()))
+        .collect();
+    arrays.join(", ")
 }
 
 type Bound<'q> = Query<'q, Postgres, PgArguments>;

@@ -1,85 +1,152 @@
 //! `spacerent replay NAME`.
 
+mod progress;
+mod text;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::{Context, bail};
 use journal::Journal;
 use journal::runtime::{SystemClock, SystemRandom, Tokio};
-use projections::rebuild::{self, Goal, Report};
+use projections::rebuild::{BookingAsOf, Dropped, Estimate, Goal, Moment, Rebuilder, Report};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::ReplayArgs;
 use crate::database::Database;
 use crate::output;
 use crate::settings::Settings;
+use crate::signal::Stop;
+use progress::Told;
 
 /// Connections that a rebuild takes besides the owner's.
 const CONNECTIONS: u32 = 4;
+
+/// What came of it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Report(Report),
+    Estimate(Estimate),
+    Booking(BookingAsOf),
+    Dropped(Dropped),
+}
 
 pub async fn run(
     settings: &Settings,
     folder: Option<PathBuf>,
     args: &ReplayArgs,
 ) -> anyhow::Result<ExitCode> {
+    let moment = moment(args)?;
+    let mut stop = Stop::catch()?;
     let database = Database::open(settings, folder).await?;
-    let report = rebuild(&database, args).await;
+    let told = Told::new(&args.name);
+    let outcome = stoppable(&mut stop, &told, |stopped| {
+        replay(&database, args, moment, &told, stopped)
+    })
+    .await;
+    told.end();
     database.close().await?;
-    let report = report?;
-    if args.json {
-        output::json(&report)?;
+    let outcome = outcome?;
+    // One booking's rows are JSON in any case.
+    if args.json || matches!(outcome, Outcome::Booking(_)) {
+        output::json(&outcome)?;
     } else {
-        output::result(&text(&report))?;
+        output::result(&text::of(&outcome))?;
     }
     // A rebuild heals differences; a comparison reports them.
-    let clean = !args.verify || report.differences_total == 0;
-    Ok(if clean {
-        ExitCode::SUCCESS
-    } else {
+    let same = matches!(&outcome, Outcome::Report(report) if report.compared && report.differences_total == 0);
+    Ok(if args.verify && !same {
         ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
     })
 }
 
-async fn rebuild(database: &Database, args: &ReplayArgs) -> anyhow::Result<Report> {
+/// Runs `work`; the first signal asks it to stop, the second one does not wait for it.
+async fn stoppable<W: Future<Output = anyhow::Result<Outcome>>>(
+    stop: &mut Stop,
+    told: &Told,
+    work: impl FnOnce(CancellationToken) -> W,
+) -> anyhow::Result<Outcome> {
+    let stopped = CancellationToken::new();
+    let mut work = std::pin::pin!(work(stopped.clone()));
+    tokio::select! {
+        biased;
+        signal = stop.requested() => {
+            told.say(&format!("{signal}: stopping after this batch; once more stops at once"));
+            stopped.cancel();
+        }
+        done = &mut work => return done,
+    }
+    tokio::select! {
+        biased;
+        signal = stop.requested() => bail!("{signal} again: stopped at once"),
+        done = work => done,
+    }
+}
+
+async fn replay(
+    database: &Database,
+    args: &ReplayArgs,
+    moment: Option<Moment>,
+    told: &Told,
+    stop: CancellationToken,
+) -> anyhow::Result<Outcome> {
     let pool = journal::schema::connect(&database.url, CONNECTIONS)?;
     journal::schema::check(&pool).await?;
     let journal = Journal::new(pool.clone(), Arc::new(SystemClock), Arc::new(SystemRandom));
-    let (owner, name) = (&database.owner_url, &args.name);
-    let report = if args.rollback {
-        rebuild::roll_back(owner, &journal, &Tokio, name).await
-    } else {
-        let goal = if args.verify {
-            Goal::Compare
-        } else {
-            Goal::Switch
-        };
-        rebuild::replay(owner, &journal, &Tokio, name, goal).await
-    };
+    let rebuilder = Rebuilder::new(&database.owner_url, &journal, &Tokio)
+        .telling(told)
+        .stopped_by(stop);
+    let outcome = ask(&rebuilder, args, moment).await;
     pool.close().await;
-    Ok(report?)
+    outcome
 }
 
-fn text(report: &Report) -> String {
-    let done = match (report.verified, report.switched) {
-        (true, true) => "verified and switched",
-        (true, false) => "verified, not switched",
-        (false, true) => "switched back",
-        (false, false) => "not switched",
-    };
-    let mut text = format!(
-        "{}: {} events, {} rows, {:.1} s ({} events/s); {done} at position {}; {} rows differed from the live ones",
-        report.projection,
-        report.events,
-        report.rows,
-        report.seconds,
-        report.events_per_second,
-        report.to_position,
-        report.differences_total
-    );
-    for difference in &report.differences {
-        text.push_str(&format!(
-            "\n  {} {}: live {} rebuilt {}",
-            difference.table, difference.key, difference.live, difference.rebuilt
-        ));
+async fn ask(
+    rebuilder: &Rebuilder<'_>,
+    args: &ReplayArgs,
+    moment: Option<Moment>,
+) -> anyhow::Result<Outcome> {
+    let name = &args.name;
+    Ok(match (moment, args.booking) {
+        _ if args.dry_run => Outcome::Estimate(rebuilder.estimate(name, moment).await?),
+        _ if args.rollback => Outcome::Report(rebuilder.roll_back(name).await?),
+        (Some(moment), Some(booking)) => {
+            Outcome::Booking(rebuilder.booking_as_of(name, booking, moment).await?)
+        }
+        (Some(moment), None) if args.drop => {
+            Outcome::Dropped(rebuilder.drop_as_of(name, moment).await?)
+        }
+        (Some(moment), None) => Outcome::Report(rebuilder.replay_as_of(name, moment).await?),
+        (None, _) => {
+            let goal = if args.verify {
+                Goal::Compare
+            } else {
+                Goal::Switch
+            };
+            Outcome::Report(rebuilder.replay(name, goal).await?)
+        }
+    })
+}
+
+/// The moment that the arguments name.
+fn moment(args: &ReplayArgs) -> anyhow::Result<Option<Moment>> {
+    if let Some(position) = &args.to_position {
+        let number = position.parse().ok().filter(|number: &i64| *number > 0);
+        let number = number
+            .with_context(|| format!("--to-position: {position:?} is not a whole number from 1"))?;
+        return Ok(Some(Moment::Position(number)));
     }
-    text
+    let Some(time) = &args.to_time else {
+        return Ok(None);
+    };
+    let parsed = time.parse().ok();
+    let parsed = parsed.with_context(|| {
+        format!("--to-time: {time:?} is not a time like 2026-05-01T12:00:00Z (RFC 3339)")
+    })?;
+    Ok(Some(Moment::Time(parsed)))
 }

@@ -71,6 +71,13 @@ fn text(status: &Status) -> String {
             f.name, f.generation, f.position, f.lag_events, f.lag_seconds, f.parked, f.state
         );
     }
+    for as_of in &status.as_of {
+        let _ = writeln!(
+            text,
+            "{} as of position {}: schema {}, made {}",
+            as_of.name, as_of.position, as_of.schema, as_of.created_at
+        );
+    }
     let jobs = &status.jobs;
     let _ = writeln!(
         text,

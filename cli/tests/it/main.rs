@@ -15,6 +15,7 @@ mod events;
 mod load;
 mod outages;
 mod recovery;
+mod replay;
 mod roles;
 mod server;
 mod trace;

@@ -95,7 +95,9 @@ async fn the_operators_commands_agree(folder: &Folder) {
         .collect();
     assert_eq!(
         names,
-        ["books", "mypage", "orders", "payments", "points", "spaces"]
+        [
+            "books", "calendar", "mypage", "orders", "payments", "points", "spaces"
+        ]
     );
 
     let replayed = folder.run(&["replay", "mypage", "--json"]).await;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::FromRow;
@@ -103,7 +104,6 @@ fn decode(
     event_type: String,
 ) -> Result<Result<Recorded, String>, StoreError> {
     let sequence: i64 = row.try_get("sequence")?;
-    let metadata: Value = row.try_get("metadata")?;
     let stored = SerializedEvent::new(
         stream.aggregate_id.clone(),
         usize::try_from(sequence).unwrap_or(0),
@@ -113,9 +113,12 @@ fn decode(
         row.try_get("payload")?,
         Value::Null,
     );
-    let metadata = match serde_json::from_value::<Metadata>(metadata) {
-        Ok(metadata) => metadata,
-        Err(error) => return Ok(Err(format!("its metadata: {error}"))),
+    let metadata = match row.try_get("metadata") {
+        Ok(Json(metadata)) => metadata,
+        Err(sqlx::Error::ColumnDecode { source, .. }) => {
+            return Ok(Err(format!("its metadata: {source}")));
+        }
+        Err(error) => return Err(error.into()),
     };
     let event = match version::decode(stored) {
         Ok(event) => event,

@@ -112,7 +112,7 @@ impl<H: Handler> Follower<H> {
     ) -> Result<Tried, HandlerError> {
         let mut session = Session::open(self.journal.pool()).await?;
         let mut tx = session.begin().await?;
-        if !self.advance(&mut *tx, lease, lease.position).await? {
+        if !self.hand().advance(&mut *tx, lease, lease.position).await? {
             return Ok(Tried::Lost);
         }
         if !self.unpark(&mut tx, batch).await? {

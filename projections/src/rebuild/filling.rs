@@ -1,15 +1,18 @@
 //! Fills a generation from the feed, to one position exactly.
+//!
+//! By the very follower that fills the live one: its lease, its checkpoint as the first statement, its parking,
+//! its holding at holes. In bulk it takes larger batches, reads the next one while it writes, and copies new rows
+//! in; [`Filling::steadily`] makes it go on as the live one does.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use journal::StoreError;
 use journal::follow::{Follower, FollowerId, Step};
-use journal::runtime::Runtime;
-use journal::{Journal, StoreError};
 
-use super::ReplayError;
-use super::witness::Memory;
-use crate::live::Fill;
+use super::witness::{Memory, Sum};
+use super::{Rebuilder, ReplayError};
+use crate::live::{Fill, Pace};
 use crate::projection::Projection;
 
 /// How long to wait at a hole, or for a lease, before looking again.
@@ -19,9 +22,8 @@ const HOLDS_MAX: u32 = 500;
 
 /// A generation that is being filled, and who fills it.
 pub(super) struct Filling<'a> {
+    rebuilder: Rebuilder<'a>,
     projection: &'static Projection,
-    journal: &'a Journal,
-    runtime: &'a dyn Runtime,
     follower: Follower<Fill>,
     /// The generation's number.
     pub(super) number: i32,
@@ -36,20 +38,18 @@ pub(super) struct Filling<'a> {
 impl<'a> Filling<'a> {
     /// Of a generation that stands at `position`.
     pub(super) fn new(
+        rebuilder: Rebuilder<'a>,
         projection: &'static Projection,
-        journal: &'a Journal,
-        runtime: &'a dyn Runtime,
         number: i32,
         position: i64,
+        memory: Memory,
+        pace: Pace,
     ) -> Self {
-        let memory = Arc::new(Memory::new(projection.tables.len()));
-        let fill = Fill::new(projection, number).witnessed_by(memory.clone());
-        let id = FollowerId::new(projection.name, number);
+        let memory = Arc::new(memory);
         Self {
+            follower: follower(&rebuilder, projection, number, &memory, pace),
+            rebuilder,
             projection,
-            journal,
-            runtime,
-            follower: Follower::new(journal.clone(), id, fill),
             number,
             position,
             events: 0,
@@ -57,15 +57,32 @@ impl<'a> Filling<'a> {
         }
     }
 
-    /// Takes everything up to `last`, or up to the last event there is.
+    /// Goes on as the live follower does.
+    pub(super) async fn steadily(&mut self) -> Result<(), StoreError> {
+        self.follower.release().await?;
+        self.follower = follower(
+            &self.rebuilder,
+            self.projection,
+            self.number,
+            &self.memory,
+            Pace::Steady,
+        );
+        Ok(())
+    }
+
+    /// Takes everything up to `last`, or up to the last event there is. Stops between two batches when it is told
+    /// to.
     pub(super) async fn fill_to(&mut self, last: i64) -> Result<(), ReplayError> {
         let mut holds = 0;
         while self.position < last {
+            self.rebuilder.go_on(self.projection)?;
             let hole = match self.follower.step_to(last).await? {
                 Step::Advanced { events, position } => {
                     self.events += events as u64;
                     self.position = position;
                     holds = 0;
+                    let progress = self.rebuilder.progress;
+                    progress.filled(self.events, position, last);
                     continue;
                 }
                 Step::Idle { hole: None } => break,
@@ -84,23 +101,47 @@ impl<'a> Filling<'a> {
                     None => ReplayError::TakenOver(self.projection.name),
                 });
             }
-            self.runtime.sleep(HOLD).await;
+            self.rebuilder.runtime.sleep(HOLD).await;
         }
         Ok(())
     }
 
-    /// The highest committed position.
-    pub(super) async fn head(&self) -> Result<i64, StoreError> {
-        self.journal.head().await
+    /// Holds what was found in the table at `place` against what was folded into it.
+    pub(super) fn check(&self, place: usize, found: Sum) -> Result<(), ReplayError> {
+        let folded = self.memory.sum(place);
+        if found == folded {
+            return Ok(());
+        }
+        Err(ReplayError::Damaged {
+            table: self
+                .projection
+                .tables
+                .get(place)
+                .map_or("", |table| table.name),
+            folded: folded.rows,
+            found: found.rows,
+        })
     }
 
     /// Lets somebody else follow it.
     pub(super) async fn release(&mut self) -> Result<(), StoreError> {
         self.follower.release().await
     }
+}
 
-    /// A moment's rest, before something that was refused is tried again.
-    pub(super) async fn rest(&self, how_long: Duration) {
-        self.runtime.sleep(how_long).await;
+fn follower(
+    rebuilder: &Rebuilder<'_>,
+    projection: &'static Projection,
+    number: i32,
+    memory: &Arc<Memory>,
+    pace: Pace,
+) -> Follower<Fill> {
+    let witness = Arc::clone(memory);
+    let fill = Fill::new(projection, &projection.schema(number), pace).witnessed_by(witness);
+    let id = FollowerId::new(projection.name, number);
+    let follower = Follower::new(rebuilder.journal.clone(), id, fill);
+    match pace {
+        Pace::Bulk => follower.in_bulk(rebuilder.batch_max),
+        Pace::Steady => follower,
     }
 }

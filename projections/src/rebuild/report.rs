@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::cell::Cell;
+use crate::cell::{Cell, Misfit};
+use crate::packed;
 use crate::projection::{Key, Table};
 
 /// How many differences a report lists; it counts all of them.
@@ -31,6 +32,12 @@ pub struct Report {
     pub verified: bool,
     /// Whether readers see the new generation now.
     pub switched: bool,
+    /// How long readers and the live follower were kept waiting for the switch; null when there was none.
+    pub switch_lock_seconds: Option<f64>,
+    /// Where a half-built generation was gone on from; null when it began with an empty one.
+    pub resumed_from: Option<i64>,
+    /// The schema that shows how things were at `to_position`; null when that was not asked for.
+    pub schema: Option<String>,
     /// Whether the live rows could be compared: those of another version cannot.
     pub compared: bool,
     /// How many rows differ between the live generation and the new one at the same position.
@@ -55,7 +62,7 @@ pub struct Difference {
 impl Report {
     /// With the times filled in.
     pub(super) fn took(self, started: Timestamp, ended: Timestamp) -> Self {
-        let took = Duration::try_from(ended.duration_since(started)).unwrap_or_default();
+        let took = between(started, ended);
         let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
         Self {
             seconds: Duration::from_millis(milliseconds).as_secs_f64(),
@@ -67,28 +74,35 @@ impl Report {
     pub(super) fn add_difference(
         &mut self,
         table: &Table,
-        key: Key,
-        live: Option<&[Cell]>,
-        rebuilt: Option<&[Cell]>,
-    ) {
+        key: &Key,
+        live: Option<&[u8]>,
+        rebuilt: Option<&[u8]>,
+    ) -> Result<(), Misfit> {
         self.differences_total += 1;
         if self.differences.len() < DIFFERENCES_MAX {
+            let row = |tuple: Option<&[u8]>| match tuple {
+                Some(tuple) => Ok(json(table, &packed::cells(table, tuple)?)),
+                None => Ok(Value::Null),
+            };
             self.differences.push(Difference {
                 table: table.name.to_owned(),
                 key: key.to_string(),
-                live: json(table, live),
-                rebuilt: json(table, rebuilt),
+                live: row(live)?,
+                rebuilt: row(rebuilt)?,
             });
         }
+        Ok(())
     }
 }
 
 /// A row as a JSON object with the columns' names.
-fn json(table: &Table, cells: Option<&[Cell]>) -> Value {
-    let Some(cells) = cells else {
-        return Value::Null;
-    };
+pub(super) fn json(table: &Table, cells: &[Cell]) -> Value {
     let columns = table.columns.iter().zip(cells);
     let members = columns.map(|(column, cell)| (column.name.to_owned(), cell.to_json()));
     Value::Object(members.collect::<Map<_, _>>())
+}
+
+/// How long it was from one time to another; nothing when the clock went back.
+pub(super) fn between(started: Timestamp, ended: Timestamp) -> Duration {
+    Duration::try_from(ended.duration_since(started)).unwrap_or_default()
 }

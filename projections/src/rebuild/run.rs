@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use journal::StoreError;
 use journal::follow::BATCH_MAX;
-use journal::runtime::Runtime;
 use journal::schema::connect_as_owner;
-use journal::{Journal, StoreError};
 use sqlx::{Connection, PgConnection};
 
-use super::compare::{Side, compare};
+use super::compare::{Side, compare, sum_up};
 use super::filling::Filling;
-use super::{Goal, ReplayError, Report};
+use super::progress::Stage;
+use super::report::between;
+use super::resume::{HalfBuilt, half_built};
+use super::witness::Memory;
+use super::{Goal, Rebuilder, ReplayError, Report};
 use crate::generation::{self, Generation, State};
+use crate::live::Pace;
 use crate::projection::Projection;
 use crate::store::Statements;
 
@@ -29,12 +33,12 @@ const SWITCH_REST: Duration = Duration::from_millis(300);
 
 /// A rebuild under way. Its owner connection holds the lock that keeps others away.
 pub(super) struct Run<'a> {
-    owner_url: &'a str,
+    rebuilder: Rebuilder<'a>,
     owner: PgConnection,
     projection: &'static Projection,
     live: Generation,
     filling: Filling<'a>,
-    /// Whether the generation that is filled was made by this run, and goes with it when it fails.
+    /// Whether the generation that is filled was made by a rebuild, and goes when it is not needed.
     made: bool,
     report: Report,
     /// Rows that the generation held before this run wrote into it.
@@ -42,37 +46,59 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Begins with an empty generation.
+    /// Begins with an empty generation, or with what an earlier run left half-built. With `as_of`, it is one that
+    /// shows how things were at that position.
     pub(super) async fn begin(
-        owner_url: &'a str,
-        journal: &'a Journal,
-        runtime: &'a dyn Runtime,
+        rebuilder: Rebuilder<'a>,
         projection: &'static Projection,
+        as_of: Option<i64>,
     ) -> Result<Self, ReplayError> {
-        let (mut owner, live) = lock(owner_url, projection).await?;
-        let mut tx = owner.begin().await?;
-        let number = generation::create(&mut tx, projection, State::Building).await?;
-        tx.commit().await?;
+        let (mut owner, live) = lock(rebuilder.owner_url, projection).await?;
+        let left = half_built(&rebuilder, &mut owner, projection, as_of).await?;
+        let resumed_from = left.as_ref().map(|half| half.position);
+        let half = match left {
+            Some(half) => half,
+            None => {
+                let mut tx = owner.begin().await?;
+                let number =
+                    generation::create(&mut tx, projection, State::Building, as_of).await?;
+                tx.commit().await?;
+                let memory = Memory::of_built(projection, number, &[]);
+                HalfBuilt {
+                    number,
+                    position: 0,
+                    memory,
+                }
+            }
+        };
         Ok(Self {
-            owner_url,
+            filling: Filling::new(
+                rebuilder.clone(),
+                projection,
+                half.number,
+                half.position,
+                half.memory,
+                Pace::Bulk,
+            ),
+            rebuilder,
             owner,
             projection,
             live,
-            filling: Filling::new(projection, journal, runtime, number, 0),
             made: true,
-            report: Report::default(),
+            report: Report {
+                resumed_from,
+                ..Report::default()
+            },
             rows_before: 0,
         })
     }
 
     /// Begins with the generation that was live before.
     pub(super) async fn begin_with_kept(
-        owner_url: &'a str,
-        journal: &'a Journal,
-        runtime: &'a dyn Runtime,
+        rebuilder: Rebuilder<'a>,
         projection: &'static Projection,
     ) -> Result<Self, ReplayError> {
-        let (mut owner, live) = lock(owner_url, projection).await?;
+        let (mut owner, live) = lock(rebuilder.owner_url, projection).await?;
         let (name, known) = (projection.name, projection.version);
         let kept = generation::in_state(&mut owner, projection, State::Kept).await?;
         let kept = *kept.first().ok_or(ReplayError::NothingKept(name))?;
@@ -82,11 +108,18 @@ impl<'a> Run<'a> {
         }
         let position = position(&mut owner, projection, kept.number, "").await?;
         Ok(Self {
-            owner_url,
+            filling: Filling::new(
+                rebuilder.clone(),
+                projection,
+                kept.number,
+                position,
+                Memory::of_addition(projection),
+                Pace::Steady,
+            ),
+            rebuilder,
             owner,
             projection,
             live,
-            filling: Filling::new(projection, journal, runtime, kept.number, position),
             made: false,
             report: Report::default(),
             rows_before: 0,
@@ -95,13 +128,38 @@ impl<'a> Run<'a> {
 
     /// Fills the new generation, verifies it, and switches if that is the goal.
     pub(super) async fn rebuild(&mut self, goal: Goal) -> Result<(), ReplayError> {
+        self.rebuilder.progress.stage(Stage::Fill);
         self.chase().await?;
+        self.index().await?;
         self.compare_with_live().await?;
         self.report.verified = true;
         match goal {
             Goal::Compare => Ok(()),
             Goal::Switch => self.switch().await,
         }
+    }
+
+    /// Fills the generation up to `last`, verifies it, and gives it its name.
+    pub(super) async fn build_as_of(&mut self, last: i64) -> Result<(), ReplayError> {
+        self.rebuilder.progress.stage(Stage::Fill);
+        self.filling.fill_to(last).await?;
+        self.index().await?;
+        self.rebuilder.progress.stage(Stage::Verify);
+        for (place, table) in self.projection.tables.iter().enumerate() {
+            self.rebuilder.go_on(self.projection)?;
+            let mut rebuilt = Side {
+                connection: &mut self.owner,
+                schema: self.projection.schema(self.filling.number),
+            };
+            let found = sum_up(table, &mut rebuilt).await?;
+            self.filling.check(place, found)?;
+        }
+        self.report.verified = true;
+        let number = self.filling.number;
+        let schema =
+            generation::finish_as_of(&mut self.owner, self.projection, number, last).await?;
+        self.report.schema = Some(schema);
+        Ok(())
     }
 
     /// Brings the kept generation up to date, and switches to it.
@@ -120,7 +178,7 @@ impl<'a> Run<'a> {
         if let Err(error) = self.filling.release().await {
             tracing::debug!(projection = name, %error, "the lease was not given back; it will run out");
         }
-        if let Err(error) = self.clean_up().await {
+        if let Err(error) = self.clean_up(&outcome).await {
             tracing::warn!(projection = name, %error, "a generation was not dropped; the next rebuild does it");
         }
         if let Err(error) = self.owner.close().await {
@@ -136,10 +194,10 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn clean_up(&mut self) -> Result<(), StoreError> {
+    async fn clean_up(&mut self, outcome: &Result<(), ReplayError>) -> Result<(), StoreError> {
         if !self.report.switched {
-            if self.made {
-                generation::discard(&mut self.owner, self.projection, self.filling.number).await?;
+            if self.made && self.report.schema.is_none() {
+                return self.clean_up_unseen(outcome).await;
             }
             return Ok(());
         }
@@ -151,22 +209,64 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Keeps what was filled for the next run, unless there is nothing in it or something is wrong with it.
+    async fn clean_up_unseen(
+        &mut self,
+        outcome: &Result<(), ReplayError>,
+    ) -> Result<(), StoreError> {
+        let (number, position) = (self.filling.number, self.filling.position);
+        let sound = !matches!(outcome, Ok(()) | Err(ReplayError::Damaged { .. }));
+        if sound && position > 0 {
+            self.rebuilder.progress.remark(&format!(
+                "generation {number} is left half-built at position {position}; the same command goes on with it"
+            ));
+            return Ok(());
+        }
+        generation::discard(&mut self.owner, self.projection, number).await
+    }
+
     /// Fills until little is missing to where the live generation is. Never passes it: one cannot be compared
-    /// with what it was.
+    /// with what it was. Where there is nothing to compare with, up to the head.
     async fn chase(&mut self) -> Result<(), ReplayError> {
         for _ in 0..CHASES_MAX {
             let live = position(&mut self.owner, self.projection, self.live.number, "").await?;
-            if live.saturating_sub(self.filling.position) <= BATCH_MAX {
+            let comparable = self.made && self.live.version == self.projection.version && live > 0;
+            let last = if comparable || !self.made {
+                live
+            } else {
+                self.rebuilder.journal.head().await?
+            };
+            let little = BATCH_MAX.min(self.rebuilder.batch_max);
+            if last.saturating_sub(self.filling.position) <= little {
                 break;
             }
-            self.filling.fill_to(live).await?;
+            let before = self.filling.position;
+            let filled = self.filling.fill_to(last).await;
+            if matches!(filled, Err(ReplayError::Held { .. })) && self.filling.position >= live {
+                // Nobody gets further.
+                break;
+            }
+            filled?;
+            if self.filling.position == before {
+                break;
+            }
         }
+        Ok(())
+    }
+
+    /// Ends the filling in bulk.
+    async fn index(&mut self) -> Result<(), ReplayError> {
+        self.rebuilder.go_on(self.projection)?;
+        self.rebuilder.progress.stage(Stage::Index);
+        generation::index(&mut self.owner, self.projection, self.filling.number).await?;
+        self.filling.steadily().await?;
         Ok(())
     }
 
     /// Brings the new generation to exactly where the live one is in one snapshot, and reads both.
     async fn compare_with_live(&mut self) -> Result<(), ReplayError> {
-        let mut connection = connect_as_owner(self.owner_url).await?;
+        self.rebuilder.progress.stage(Stage::Verify);
+        let mut connection = connect_as_owner(self.rebuilder.owner_url).await?;
         let mut snapshot = connection.begin().await?;
         sqlx::raw_sql("set transaction isolation level repeatable read, read only")
             .execute(&mut *snapshot)
@@ -186,15 +286,14 @@ impl<'a> Run<'a> {
         };
         let mut rows = 0;
         for (place, table) in self.projection.tables.iter().enumerate() {
-            let beside = self.report.compared.then_some(&mut live);
-            let found = compare(table, beside, &mut rebuilt, &mut self.report).await?;
-            let folded = self.filling.memory.sum(place);
-            if self.made && found != folded {
-                return Err(ReplayError::Damaged {
-                    table: table.name,
-                    folded: folded.rows,
-                    found: found.rows,
-                });
+            self.rebuilder.go_on(self.projection)?;
+            let found = if self.report.compared {
+                compare(table, &mut live, &mut rebuilt, &mut self.report).await?
+            } else {
+                sum_up(table, &mut rebuilt).await?
+            };
+            if self.made {
+                self.filling.check(place, found)?;
             }
             rows += found.rows;
         }
@@ -208,7 +307,9 @@ impl<'a> Run<'a> {
     async fn switch(&mut self) -> Result<(), ReplayError> {
         let mut refused = None;
         for _ in 0..SWITCHES_MAX {
+            self.rebuilder.progress.stage(Stage::CatchUp);
             self.catch_up().await?;
+            self.rebuilder.progress.stage(Stage::Switch);
             match self.try_switch().await {
                 Ok(()) => {
                     self.report.switched = true;
@@ -216,7 +317,7 @@ impl<'a> Run<'a> {
                 }
                 Err(ReplayError::Store(error)) if error.is_transient() => {
                     refused = Some(error);
-                    self.filling.rest(SWITCH_REST).await;
+                    self.rebuilder.runtime.sleep(SWITCH_REST).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -229,7 +330,7 @@ impl<'a> Run<'a> {
 
     /// Fills up to the head; reads back what it writes.
     async fn catch_up(&mut self) -> Result<(), ReplayError> {
-        let head = self.filling.head().await?;
+        let head = self.rebuilder.journal.head().await?;
         while self.filling.position < head {
             let before = self.filling.position;
             let filled = self
@@ -254,24 +355,27 @@ impl<'a> Run<'a> {
 
     /// Holds the live follower still, takes what it has taken meanwhile, and replaces the views.
     async fn try_switch(&mut self) -> Result<(), ReplayError> {
+        self.rebuilder.go_on(self.projection)?;
         let mut tx = self.owner.begin().await?;
         sqlx::raw_sql("set local lock_timeout = '200ms'")
             .execute(&mut *tx)
             .await?;
         let live = position(&mut tx, self.projection, self.live.number, "for update").await?;
+        let locked_at = self.rebuilder.journal.clock().now();
         self.filling.fill_to(live).await?;
         read_back(&mut tx, self.projection, &self.filling).await?;
         // Given back before readers come: whoever follows the live generation may take it at once.
         self.filling.release().await?;
         generation::switch(&mut tx, self.projection, self.filling.number).await?;
         tx.commit().await?;
+        let held = between(locked_at, self.rebuilder.journal.clock().now());
+        self.report.switch_lock_seconds = Some(held.as_secs_f64());
         Ok(())
     }
 }
 
-/// Connects as owner, keeps other rebuilds of this projection away for as long as the connection lives, and
-/// removes what a killed one left.
-async fn lock(
+/// Connects as owner, and keeps other rebuilds of this projection away for as long as the connection lives.
+pub(super) async fn lock(
     owner_url: &str,
     projection: &'static Projection,
 ) -> Result<(PgConnection, Generation), ReplayError> {
@@ -287,19 +391,11 @@ async fn lock(
     }
     let live = generation::live(&mut owner).await?;
     let live = *live.get(name).ok_or(ReplayError::Unprepared(name))?;
-    for left in generation::in_state(&mut owner, projection, State::Building).await? {
-        tracing::info!(
-            projection = name,
-            generation = left.number,
-            "removing a half-built generation"
-        );
-        generation::discard(&mut owner, projection, left.number).await?;
-    }
     Ok((owner, live))
 }
 
 /// Where a generation's follower is. `lock` is SQL that locks its row, or nothing.
-async fn position(
+pub(super) async fn position(
     connection: &mut PgConnection,
     projection: &Projection,
     number: i32,
@@ -324,7 +420,7 @@ async fn read_back(
     let schema = projection.schema(filling.number);
     for (place, table) in projection.tables.iter().enumerate() {
         let folded = filling.memory.take_latest(place);
-        let keys: Vec<_> = folded.keys().copied().collect();
+        let keys: Vec<_> = folded.keys().cloned().collect();
         let mut found = BTreeMap::new();
         for cells in Statements::new(table, &schema)
             .load(connection, &keys)

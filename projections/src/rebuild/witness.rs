@@ -2,16 +2,21 @@
 //!
 //! Not the rows themselves, which would not fit into memory: per table their number and the sum of their
 //! fingerprints. A row that replaces another takes the old one's fingerprint, as it was loaded, out of the sum
-//! again; if somebody changed it in between, the sum never comes right. Once everything was read back and found
-//! right, the keys of the few rows that are still to come are kept too, so that they can be read back alone.
+//! again; if somebody changed it in between, the sum never comes right. The sums are stored with every batch, so
+//! that a rebuild that was killed can be gone on with. Once everything was read back and found right, the keys of
+//! the few rows that are still to come are kept too, so that they can be read back alone.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
+use journal::StoreError;
+use sqlx::{PgConnection, Row};
+
 use crate::cell::Cell;
 use crate::live::Witness;
-use crate::projection::Key;
-use crate::rows::{Changed, fingerprint};
+use crate::projection::{Key, Projection};
+use crate::rows::{Changed, fingerprint, fingerprint_of};
 
 /// The rows of a table, in short.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,9 +28,9 @@ pub(super) struct Sum {
 
 impl Sum {
     /// Takes a row into account.
-    pub(super) fn add(&mut self, cells: &[Cell]) {
+    pub(super) fn add(&mut self, tuple: &[u8]) {
         self.rows += 1;
-        self.fingerprints = self.fingerprints.wrapping_add(fingerprint(cells));
+        self.fingerprints = self.fingerprints.wrapping_add(fingerprint_of(tuple));
     }
 }
 
@@ -39,7 +44,12 @@ struct Given {
 
 /// The witness of one generation.
 #[derive(Debug)]
-pub(super) struct Memory(Mutex<Notes>);
+pub(super) struct Memory {
+    projection: &'static Projection,
+    /// The generation whose sums are stored; none of one that was not built by a rebuild.
+    stored_for: Option<i32>,
+    notes: Mutex<Notes>,
+}
 
 #[derive(Debug)]
 struct Notes {
@@ -48,12 +58,36 @@ struct Notes {
 }
 
 impl Memory {
-    /// Of an empty generation with this many tables.
-    pub(super) fn new(tables: usize) -> Self {
-        Self(Mutex::new(Notes {
-            tables: vec![Given::default(); tables],
-            keep_keys: false,
-        }))
+    /// Of a generation that this rebuild builds, and that holds these rows so far, one sum a table.
+    pub(super) fn of_built(projection: &'static Projection, number: i32, sums: &[Sum]) -> Self {
+        Self {
+            stored_for: Some(number),
+            ..Self::new(projection, sums)
+        }
+    }
+
+    /// Of what a generation is given beyond what it holds already.
+    pub(super) fn of_addition(projection: &'static Projection) -> Self {
+        Self::new(projection, &[])
+    }
+
+    fn new(projection: &'static Projection, sums: &[Sum]) -> Self {
+        let sums = sums
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(Sum::default()));
+        let given = projection.tables.iter().zip(sums).map(|(_, sum)| Given {
+            sum,
+            latest: BTreeMap::new(),
+        });
+        Self {
+            projection,
+            stored_for: None,
+            notes: Mutex::new(Notes {
+                tables: given.collect(),
+                keep_keys: false,
+            }),
+        }
     }
 
     /// From now on keeps what is written.
@@ -85,10 +119,38 @@ impl Memory {
     }
 
     fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The sums that were stored for a generation, one a table; `None` when there is not one for each.
+pub(super) async fn stored(
+    connection: &mut PgConnection,
+    projection: &Projection,
+    number: i32,
+) -> Result<Option<Vec<Sum>>, StoreError> {
+    let mut sums = vec![];
+    for table in projection.tables {
+        let row = sqlx::query(
+            "select rows, fingerprints from rebuilt_rows
+             where name = $1 and generation = $2 and table_name = $3",
+        )
+        .bind(projection.name)
+        .bind(number)
+        .bind(table.name)
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let (rows, fingerprints): (i64, i64) = (row.try_get("rows")?, row.try_get("fingerprints")?);
+        sums.push(Sum {
+            rows: rows.cast_unsigned(),
+            fingerprints: fingerprints.cast_unsigned(),
+        });
+    }
+    Ok(Some(sums))
+}
+
+#[async_trait]
 impl Witness for Memory {
     fn written(&self, place: usize, rows: &[Changed]) {
         let mut notes = self.notes();
@@ -104,8 +166,36 @@ impl Witness for Memory {
             let new = fingerprint(&row.cells);
             given.sum.fingerprints = given.sum.fingerprints.wrapping_add(new);
             if keep_keys {
-                given.latest.insert(row.key, row.cells.clone());
+                given.latest.insert(row.key.clone(), row.cells.clone());
             }
         }
+    }
+
+    async fn settle(&self, tx: &mut PgConnection) -> Result<(), StoreError> {
+        let Some(number) = self.stored_for else {
+            return Ok(());
+        };
+        let tables = self.projection.tables.iter();
+        let names: Vec<_> = tables.map(|table| table.name.to_owned()).collect();
+        let sums: Vec<_> = (0..names.len()).map(|place| self.sum(place)).collect();
+        let rows: Vec<_> = sums.iter().map(|sum| sum.rows.cast_signed()).collect();
+        let fingerprints: Vec<_> = sums
+            .iter()
+            .map(|sum| sum.fingerprints.cast_signed())
+            .collect();
+        sqlx::query(
+            "insert into rebuilt_rows (name, generation, table_name, rows, fingerprints)
+             select $1, $2, t.* from unnest($3::text[], $4::bigint[], $5::bigint[]) as t
+             on conflict (name, generation, table_name) do update
+             set rows = excluded.rows, fingerprints = excluded.fingerprints",
+        )
+        .bind(self.projection.name)
+        .bind(number)
+        .bind(names)
+        .bind(rows)
+        .bind(fingerprints)
+        .execute(tx)
+        .await?;
+        Ok(())
     }
 }

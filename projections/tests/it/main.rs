@@ -11,11 +11,16 @@
     reason = "a test fails by panicking"
 )]
 
+mod as_of;
+mod bulk;
+mod calendar;
+mod estimate;
 mod fold;
 mod following;
 mod prepare;
 mod queries;
 mod rebuild;
+mod resume;
 mod story;
 mod switch;
 mod verify;

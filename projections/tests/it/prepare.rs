@@ -8,7 +8,7 @@ use crate::world::{World, migrated};
 
 const GENERATIONS: &str =
     "select string_agg(name || generation || state, ' ' order by name) from projections";
-const FIRST: &str = "books1live mypage1live payments1live points1live spaces1live";
+const FIRST: &str = "books1live calendar1live mypage1live payments1live points1live spaces1live";
 
 #[tokio::test]
 async fn twice_is_once() {
@@ -97,7 +97,7 @@ async fn an_index_that_a_newer_program_wants_is_made_in_every_generation() {
 
 #[test]
 fn the_tables_are_what_the_row_types_say() {
-    insta::assert_snapshot!(projections::schema_sql(), @r"
+    insta::assert_snapshot!(projections::schema_sql(), @r#"
     create schema books_1;
     create table books_1.books (
         bookid bigint not null,
@@ -112,7 +112,7 @@ fn the_tables_are_what_the_row_types_say() {
         updated_at timestamptz not null,
         primary key (bookid)
     ) with (fillfactor = 80);
-    create index books_userid_bookid_idx on books_1.books using btree (userid, bookid);
+    create index if not exists books_userid_bookid_idx on books_1.books using btree (userid, bookid);
     create schema books;
     create view books.books as select bookid, userid, spacename, status, phase, amount, currency, version, created_at, updated_at from books_1.books;
     create schema payments_1;
@@ -132,7 +132,7 @@ fn the_tables_are_what_the_row_types_say() {
         updated_at timestamptz not null,
         primary key (payid)
     ) with (fillfactor = 80);
-    create index payments_userid_payid_idx on payments_1.payments using btree (userid, payid);
+    create index if not exists payments_userid_payid_idx on payments_1.payments using btree (userid, payid);
     create schema payments;
     create view payments.payments as select payid, bookid, userid, spacename, status, phase, amount, currency, captured, refunded, version, created_at, updated_at from payments_1.payments where status is not null;
     create schema spaces_1;
@@ -148,7 +148,7 @@ fn the_tables_are_what_the_row_types_say() {
         updated_at timestamptz not null,
         primary key (spaceid)
     ) with (fillfactor = 80);
-    create index spaces_userid_spaceid_idx on spaces_1.spaces using btree (userid, spaceid);
+    create index if not exists spaces_userid_spaceid_idx on spaces_1.spaces using btree (userid, spaceid);
     create schema spaces;
     create view spaces.spaces as select spaceid, bookid, userid, spacename, status, phase, version, created_at, updated_at from spaces_1.spaces where status is not null;
     create schema mypage_1;
@@ -171,10 +171,6 @@ fn the_tables_are_what_the_row_types_say() {
         updated_at timestamptz not null,
         primary key (id)
     ) with (fillfactor = 80);
-    create index mypages_userid_id_idx on mypage_1.mypages using btree (userid, id);
-    create index mypages_spacename_idx on mypage_1.mypages using hash (spacename);
-    create index mypages_status_id_idx on mypage_1.mypages using btree (status, id);
-    create index mypages_phase_id_idx on mypage_1.mypages using btree (phase, id);
     create table mypage_1.timeline (
         bookid bigint not null,
         position bigint not null,
@@ -188,6 +184,10 @@ fn the_tables_are_what_the_row_types_say() {
         note text,
         primary key (bookid, position)
     );
+    create index if not exists mypages_userid_id_idx on mypage_1.mypages using btree (userid, id);
+    create index if not exists mypages_spacename_idx on mypage_1.mypages using hash (spacename);
+    create index if not exists mypages_status_id_idx on mypage_1.mypages using btree (status, id);
+    create index if not exists mypages_phase_id_idx on mypage_1.mypages using btree (phase, id);
     create schema mypage;
     create view mypage.mypages as select id, bookid, userid, spacename, spaceid, payid, status, phase, amount, currency, refunded, points, attention, position, created_at, updated_at from mypage_1.mypages;
     create view mypage.timeline as select bookid, position, event, at, actor_type, actor_id, correlation_id, status, phase, note from mypage_1.timeline;
@@ -206,9 +206,23 @@ fn the_tables_are_what_the_row_types_say() {
         at timestamptz not null,
         primary key (position)
     );
-    create index ledger_userid_position_idx on points_1.ledger using btree (userid, position);
+    create index if not exists ledger_userid_position_idx on points_1.ledger using btree (userid, position);
     create schema points;
     create view points.balances as select userid, points from points_1.balances;
     create view points.ledger as select position, userid, payid, kind, points, at from points_1.ledger;
-    ");
+    create schema calendar_1;
+    create table calendar_1.days (
+        spacename text collate "C" not null,
+        day text collate "C" not null,
+        bookings bigint not null,
+        cancelled bigint not null,
+        revenue_krw bigint not null,
+        revenue_usd bigint not null,
+        revenue_eur bigint not null,
+        revenue_jpy bigint not null,
+        primary key (spacename, day)
+    ) with (fillfactor = 80);
+    create schema calendar;
+    create view calendar.days as select spacename, day, bookings, cancelled, revenue_krw, revenue_usd, revenue_eur, revenue_jpy from calendar_1.days;
+    "#);
 }

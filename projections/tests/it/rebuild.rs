@@ -1,19 +1,13 @@
 //! Rebuilding: what comes out, and what keeps a rebuild from starting.
 
-use journal::runtime::Tokio;
 use projections::NAMES;
-use projections::rebuild::{Goal, ReplayError, roll_back};
+use projections::rebuild::{Goal, ReplayError};
 use proptest::prelude::{Strategy, prop};
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{Connection, Executor};
 
 use crate::story::{self, CANCELLED, REGISTERED, STEPS, Step, play};
 use crate::world::World;
-
-/// How many advisory locks are held in this database.
-const ADVISORY_LOCKS: &str =
-    "select count(*)::text from pg_locks l join pg_database d on d.oid = l.database
-                              where l.locktype = 'advisory' and d.datname = current_database()";
 
 #[tokio::test]
 async fn every_read_model_comes_out_as_it_was() {
@@ -65,6 +59,7 @@ async fn the_report_is_the_promised_json() {
     row["live"].take();
     row["rebuilt"].take();
     json["seconds"].take();
+    assert!(json["switch_lock_seconds"].take().as_f64().unwrap() > 0.0);
     json["events_per_second"].take();
     insta::assert_json_snapshot!(json, @r#"
     {
@@ -81,8 +76,11 @@ async fn the_report_is_the_promised_json() {
       "events": 6,
       "events_per_second": null,
       "projection": "books",
+      "resumed_from": null,
       "rows": 1,
+      "schema": null,
       "seconds": null,
+      "switch_lock_seconds": null,
       "switched": true,
       "to_position": 6,
       "verified": true
@@ -148,9 +146,7 @@ async fn only_the_last_generation_is_kept_and_can_be_switched_back_to() {
     play(&world, 1, &CANCELLED).await;
     world.caught_up().await;
     let before = world.rows("mypage").await;
-    let report = roll_back(world.url(), &world.journal, &Tokio, "mypage")
-        .await
-        .unwrap();
+    let report = world.rebuilder().roll_back("mypage").await.unwrap();
     assert!(report.switched && !report.verified, "{report:?}");
     assert_eq!(
         (report.differences_total, report.rows),
@@ -176,9 +172,7 @@ async fn only_the_last_generation_is_kept_and_can_be_switched_back_to() {
 #[tokio::test]
 async fn there_must_be_something_to_switch_back_to() {
     let world = World::new().await;
-    let error = roll_back(world.url(), &world.journal, &Tokio, "mypage")
-        .await
-        .unwrap_err();
+    let error = world.rebuilder().roll_back("mypage").await.unwrap_err();
     assert!(
         matches!(error, ReplayError::NothingKept("mypage")),
         "{error}"
@@ -189,57 +183,6 @@ async fn there_must_be_something_to_switch_back_to() {
             .to_string()
             .contains("books, payments, spaces, mypage, points"),
         "{error}"
-    );
-}
-
-#[tokio::test]
-async fn a_second_rebuild_is_refused_and_a_killed_one_leaves_nothing_behind() {
-    let world = World::new().await;
-    play(&world, 1, &REGISTERED).await;
-    // A transaction that may still append keeps a hole open: a rebuild waits there for as long as we like.
-    let mut writer = world.owner().await;
-    let mut open = writer.begin().await.unwrap();
-    open.execute(
-        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
-         values ('Book', '99', 1, 'Booked', '1', '{}', '{}')",
-    )
-    .await
-    .unwrap();
-    play(&world, 2, &REGISTERED).await;
-    {
-        let held = std::pin::pin!(world.replay("books", Goal::Switch));
-        let building = world.until(
-            "select count(*)::text from projections where state = 'building'",
-            "1",
-        );
-        tokio::select! {
-            ended = held => panic!("it did not wait: {ended:?}"),
-            () = building => {}
-        }
-        // The first one is dropped here, as a kill would: in the middle.
-    }
-    let first_left = world
-        .text("select max(generation)::text from projections where name = 'books'")
-        .await;
-    assert_eq!(first_left, "2");
-    open.rollback().await.unwrap();
-    // Its lock goes with its connection, when the server notices.
-    world.until(ADVISORY_LOCKS, "0").await;
-    let report = world.replay("books", Goal::Switch).await.unwrap();
-    assert!(report.switched);
-    let states = "select string_agg(generation || state, ' ' order by generation) from projections where name = 'books'";
-    assert_eq!(world.text(states).await, "1kept 2gone 3live");
-    let left = "select count(*)::text from pg_namespace where nspname = 'books_2'";
-    assert_eq!(world.text(left).await, "0");
-    assert_eq!(
-        world
-            .text("select count(*)::text from followers where generation = 2")
-            .await,
-        "0"
-    );
-    assert_eq!(
-        world.text("select count(*)::text from open_holes").await,
-        "0"
     );
 }
 

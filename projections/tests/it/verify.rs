@@ -170,7 +170,7 @@ async fn a_read_model_of_an_older_version_stands_still_until_it_is_rebuilt() {
         .await;
     let followers = world.follow();
     let head = world.journal.head().await.unwrap();
-    for name in ["books", "payments", "mypage", "points"] {
+    for name in ["books", "payments", "mypage", "points", "calendar"] {
         let fresh = world
             .models
             .wait(name, head, &journal::runtime::Tokio, crate::world::SOON)

@@ -9,7 +9,7 @@ use domain::Command;
 use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
 use journal::{Actor, CommandError, Done, Journal, Request, Trace, schema};
 use local_postgres::testing::Database;
-use projections::rebuild::{self, Goal, ReplayError, Report};
+use projections::rebuild::{Goal, Rebuilder, ReplayError, Report};
 use projections::{NAMES, ReadModels};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::oneshot;
@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How many connections a journal of these tests has.
 const CONNECTIONS: u32 = 12;
+/// How many events a rebuild of these tests takes at a time: few, so that small journals have several batches.
+pub(crate) const BATCH: i64 = 40;
 /// How long anything may take that must happen.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
@@ -178,7 +180,11 @@ impl World {
     }
 
     pub(crate) async fn replay(&self, name: &str, goal: Goal) -> Result<Report, ReplayError> {
-        rebuild::replay(self.url(), &self.journal, &Tokio, name, goal).await
+        self.rebuilder().replay(name, goal).await
+    }
+
+    pub(crate) fn rebuilder(&self) -> Rebuilder<'_> {
+        Rebuilder::new(self.url(), &self.journal, &Tokio).in_batches_of(BATCH)
     }
 
     /// The number of the live generation.

@@ -1,0 +1,131 @@
+//! A journal of a million events within seconds, and what a rebuild is measured against.
+
+use anyhow::ensure;
+use domain::payment::charge_key;
+use domain::{BookId, Command, Money, UserId, book, payment, space};
+use journal::{Actor, Done, Journal, Request, Trace};
+use sqlx::PgConnection;
+
+/// How many events a booking has when it is confirmed, and when it is cancelled to its end.
+const CONFIRMED: i64 = 6;
+const CANCELLED: i64 = 12;
+/// Every so manieth booking is cancelled, and so many bookings later.
+const CANCELLED_EVERY: i64 = 4;
+const CANCELLED_AFTER: i64 = 5_000;
+
+/// The statement that computes My Page from the same events.
+pub const ONE_STATEMENT: &str = include_str!("rebuild/one_statement.sql");
+
+/// Plays one booking through the real aggregates, and tells its story under other numbers until there are about
+/// `events` events: three of four bookings are confirmed, one is cancelled a while later.
+///
+/// # Errors
+/// When the database does not answer, or the story cannot be played.
+pub async fn many_bookings(
+    journal: &Journal,
+    owner: &mut PgConnection,
+    events: i64,
+) -> anyhow::Result<()> {
+    for commands in story(journal.next_book_id().await?) {
+        let request = Request {
+            command_id: journal.random().uuid(),
+            trace: Trace {
+                correlation_id: journal.random().uuid().to_string(),
+                causation_id: None,
+                traceparent: None,
+                actor: Actor::Customer,
+                actor_id: Some("1".into()),
+            },
+            commands,
+            claims: vec![],
+        };
+        let done = journal.execute_one(request).await?;
+        ensure!(
+            matches!(done, Done::Stored(_)),
+            "the story stopped: {done:?}"
+        );
+    }
+    let each = CONFIRMED * (CANCELLED_EVERY - 1) + CANCELLED;
+    let bookings = events * CANCELLED_EVERY / each;
+    sqlx::query(
+        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+         select aggregate_type, n::text, sequence, event_type, event_version,
+                payload || jsonb_strip_nulls(jsonb_build_object(
+                    'bookid', case when payload ? 'bookid' then n end,
+                    'payid', case when payload ? 'payid' then n end,
+                    'spaceid', case when payload ? 'spaceid' then n end,
+                    'userid', case when payload ? 'userid' then n % 20000 end
+                )),
+                metadata || jsonb_build_object('occurred_at', to_char(
+                    timestamp '2026-05-01' + n * interval '1 second' + position * interval '1 millisecond',
+                    'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'
+                ))
+         from generate_series(2, $1) n, events
+         where aggregate_id = '1' and (position <= $2 or n % $3 = 0)
+         order by n + case when position > $2 then $4 else 0 end, n, position",
+    )
+    .bind(bookings)
+    .bind(CONFIRMED)
+    .bind(CANCELLED_EVERY)
+    .bind(CANCELLED_AFTER)
+    .execute(&mut *owner)
+    .await?;
+    sqlx::query("select setval('book_ids', $1)")
+        .bind(bookings)
+        .execute(&mut *owner)
+        .await?;
+    for settle in ["vacuum analyze events", "checkpoint"] {
+        sqlx::raw_sql(settle).execute(&mut *owner).await?;
+    }
+    Ok(())
+}
+
+/// A booking that is placed, paid, registered and confirmed, and then cancelled to its end.
+fn story(bookid: BookId) -> Vec<Vec<Command>> {
+    let (price, userid, spacename) = (Money::krw(10_000), Some(UserId(1)), "numberone".to_owned());
+    let book = |command| Command::Book(bookid, command);
+    let pay = |command| Command::Payment(bookid, command);
+    let space = |command| Command::Space(bookid, command);
+    let reason = "the booking was cancelled".to_owned();
+    vec![
+        vec![
+            book(book::Command::Place {
+                bookid,
+                userid,
+                spacename: spacename.clone(),
+                price,
+            }),
+            pay(payment::Command::Request {
+                bookid,
+                userid,
+                spacename: spacename.clone(),
+                price,
+            }),
+        ],
+        vec![pay(payment::Command::RecordApproval {
+            charge_no: 1,
+            gateway_ref: charge_key(bookid, 1),
+            captured: price,
+        })],
+        vec![space(space::Command::Register {
+            bookid,
+            approved_payid: bookid,
+            userid,
+            spacename,
+        })],
+        vec![book(book::Command::Confirm)],
+        vec![book(book::Command::Cancel { reason: None })],
+        vec![pay(payment::Command::Cancel {
+            refund: price,
+            reason: reason.clone(),
+        })],
+        vec![pay(payment::Command::RecordRefund {
+            refund_no: 1,
+            refund_ref: "refund-1".into(),
+        })],
+        vec![space(space::Command::Cancel { reason })],
+        vec![book(book::Command::Close {
+            outcome: book::Outcome::Cancelled,
+        })],
+    ]
+}
