@@ -67,7 +67,7 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
             updated_at: at,
         });
     }
-    let row: &mut BookRow = rows.change([bookid].into())?;
+    let row: &mut BookRow = rows.change(&[bookid].into())?;
     let progress = progress::after(row.phase, &event.event);
     row.phase = progress.phase;
     row.status = progress.book.unwrap_or(row.status);

@@ -128,7 +128,7 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
             revenue_jpy: 0,
         })?;
     }
-    let row: &mut DayRow = rows.change(key)?;
+    let row: &mut DayRow = rows.change(&key)?;
     row.bookings = row.bookings.saturating_add(addition.bookings);
     row.cancelled = row.cancelled.saturating_add(addition.cancelled);
     if let Some(Money { minor, currency }) = addition.revenue {

@@ -99,7 +99,7 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
     if let Event::Book(booked @ book::Event::Booked { .. }) = &event.event {
         rows.add(page(bookid, booked, event)?)?;
     }
-    let row: &mut MypageRow = rows.change([bookid].into())?;
+    let row: &mut MypageRow = rows.change(&[bookid].into())?;
     let progress = progress::after(row.phase, &event.event);
     row.phase = progress.phase;
     row.status = progress.mypage.unwrap_or(row.status);

@@ -78,7 +78,7 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
             updated_at: at,
         });
     }
-    let row: &mut PaymentRow = rows.change([bookid].into())?;
+    let row: &mut PaymentRow = rows.change(&[bookid].into())?;
     let progress = progress::after(row.phase, &event.event);
     row.phase = progress.phase;
     row.status = progress.payment.or(row.status);

@@ -103,8 +103,8 @@ impl Rows {
     ///
     /// # Errors
     /// [`Unfit`] when there is none.
-    pub fn change<R: Row>(&mut self, key: Key) -> Result<&mut R, Unfit> {
-        self.change_if_there(&key)?
+    pub fn change<R: Row>(&mut self, key: &Key) -> Result<&mut R, Unfit> {
+        self.change_if_there(key)?
             .ok_or_else(|| Unfit(format!("there is no row {key} in {}", R::TABLE)))
     }
 

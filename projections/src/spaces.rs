@@ -63,7 +63,7 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
             updated_at: at,
         });
     }
-    let row: &mut SpaceRow = rows.change([bookid].into())?;
+    let row: &mut SpaceRow = rows.change(&[bookid].into())?;
     let progress = progress::after(row.phase, &event.event);
     row.phase = progress.phase;
     row.status = progress.space.or(row.status);

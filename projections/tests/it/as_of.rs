@@ -29,13 +29,14 @@ async fn rows(world: &World, name: &str, schema: &str) -> String {
 async fn at_every_position_it_is_what_the_live_one_was() {
     let world = World::new().await;
     let mut were = vec![];
-    let mut played = 0;
-    for steps in [&REGISTERED[..2], &REGISTERED[2..], &CANCELLED] {
+    for (played, steps) in [&REGISTERED[..2], &REGISTERED[2..], &CANCELLED]
+        .into_iter()
+        .enumerate()
+    {
         play(&world, 1, steps).await;
         if played == 0 {
             play(&world, 2, &[Step::Register]).await;
         }
-        played += 1;
         world.follow_to_the_end().await;
         let head = world.journal.head().await.unwrap();
         for name in NAMES {
