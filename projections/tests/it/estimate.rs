@@ -13,7 +13,8 @@ const TRACES: &str = "select concat_ws(' ',
     (select string_agg(name || generation || position, ',' order by name, generation) from followers),
     (select count(*) from parked), (select count(*) from rebuilt_rows),
     (select count(*) from open_holes), (select count(*) from dead_spans),
-    (select count(*) from pg_locks where locktype = 'advisory'))";
+    (select count(*) from pg_locks l join pg_database d on d.oid = l.database
+     where l.locktype = 'advisory' and d.datname = current_database()))";
 
 #[tokio::test]
 async fn it_counts_what_there_is_and_leaves_nothing() {
