@@ -61,7 +61,7 @@ pub enum ParkedCommand {
 /// Which parked booking.
 #[derive(Debug, Args)]
 pub struct At {
-    /// The follower: books, payments, spaces, mypage, points, orders
+    /// The follower: books, payments, spaces, mypage, points, calendar, orders
     pub name: String,
     /// The booking's number
     pub key: String,

@@ -19,13 +19,28 @@ fn document(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// One booking, carried to its registration.
+/// One booking, carried to its last event: nothing of it is still to come.
 async fn booked(folder: &Folder) -> Server {
     let server = Server::start(folder).await;
     server.book("numberone").await;
     server
         .status_becomes("mypage", "/mypages/1", "Registered")
         .await;
+    let mut asking = owner(folder).await;
+    let confirmed = async {
+        let confirmed = "select exists (select from events where event_type = 'BookConfirmed')";
+        loop {
+            let asked = sqlx::query_scalar(confirmed).fetch_one(&mut asking);
+            let confirmed: bool = asked.await.unwrap();
+            if confirmed {
+                break;
+            }
+            moment().await;
+        }
+    };
+    timeout(SOON, confirmed)
+        .await
+        .expect("it is never confirmed");
     server
 }
 
