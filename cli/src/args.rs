@@ -47,7 +47,11 @@ pub enum Command {
     #[command(
         after_help = "Example: MIGRATION_DATABASE_URL=postgresql://owner@db/spacerent spacerent migrate"
     )]
-    Migrate,
+    Migrate {
+        /// Also rebuild the read models that an earlier version of this program filled differently
+        #[arg(long)]
+        rebuild: bool,
+    },
     /// Say how far everything is: head, watermark, open hole, followers, parked events, jobs
     #[command(after_help = "Example: spacerent status --json | jq .followers")]
     Status {

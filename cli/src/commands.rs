@@ -24,7 +24,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Dev { fresh } => dev::run(settings, folder, fresh).await,
         Command::Serve { role } => serve::run(settings, &role).await,
-        Command::Migrate => migrate::run(&settings, folder).await,
+        Command::Migrate { rebuild } => migrate::run(&settings, folder, rebuild).await,
         Command::Status { json } => status::run(&settings, folder, json).await,
         Command::Replay(args) => replay::run(&settings, folder, &args).await,
         Command::Events(command) => events::run(&settings, folder, &command).await,

@@ -24,11 +24,10 @@ pub async fn on_journal<T>(
 ) -> anyhow::Result<T> {
     let database = Database::open(settings, data_dir).await?;
     let worked = async {
-        let pool = schema::connect(&database.url, FEW)?;
-        schema::check(&pool).await?;
-        let journal = Journal::new(pool.clone(), Arc::new(SystemClock), Arc::new(SystemRandom));
-        let worked = work(journal).await;
-        pool.close().await;
+        let journal = journal(&database)?;
+        schema::check(journal.pool()).await?;
+        let worked = work(journal.clone()).await;
+        journal.pool().close().await;
         worked
     }
     .await;
@@ -36,6 +35,16 @@ pub async fn on_journal<T>(
     let worked = worked?;
     closed?;
     Ok(worked)
+}
+
+/// The journal of this database, for a few questions.
+pub fn journal(database: &Database) -> anyhow::Result<Journal> {
+    let pool = schema::connect(&database.url, FEW)?;
+    Ok(Journal::new(
+        pool,
+        Arc::new(SystemClock),
+        Arc::new(SystemRandom),
+    ))
 }
 
 /// A database, and the local server while we use one.

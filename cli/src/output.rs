@@ -1,5 +1,6 @@
 //! The only place that prints: results on stdout, everything else on stderr.
 
+use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 use std::process::ExitCode;
 
@@ -10,14 +11,51 @@ use serde::Serialize;
 /// The status of a command line that cannot be understood, as shells have it.
 const USAGE: u8 = 2;
 
+/// What stdout is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Text for people.
+    Text,
+    /// One JSON document, also when something went wrong.
+    Json,
+}
+
+impl Form {
+    /// What these arguments ask for, even where they cannot be understood otherwise.
+    pub fn asked_for(arguments: impl IntoIterator<Item = OsString>) -> Self {
+        let mut options = arguments
+            .into_iter()
+            .take_while(|argument| argument != "--");
+        if options.any(|argument| argument == "--json") {
+            Self::Json
+        } else {
+            Self::Text
+        }
+    }
+}
+
+/// What is printed as JSON when there is no result.
+#[derive(Serialize)]
+struct Failure<'e> {
+    error: &'e str,
+}
+
 /// One line that says what is wrong, and a status that says so too.
-pub fn failed(error: &anyhow::Error) -> ExitCode {
-    say(&format!("spacerent: {error:#}"));
+pub fn failed(error: &anyhow::Error, form: Form) -> ExitCode {
+    wrong(&format!("{error:#}"), form);
     ExitCode::FAILURE
 }
 
+fn wrong(error: &str, form: Form) {
+    say(&format!("spacerent: {error}"));
+    if form == Form::Json {
+        // Nobody is left to tell when stdout is gone, too.
+        let _ = json(&Failure { error });
+    }
+}
+
 /// What the command line got wrong, in one line; or the help that it asked for.
-pub fn usage(error: &clap::Error) -> ExitCode {
+pub fn usage(error: &clap::Error, form: Form) -> ExitCode {
     let said = error.to_string();
     let Some(said) = said.strip_prefix("error: ") else {
         // Help and version.
@@ -34,7 +72,7 @@ pub fn usage(error: &clap::Error) -> ExitCode {
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
         .filter(|line| !line.is_empty());
     let line = words.collect::<Vec<_>>().join(" ");
-    say(&format!("spacerent: {line}; --help says more"));
+    wrong(&format!("{line}; --help says more"), form);
     ExitCode::from(USAGE)
 }
 

@@ -58,13 +58,16 @@ pub struct FollowerStatus {
     pub name: String,
     /// Which generation it fills.
     pub generation: i32,
+    /// The version of the fold that fills it; none of a follower that fills no read model.
+    pub version: Option<i32>,
     /// Its lowest slice's position.
     pub position: i64,
     /// Committed events behind it.
     pub lag_events: i64,
     /// Age of the oldest of them, in seconds.
     pub lag_seconds: i64,
-    /// `running`, `unowned` (nobody holds the lease), `holding` (at a hole).
+    /// `running`, `unowned` (nobody holds the lease), `holding` (at a hole). A program that knows another version
+    /// than [`FollowerStatus::version`] makes it `outdated`.
     pub state: String,
     /// Parked events.
     pub parked: i64,
@@ -184,6 +187,7 @@ impl Journal {
             "select f.name, f.generation, min(f.position) as position,
                     bool_and(f.lease_until is not null and f.lease_until > clock_timestamp()) as owned,
                     coalesce(bool_and(p.state = 'live'), true) as live,
+                    min(p.version) as version,
                     exists (select from open_holes h where h.follower = f.name || '/' || f.generation) as holding,
                     (select count(*) from parked k where k.name = f.name and k.generation = f.generation) as parked,
                     (select count(*) from events e where e.position > min(f.position)) as lag_events,
@@ -247,6 +251,7 @@ fn read_follower(row: &sqlx::postgres::PgRow) -> Result<(FollowerStatus, bool), 
     let status = FollowerStatus {
         name: row.try_get("name")?,
         generation: row.try_get("generation")?,
+        version: row.try_get("version")?,
         position: row.try_get("position")?,
         lag_events: row.try_get("lag_events")?,
         lag_seconds: row.try_get("lag_seconds")?,

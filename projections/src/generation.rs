@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use journal::StoreError;
 use journal::schema::{RUNTIME_ROLE, connect_as_owner};
+use journal::{Journal, StoreError};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, Executor, PgConnection, Row};
 
@@ -121,6 +121,20 @@ pub async fn prepare(owner_url: &str) -> Result<(), PrepareError> {
     tx.commit().await?;
     connection.close().await?;
     Ok(())
+}
+
+/// The read models whose live generation was filled by an earlier version of their fold: it stands still until it is
+/// rebuilt.
+///
+/// # Errors
+/// [`StoreError`] when the database does not answer.
+pub async fn outdated(journal: &Journal) -> Result<Vec<&'static str>, StoreError> {
+    let live = live(journal.pool()).await?;
+    let behind = PROJECTIONS.iter().filter(|projection| {
+        let live = live.get(projection.name);
+        live.is_some_and(|live| live.version < projection.version)
+    });
+    Ok(behind.map(|projection| projection.name).collect())
 }
 
 /// Makes the indexes that today's tables have and those of an earlier program lack, in the generations that are

@@ -24,7 +24,7 @@ mod spaces;
 mod store;
 
 pub use books::BookRow;
-pub use generation::{PrepareError, prepare};
+pub use generation::{PrepareError, outdated, prepare};
 pub use live::run;
 pub use mypage::{MypageRow, TimelineRow};
 pub use payments::PaymentRow;

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use journal::Journal;
 use journal::runtime::{SystemClock, SystemRandom, Tokio};
+use journal::{Journal, schema};
 use projections::rebuild::{BookingAsOf, Dropped, Estimate, Goal, Moment, Rebuilder, Report};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -43,11 +43,10 @@ pub async fn run(
     let mut stop = Stop::catch()?;
     let database = Database::open(settings, folder).await?;
     let told = Told::new(&args.name);
-    let outcome = stoppable(&mut stop, &told, |stopped| {
-        replay(&database, args, moment, &told, stopped)
+    let outcome = on_rebuilder(&database, &told, &mut stop, async |rebuilder| {
+        ask(&rebuilder, args, moment).await
     })
     .await;
-    told.end();
     database.close().await?;
     let outcome = outcome?;
     // One booking's rows are JSON in any case.
@@ -65,14 +64,46 @@ pub async fn run(
     })
 }
 
-/// Runs `work`; the first signal asks it to stop, the second one does not wait for it.
-async fn stoppable<W: Future<Output = anyhow::Result<Outcome>>>(
+/// Rebuilds the read model `name`, and lets readers see the new generation.
+pub async fn rebuild(database: &Database, name: &str, stop: &mut Stop) -> anyhow::Result<Report> {
+    on_rebuilder(database, &Told::new(name), stop, async |rebuilder| {
+        Ok(rebuilder.replay(name, Goal::Switch).await?)
+    })
+    .await
+}
+
+/// Runs `work` with a rebuilder of this database. The first signal asks it to stop, the second one does not wait
+/// for it.
+async fn on_rebuilder<T>(
+    database: &Database,
+    told: &Told,
+    stop: &mut Stop,
+    work: impl AsyncFnOnce(Rebuilder<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let stopped = CancellationToken::new();
+    let working = async {
+        let pool = schema::connect(&database.url, CONNECTIONS)?;
+        schema::check(&pool).await?;
+        let journal = Journal::new(pool.clone(), Arc::new(SystemClock), Arc::new(SystemRandom));
+        let rebuilder = Rebuilder::new(&database.owner_url, &journal, &Tokio)
+            .telling(told)
+            .stopped_by(stopped.clone());
+        let worked = work(rebuilder).await;
+        pool.close().await;
+        worked
+    };
+    let worked = stoppable(stop, told, &stopped, working).await;
+    told.end();
+    worked
+}
+
+async fn stoppable<T>(
     stop: &mut Stop,
     told: &Told,
-    work: impl FnOnce(CancellationToken) -> W,
-) -> anyhow::Result<Outcome> {
-    let stopped = CancellationToken::new();
-    let mut work = std::pin::pin!(work(stopped.clone()));
+    stopped: &CancellationToken,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let mut work = std::pin::pin!(work);
     tokio::select! {
         biased;
         signal = stop.requested() => {
@@ -86,24 +117,6 @@ async fn stoppable<W: Future<Output = anyhow::Result<Outcome>>>(
         signal = stop.requested() => bail!("{signal} again: stopped at once"),
         done = work => done,
     }
-}
-
-async fn replay(
-    database: &Database,
-    args: &ReplayArgs,
-    moment: Option<Moment>,
-    told: &Told,
-    stop: CancellationToken,
-) -> anyhow::Result<Outcome> {
-    let pool = journal::schema::connect(&database.url, CONNECTIONS)?;
-    journal::schema::check(&pool).await?;
-    let journal = Journal::new(pool.clone(), Arc::new(SystemClock), Arc::new(SystemRandom));
-    let rebuilder = Rebuilder::new(&database.owner_url, &journal, &Tokio)
-        .telling(told)
-        .stopped_by(stop);
-    let outcome = ask(&rebuilder, args, moment).await;
-    pool.close().await;
-    outcome
 }
 
 async fn ask(

@@ -3,28 +3,25 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use journal::Journal;
-use journal::runtime::{SystemClock, SystemRandom};
-use journal::status::Status;
+use journal::status::{FollowerStatus, Status};
 
-use crate::database::Database;
+use crate::database::on_journal;
 use crate::output;
 use crate::settings::Settings;
 
-/// Connections that reading the status takes.
-const CONNECTIONS: u32 = 2;
+/// The state of a follower whose read model was filled by another version of its fold.
+const OUTDATED: &str = "outdated";
 
 pub async fn run(
     settings: &Settings,
     folder: Option<PathBuf>,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let database = Database::open(settings, folder).await?;
-    let status = read(&database).await;
-    database.close().await?;
-    let status = status?;
+    let status = on_journal(settings, folder, async |journal| {
+        Ok(known_here(journal.status().await?))
+    })
+    .await?;
     if json {
         output::json(&status)?;
     } else {
@@ -33,13 +30,15 @@ pub async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn read(database: &Database) -> anyhow::Result<Status> {
-    let pool = journal::schema::connect(&database.url, CONNECTIONS)?;
-    journal::schema::check(&pool).await?;
-    let journal = Journal::new(pool.clone(), Arc::new(SystemClock), Arc::new(SystemRandom));
-    let status = journal.status().await?;
-    pool.close().await;
-    Ok(status)
+/// Tells which read models this program would not follow.
+pub fn known_here(mut status: Status) -> Status {
+    for follower in status.followers.iter_mut().chain(&mut status.generations) {
+        let known = projections::by_name(&follower.name).map(|projection| projection.version);
+        if follower.version != known {
+            OUTDATED.clone_into(&mut follower.state);
+        }
+    }
+    status
 }
 
 fn text(status: &Status) -> String {
@@ -71,6 +70,10 @@ fn text(status: &Status) -> String {
             f.name, f.generation, f.position, f.lag_events, f.lag_seconds, f.parked, f.state
         );
     }
+    for behind in status.followers.iter().filter(|f| f.state == OUTDATED) {
+        text.push_str(&remedy(behind));
+        text.push('\n');
+    }
     for as_of in &status.as_of {
         let _ = writeln!(
             text,
@@ -85,4 +88,18 @@ fn text(status: &Status) -> String {
         jobs.due, jobs.waiting, jobs.needs_attention, jobs.timers
     );
     text
+}
+
+/// What to do about a read model of another version.
+fn remedy(behind: &FollowerStatus) -> String {
+    let FollowerStatus { name, version, .. } = behind;
+    let filled = version.map_or_else(String::new, |version| format!(" {version}"));
+    match projections::by_name(name).map(|projection| projection.version) {
+        Some(known) if Some(known) > *version => format!(
+            "{name} was filled by version{filled} of its fold and stands still; this program knows {known}: run `spacerent replay {name}`"
+        ),
+        _ => format!(
+            "{name} was filled by version{filled} of its fold, which this program does not know: a newer one is needed"
+        ),
+    }
 }

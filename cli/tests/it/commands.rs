@@ -103,3 +103,39 @@ async fn wrong_names_and_taken_ports_are_one_line_each() {
     assert!(one_line(&output).contains("--fresh"));
     assert!(server.stop().await.success());
 }
+
+#[tokio::test]
+async fn what_was_asked_for_as_json_fails_as_json() {
+    let nowhere = [("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")];
+    let malformed = [("CB_MIN_CALLS", "many")];
+    for (arguments, settings, status, wanted) in [
+        ("status", nowhere, 1, "cannot be reached"),
+        ("status", malformed, 1, "CB_MIN_CALLS"),
+        ("trace 7", nowhere, 1, "cannot be reached"),
+        ("replay mypage", nowhere, 1, "cannot be reached"),
+        ("replay mypage --rollback", nowhere, 1, "cannot be reached"),
+        (
+            "replay mypage --to-position x",
+            nowhere,
+            1,
+            "not a whole number",
+        ),
+        ("parked list", nowhere, 1, "cannot be reached"),
+        ("parked show mypage 7", nowhere, 1, "cannot be reached"),
+        ("jobs list", nowhere, 1, "cannot be reached"),
+        ("jobs show 7", nowhere, 1, "cannot be reached"),
+        ("jobs show seven", nowhere, 2, "invalid value 'seven'"),
+        ("status --nonsense", nowhere, 2, "--nonsense"),
+        ("parked", nowhere, 2, "--json"),
+    ] {
+        let words: Vec<_> = arguments.split(' ').chain(["--json"]).collect();
+        let output = spacerent(&words).envs(settings).output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{arguments}: no document: {error}; it said {said}"));
+        let error = document["error"].as_str().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments}: {said}");
+        assert!(error.contains(wanted), "{arguments}: {error}");
+        assert_eq!(said, format!("spacerent: {error}\n"), "{arguments}");
+    }
+}

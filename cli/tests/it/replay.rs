@@ -282,3 +282,63 @@ async fn stopped_or_killed_half_way_it_is_gone_on_with() {
     assert!(report["switch_lock_seconds"].as_f64().unwrap() < 1.0);
     assert!(server.stop().await.success());
 }
+
+#[tokio::test]
+async fn an_outdated_read_model_is_named_and_rebuilt_when_asked_to() {
+    let folder = Folder::new();
+    let server = booked(&folder).await;
+    let mut owner = owner(&folder).await;
+    owner
+        .execute("update projections set version = 0 where name = 'mypage'")
+        .await
+        .unwrap();
+
+    let status = document(&folder.run(&["status", "--json"]).await);
+    let states: Vec<_> = status["followers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|follower| follower["state"] == "outdated")
+        .map(|follower| (&follower["name"], &follower["version"]))
+        .collect();
+    assert_eq!(states, [(&"mypage".into(), &0.into())]);
+    let told = folder.run(&["status"]).await.stdout;
+    let told = String::from_utf8(told).unwrap();
+    let line = told.lines().find(|line| line.contains("stands still"));
+    assert!(
+        line.unwrap().contains("run `spacerent replay mypage`"),
+        "{told}"
+    );
+
+    let output = folder.run(&["migrate"]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success());
+    assert!(said.contains("spacerent migrate --rebuild"), "{said}");
+    let generation = "select generation from projections where name = 'mypage' and state = 'live'";
+    let live: i32 = sqlx::query_scalar(generation)
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!(live, 1, "nobody asked for a rebuild");
+
+    let output = folder.run(&["migrate", "--rebuild"]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("mypage: rebuilt from"), "{said}");
+    let live: i32 = sqlx::query_scalar(generation)
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!(live, 2);
+    let output = folder.run(&["migrate", "--rebuild"]).await;
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "the database is up to date\n"
+    );
+    server.book("numberone").await;
+    server
+        .status_becomes("mypage", "/mypages/2", "Registered")
+        .await;
+    owner.close().await.unwrap();
+    assert!(server.stop().await.success());
+}
