@@ -59,6 +59,16 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The status and the newest events, shown again and again: a screen on a terminal, lines elsewhere
+    #[command(
+        after_help = "Examples: spacerent watch                        (q ends it)\n          \
+        spacerent watch --interval 60 >> status.log  (a line a minute)"
+    )]
+    Watch {
+        /// Seconds between two looks
+        #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        interval: u64,
+    },
     /// Rebuild a read model beside the live one, verify it, and switch to it
     #[command(after_help = "Examples: spacerent replay mypage\n          \
         spacerent replay mypage --verify              (compares only; status 1 on any difference)\n          \

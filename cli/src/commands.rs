@@ -11,6 +11,7 @@ mod serve;
 mod status;
 mod trace;
 mod url;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Serve { role } => serve::run(settings, &role).await,
         Command::Migrate { rebuild } => migrate::run(&settings, folder, rebuild).await,
         Command::Status { json } => status::run(&settings, folder, json).await,
+        Command::Watch { interval } => watch::run(&settings, folder, interval).await,
         Command::Replay(args) => replay::run(&settings, folder, &args).await,
         Command::Events(command) => events::run(&settings, folder, &command).await,
         Command::Parked(command) => parked::run(&settings, folder, command).await,

@@ -87,6 +87,11 @@ pub fn result(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
 }
 
+/// Text of others, as one line that cannot steer a terminal.
+pub fn plain(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
 /// A result as one JSON document, on stdout.
 pub fn json(document: &impl Serialize) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -106,7 +111,7 @@ pub fn table<const N: usize>(
         .set_header(header);
     for row in rows {
         // A reason may have line ends of its own.
-        table.add_row(row.map(|cell| cell.replace(['\r', '\n'], " ")));
+        table.add_row(row.map(|cell| plain(&cell)));
     }
     for line in table.lines() {
         result(line.trim())?;

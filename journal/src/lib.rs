@@ -16,6 +16,7 @@ pub mod follow;
 mod history;
 mod identity;
 pub mod jobs;
+mod latest;
 mod metadata;
 pub mod notify;
 pub mod recover;
@@ -37,6 +38,7 @@ pub use error::StoreError;
 pub use feed::Recorded;
 pub use history::History;
 pub use identity::Identity;
+pub use latest::Latest;
 pub use metadata::{Actor, Metadata, Trace};
 pub use session::Session;
 

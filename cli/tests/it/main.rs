@@ -18,5 +18,6 @@ mod recovery;
 mod replay;
 mod roles;
 mod server;
+mod terminal;
 mod trace;
 mod walkthrough;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection, Postgres, Transaction};
 use tokio::time::timeout;
 
 use crate::server::{Folder, Server, moment};
@@ -20,7 +20,7 @@ fn document(output: &Output) -> Value {
 }
 
 /// One booking, carried to its last event: nothing of it is still to come.
-async fn booked(folder: &Folder) -> Server {
+pub async fn booked(folder: &Folder) -> Server {
     let server = Server::start(folder).await;
     server.book("numberone").await;
     server
@@ -44,10 +44,22 @@ async fn booked(folder: &Folder) -> Server {
     server
 }
 
-async fn owner(folder: &Folder) -> PgConnection {
+pub async fn owner(folder: &Folder) -> PgConnection {
     let url = folder.run(&["url"]).await;
     let url = String::from_utf8(url.stdout).unwrap();
     PgConnection::connect(url.trim()).await.unwrap()
+}
+
+/// A transaction that may still append keeps a hole open: rebuilds wait there, with the rest built.
+pub async fn hold(writer: &mut PgConnection) -> Transaction<'_, Postgres> {
+    let mut open = writer.begin().await.unwrap();
+    open.execute(
+        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+         values ('Book', '99', 1, 'Booked', '1', '{}', '{}')",
+    )
+    .await
+    .unwrap();
+    open
 }
 
 #[tokio::test]
@@ -208,15 +220,8 @@ async fn stopped_or_killed_half_way_it_is_gone_on_with() {
         .fetch_one(&mut asking)
         .await
         .unwrap();
-    // A transaction that may still append keeps a hole open: rebuilds wait there, with the rest built.
     let mut writer = owner(&folder).await;
-    let mut open = writer.begin().await.unwrap();
-    open.execute(
-        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
-         values ('Book', '99', 1, 'Booked', '1', '{}', '{}')",
-    )
-    .await
-    .unwrap();
+    let open = hold(&mut writer).await;
     server.book("numberone").await;
     for (signal, going_on) in [(Signal::INT, false), (Signal::KILL, true)] {
         let mut child = folder

@@ -13,6 +13,8 @@ use crate::output;
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(3);
+/// How often the bar is drawn at least.
+const TICK: Duration = Duration::from_millis(200);
 /// What the bar looks like; `msg` is the stage, and the figures below.
 const TEMPLATE: &str = "{prefix}: {msg} {wide_bar} {percent}%";
 
@@ -39,6 +41,8 @@ impl Told {
             let style = ProgressStyle::with_template(TEMPLATE);
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_prefix(name.to_owned());
+            // What comes too soon after the last picture is not drawn; without a tick it would never be.
+            bar.enable_steady_tick(TICK);
             bar
         });
         let now = Instant::now();
@@ -96,14 +100,12 @@ impl Progress for Told {
         let now = Instant::now();
         let (since, events_then, position_then) =
             *state.first.get_or_insert((now, events, position));
-        let took = now.duration_since(since);
-        let rate = per_second(events.saturating_sub(events_then), took);
-        let done = position.abs_diff(position_then);
-        let left = left(took, done, last.abs_diff(position));
-        let figures = match left {
-            Some(left) => format!("{rate} events/s, {} s left", left.as_secs()),
-            None => String::from("…"),
-        };
+        let figures = figures(
+            now.duration_since(since),
+            events.saturating_sub(events_then),
+            position.abs_diff(position_then),
+            last.abs_diff(position),
+        );
         let stage = state.stage.as_str();
         match &self.bar {
             Some(bar) => {
@@ -127,6 +129,18 @@ impl Progress for Told {
     }
 }
 
+/// How fast it is, and how long the rest takes at this rate, once there is a rate.
+fn figures(took: Duration, events: u64, done: u64, rest: u64) -> String {
+    match left(took, done, rest) {
+        Some(left) => format!(
+            "{} events/s, {} s left",
+            per_second(events, took),
+            left.as_secs()
+        ),
+        None => String::from("…"),
+    }
+}
+
 fn per_second(events: u64, took: Duration) -> u128 {
     u128::from(events)
         .saturating_mul(1_000)
@@ -141,4 +155,25 @@ fn left(took: Duration, done: u64, rest: u64) -> Option<Duration> {
     Some(Duration::from_millis(
         u64::try_from(millis).unwrap_or(u64::MAX),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_told_once_there_is_one() {
+        let second = Duration::from_secs(1);
+        assert_eq!(figures(Duration::ZERO, 0, 0, 90_000), "…");
+        assert_eq!(figures(second, 0, 0, 90_000), "…");
+        // Half of these positions are other followers' or dead.
+        assert_eq!(
+            figures(second * 2, 10_000, 20_000, 90_000),
+            "5000 events/s, 9 s left"
+        );
+        assert_eq!(
+            figures(second, 10_000, 10_000, 0),
+            "10000 events/s, 0 s left"
+        );
+    }
 }

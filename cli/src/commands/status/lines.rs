@@ -1,0 +1,128 @@
+//! The status in lines, for people: printed once, or shown again and again.
+
+use journal::status::{FollowerStatus, Hole, Status};
+
+use super::OUTDATED;
+use crate::output::plain;
+
+/// What a line is to whoever looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Something as it should be.
+    Plain,
+    /// Says what stands below.
+    Heading,
+    /// Somebody should do something.
+    Trouble,
+}
+
+/// One line, without control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What it is.
+    pub tone: Tone,
+    /// What it says.
+    pub text: String,
+}
+
+impl Line {
+    pub fn new(tone: Tone, text: &str) -> Self {
+        let text = plain(text);
+        Self { tone, text }
+    }
+}
+
+/// Everything that the status says.
+pub fn lines(status: &Status) -> Vec<Line> {
+    let mut lines = vec![Line::new(
+        Tone::Plain,
+        &format!("head {}   watermark {}", status.head, status.watermark),
+    )];
+    lines.extend(status.hole.as_ref().map(hole));
+    lines.push(Line::new(
+        Tone::Heading,
+        &row([
+            "follower", "gen", "position", "lag", "lag s", "parked", "state",
+        ]),
+    ));
+    lines.extend(status.followers.iter().map(follower));
+    lines.extend(status.generations.iter().map(follower));
+    let outdated = status.followers.iter().filter(|f| f.state == OUTDATED);
+    lines.extend(outdated.map(remedy));
+    for as_of in &status.as_of {
+        let said = format!(
+            "{} as of position {}: schema {}, made {}",
+            as_of.name, as_of.position, as_of.schema, as_of.created_at
+        );
+        lines.push(Line::new(Tone::Plain, &said));
+    }
+    lines.push(jobs(status));
+    lines
+}
+
+fn hole(hole: &Hole) -> Line {
+    let mut said = format!("hole {}-{} since {}", hole.first, hole.last, hole.since);
+    if let Some(session) = &hole.blocked_by {
+        said += &format!(
+            ", perhaps kept open by session {} ({}, {} s): {}",
+            session.pid, session.state, session.age_seconds, session.query
+        );
+    }
+    Line::new(Tone::Trouble, &said)
+}
+
+fn follower(f: &FollowerStatus) -> Line {
+    let tone = if f.parked > 0 || f.state == OUTDATED {
+        Tone::Trouble
+    } else {
+        Tone::Plain
+    };
+    let numbers = [
+        f.generation.to_string(),
+        f.position.to_string(),
+        f.lag_events.to_string(),
+        f.lag_seconds.to_string(),
+        f.parked.to_string(),
+    ];
+    let [generation, position, events, seconds, parked] = numbers.each_ref().map(String::as_str);
+    let cells = [
+        &f.name, generation, position, events, seconds, parked, &f.state,
+    ];
+    Line::new(tone, &row(cells))
+}
+
+fn row([name, generation, position, events, seconds, parked, state]: [&str; 7]) -> String {
+    format!(
+        "{name:<12} {generation:>4} {position:>10} {events:>8} {seconds:>7} {parked:>7}  {state}"
+    )
+}
+
+/// What to do about a read model of another version.
+fn remedy(behind: &FollowerStatus) -> Line {
+    let FollowerStatus { name, version, .. } = behind;
+    let filled = version.map_or_else(String::new, |version| format!(" {version}"));
+    let said = match projections::by_name(name).map(|projection| projection.version) {
+        Some(known) if Some(known) > *version => format!(
+            "{name} was filled by version{filled} of its fold and stands still; this program knows {known}: \
+             run `spacerent replay {name}`"
+        ),
+        _ => format!(
+            "{name} was filled by version{filled} of its fold, which this program does not know: a newer one is needed"
+        ),
+    };
+    Line::new(Tone::Trouble, &said)
+}
+
+fn jobs(status: &Status) -> Line {
+    let jobs = &status.jobs;
+    let tone = if jobs.needs_attention > 0 {
+        Tone::Trouble
+    } else {
+        Tone::Plain
+    };
+    let said = format!(
+        "jobs: {} due, {} waiting, {} for people, {} timers",
+        jobs.due, jobs.waiting, jobs.needs_attention, jobs.timers
+    );
+    Line::new(tone, &said)
+}
