@@ -16,6 +16,9 @@ const CANCELLED_AFTER: i64 = 5_000;
 /// The statement that computes My Page from the same events.
 pub const ONE_STATEMENT: &str = include_str!("rebuild/one_statement.sql");
 
+/// The statement that tells one booking's story under other numbers.
+const RETELL: &str = include_str!("rebuild/retell.sql");
+
 /// Plays one booking through the real aggregates, and tells its story under other numbers until there are about
 /// `events` events: three of four bookings are confirmed, one is cancelled a while later.
 ///
@@ -47,29 +50,13 @@ pub async fn many_bookings(
     }
     let each = CONFIRMED * (CANCELLED_EVERY - 1) + CANCELLED;
     let bookings = events * CANCELLED_EVERY / each;
-    sqlx::query(
-        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
-         select aggregate_type, n::text, sequence, event_type, event_version,
-                payload || jsonb_strip_nulls(jsonb_build_object(
-                    'bookid', case when payload ? 'bookid' then n end,
-                    'payid', case when payload ? 'payid' then n end,
-                    'spaceid', case when payload ? 'spaceid' then n end,
-                    'userid', case when payload ? 'userid' then n % 20000 end
-                )),
-                metadata || jsonb_build_object('occurred_at', to_char(
-                    timestamp '2026-05-01' + n * interval '1 second' + position * interval '1 millisecond',
-                    'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'
-                ))
-         from generate_series(2, $1) n, events
-         where aggregate_id = '1' and (position <= $2 or n % $3 = 0)
-         order by n + case when position > $2 then $4 else 0 end, n, position",
-    )
-    .bind(bookings)
-    .bind(CONFIRMED)
-    .bind(CANCELLED_EVERY)
-    .bind(CANCELLED_AFTER)
-    .execute(&mut *owner)
-    .await?;
+    sqlx::query(RETELL)
+        .bind(bookings)
+        .bind(CONFIRMED)
+        .bind(CANCELLED_EVERY)
+        .bind(CANCELLED_AFTER)
+        .execute(&mut *owner)
+        .await?;
     sqlx::query("select setval('book_ids', $1)")
         .bind(bookings)
         .execute(&mut *owner)

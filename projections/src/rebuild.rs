@@ -19,6 +19,7 @@ mod progress;
 mod report;
 mod resume;
 mod run;
+mod switch;
 mod witness;
 
 use journal::follow::{BULK_BATCH_MAX, HandlerError};
