@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use journal::runtime::{SystemClock, SystemRandom};
-use journal::{Journal, schema};
+use journal::{Connections, Journal, StoreError, schema};
 use local_postgres::{Options, Profile, Server};
 
 use crate::settings::{Secret, Settings};
@@ -14,7 +14,10 @@ use crate::settings::{Secret, Settings};
 const NAME: &str = "spacerent";
 
 /// Connections of a command that asks a few questions.
-const FEW: u32 = 2;
+pub const FEW: u32 = 2;
+
+/// How connections of this many are made.
+type Connect = fn(&str, u32) -> Result<Connections, StoreError>;
 
 /// Works on the journal of the settings' or the folder's database, and closes it again.
 pub async fn on_journal<T>(
@@ -22,9 +25,27 @@ pub async fn on_journal<T>(
     data_dir: Option<PathBuf>,
     work: impl AsyncFnOnce(Journal) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    over(settings, data_dir, schema::connect, work).await
+}
+
+/// The same for who only looks, as the login itself: an operator may be shown what the service's role is not.
+pub async fn look_at_journal<T>(
+    settings: &Settings,
+    data_dir: Option<PathBuf>,
+    look: impl AsyncFnOnce(Journal) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    over(settings, data_dir, schema::connect_to_read, look).await
+}
+
+async fn over<T>(
+    settings: &Settings,
+    data_dir: Option<PathBuf>,
+    connect: Connect,
+    work: impl AsyncFnOnce(Journal) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let database = Database::open(settings, data_dir).await?;
     let worked = async {
-        let journal = journal(&database)?;
+        let journal = journal(connect(&database.url, FEW)?);
         schema::check(journal.pool()).await?;
         let worked = work(journal.clone()).await;
         journal.pool().close().await;
@@ -37,14 +58,9 @@ pub async fn on_journal<T>(
     Ok(worked)
 }
 
-/// The journal of this database, for a few questions.
-pub fn journal(database: &Database) -> anyhow::Result<Journal> {
-    let pool = schema::connect(&database.url, FEW)?;
-    Ok(Journal::new(
-        pool,
-        Arc::new(SystemClock),
-        Arc::new(SystemRandom),
-    ))
+/// The journal over these connections, with the system's clock and randomness.
+pub fn journal(pool: Connections) -> Journal {
+    Journal::new(pool, Arc::new(SystemClock), Arc::new(SystemRandom))
 }
 
 /// A database, and the local server while we use one.

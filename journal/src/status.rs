@@ -1,8 +1,12 @@
 //! What the journal says of itself: head, watermark, open hole, followers, jobs.
 
+mod hole;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::Row;
+
+pub use hole::{Blocker, Hole};
 
 use crate::{Journal, StoreError};
 
@@ -23,32 +27,6 @@ pub struct Status {
     pub as_of: Vec<AsOf>,
     /// What waits to be done outside.
     pub jobs: JobCounts,
-}
-
-/// A hole that a follower waits at, and who keeps it open.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Hole {
-    /// First missing position.
-    pub first: i64,
-    /// Last missing position.
-    pub last: i64,
-    /// Since when it is known.
-    pub since: Timestamp,
-    /// The oldest writing session that could own it, if one is visible.
-    pub blocked_by: Option<Session>,
-}
-
-/// A database session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Session {
-    /// Process id at the server.
-    pub pid: i32,
-    /// Seconds since its transaction began.
-    pub age_seconds: i64,
-    /// `active`, `idle in transaction`, …
-    pub state: String,
-    /// The statement it runs or ran last, without its parameters.
-    pub query: String,
 }
 
 /// How far a follower is.
@@ -146,40 +124,6 @@ impl Journal {
         .fetch_one(self.pool())
         .await?;
         Ok(first_hole.map_or(head, |first| first - 1))
-    }
-
-    async fn open_hole(&self) -> Result<Option<Hole>, StoreError> {
-        let row = sqlx::query(
-            "select h.first_position, h.last_position, h.since,
-                    s.pid, extract(epoch from clock_timestamp() - s.xact_start)::bigint as age, s.state, s.query
-             from open_holes h
-             left join lateral (
-                 select a.pid, a.xact_start, coalesce(a.state, '') as state, coalesce(a.query, '') as query
-                 from pg_stat_activity a
-                 where a.backend_xid is not null and a.pid <> pg_backend_pid()
-                 order by a.xact_start limit 1
-             ) s on true
-             order by h.first_position limit 1",
-        )
-        .fetch_optional(self.pool())
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let since: jiff_sqlx::Timestamp = row.try_get("since")?;
-        let blocked_by = match row.try_get::<Option<i32>, _>("pid")? {
-            Some(pid) => Some(Session {
-                pid,
-                age_seconds: row.try_get::<Option<i64>, _>("age")?.unwrap_or(0),
-                state: row.try_get("state")?,
-                query: row.try_get("query")?,
-            }),
-            None => None,
-        };
-        Ok(Some(Hole {
-            first: row.try_get("first_position")?,
-            last: row.try_get("last_position")?,
-            since: since.to_jiff(),
-            blocked_by,
-        }))
     }
 
     async fn follower_status(&self) -> Result<Vec<(FollowerStatus, bool)>, StoreError> {

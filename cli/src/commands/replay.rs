@@ -5,17 +5,16 @@ mod text;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use journal::runtime::{SystemClock, SystemRandom, Tokio};
-use journal::{Journal, schema};
+use journal::runtime::Tokio;
+use journal::schema;
 use projections::rebuild::{BookingAsOf, Dropped, Estimate, Goal, Moment, Rebuilder, Report};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::ReplayArgs;
-use crate::database::Database;
+use crate::database::{self, Database};
 use crate::output;
 use crate::settings::Settings;
 use crate::signal::Stop;
@@ -82,14 +81,13 @@ async fn on_rebuilder<T>(
 ) -> anyhow::Result<T> {
     let stopped = CancellationToken::new();
     let working = async {
-        let pool = schema::connect(&database.url, CONNECTIONS)?;
-        schema::check(&pool).await?;
-        let journal = Journal::new(pool.clone(), Arc::new(SystemClock), Arc::new(SystemRandom));
+        let journal = database::journal(schema::connect(&database.url, CONNECTIONS)?);
+        schema::check(journal.pool()).await?;
         let rebuilder = Rebuilder::new(&database.owner_url, &journal, &Tokio)
             .telling(told)
             .stopped_by(stopped.clone());
         let worked = work(rebuilder).await;
-        pool.close().await;
+        journal.pool().close().await;
         worked
     };
     let worked = stoppable(stop, told, &stopped, working).await;

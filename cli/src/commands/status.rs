@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use journal::status::Status;
 
-use crate::database::on_journal;
+use crate::database::look_at_journal;
 use crate::output;
 use crate::settings::Settings;
 
@@ -21,7 +21,7 @@ pub async fn run(
     folder: Option<PathBuf>,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let status = on_journal(settings, folder, async |journal| {
+    let status = look_at_journal(settings, folder, async |journal| {
         Ok(known_here(journal.status().await?))
     })
     .await?;

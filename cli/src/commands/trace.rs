@@ -14,7 +14,7 @@ use journal::recover::{JobRow, ParkedKey};
 use journal::story::{EVENTS_MAX, Subject};
 use serde::Serialize;
 
-use crate::database::on_journal;
+use crate::database::look_at_journal;
 use crate::output;
 use crate::settings::Settings;
 use calls::Call;
@@ -50,7 +50,7 @@ pub async fn run(
     asked: &str,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    on_journal(settings, folder, async |journal| {
+    look_at_journal(settings, folder, async |journal| {
         let report = look(&journal, asked).await?;
         if json {
             output::json(&report)?;

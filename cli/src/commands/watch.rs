@@ -17,7 +17,7 @@ use journal::Journal;
 use journal::runtime::{Runtime, Tokio};
 
 use super::status::known_here;
-use crate::database::on_journal;
+use crate::database::look_at_journal;
 use crate::output::{Lines, Reader};
 use crate::settings::Settings;
 use crate::signal::Stop;
@@ -34,7 +34,7 @@ pub async fn run(
 ) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::catch()?;
     let every = Duration::from_secs(interval_seconds);
-    on_journal(settings, folder, async |journal| {
+    look_at_journal(settings, folder, async |journal| {
         let first = look(&journal).await?;
         if std::io::stdout().is_terminal() {
             show(&journal, first, every, &mut stop).await

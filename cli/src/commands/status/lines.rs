@@ -1,6 +1,6 @@
 //! The status in lines, for people: printed once, or shown again and again.
 
-use journal::status::{FollowerStatus, Hole, Status};
+use journal::status::{Blocker, FollowerStatus, Hole, Status};
 
 use super::OUTDATED;
 use crate::output::plain;
@@ -62,13 +62,35 @@ pub fn lines(status: &Status) -> Vec<Line> {
 
 fn hole(hole: &Hole) -> Line {
     let mut said = format!("hole {}-{} since {}", hole.first, hole.last, hole.since);
-    if let Some(session) = &hole.blocked_by {
-        said += &format!(
-            ", perhaps kept open by session {} ({}, {} s): {}",
-            session.pid, session.state, session.age_seconds, session.query
-        );
+    if let Some(blocker) = &hole.blocked_by {
+        said += ", waits for ";
+        said += &who(blocker);
     }
     Line::new(Tone::Trouble, &said)
+}
+
+fn who(blocker: &Blocker) -> String {
+    let (database, role) = (blocker.database.as_deref(), blocker.role.as_deref());
+    let of = format!(
+        "of {} in {}",
+        role.unwrap_or("a role that is gone"),
+        database.unwrap_or("no database")
+    );
+    let age = blocker
+        .age_seconds
+        .map_or_else(String::new, |age| format!(", {age} s"));
+    match (blocker.pid, &blocker.prepared, &blocker.query) {
+        (_, Some(name), _) => format!("the prepared transaction '{name}' {of}{age}"),
+        (pid, None, Some(query)) => format!(
+            "session {} {of} ({}{age}): {query}",
+            pid.unwrap_or_default(),
+            blocker.state.as_deref().unwrap_or("state unknown")
+        ),
+        (pid, None, None) => format!(
+            "session {} {of}; what it runs is shown to logins with the role pg_read_all_stats",
+            pid.unwrap_or_default()
+        ),
+    }
 }
 
 fn follower(f: &FollowerStatus) -> Line {

@@ -1,5 +1,5 @@
 use journal::StreamId;
-use journal::status::{FollowerStatus, Hole, JobCounts, Session};
+use journal::status::{Blocker, FollowerStatus, Hole, JobCounts};
 
 use super::*;
 
@@ -79,11 +79,14 @@ fn trouble_is_marked_and_cannot_steer_the_terminal() {
         first: 1_207,
         last: 1_207,
         since: at(-33),
-        blocked_by: Some(Session {
-            pid: 4_711,
-            age_seconds: 33,
-            state: "idle in transaction".to_owned(),
-            query: "insert into events\nvalues ('\u{1b}[2J')".to_owned(),
+        blocked_by: Some(Blocker {
+            pid: Some(4_711),
+            prepared: None,
+            database: Some("spacerent".to_owned()),
+            role: Some("ann".to_owned()),
+            age_seconds: Some(33),
+            state: Some("idle in transaction".to_owned()),
+            query: Some("insert into events\nvalues ('\u{1b}[2J')".to_owned()),
         }),
     });
     troubled.status.followers[1].state = "outdated".to_owned();

@@ -1,6 +1,11 @@
 //! Holes: proved once for everybody, wherever they lie, and never silent.
 
+use std::sync::Arc;
+
 use journal::feed::Feed;
+use journal::runtime::{SystemClock, SystemRandom};
+use journal::{Journal, schema};
+use sqlx::Connection;
 
 use super::{ALL, append, lose_a_position, positions, read, span, writing};
 use crate::sql;
@@ -119,7 +124,8 @@ async fn a_hole_that_holds_is_a_row_until_it_is_passed_and_names_who_keeps_it_op
     let hole = status.hole.unwrap();
     let writer_pid = sql::number(&mut writer, "select pg_backend_pid()::bigint").await;
     assert_eq!((hole.first, hole.last), (1, 1));
-    assert_eq!(i64::from(hole.blocked_by.unwrap().pid), writer_pid);
+    let blocker = hole.blocked_by.unwrap();
+    assert_eq!(blocker.pid.map(i64::from), Some(writer_pid));
     assert_eq!((status.head, status.watermark), (2, 0));
 
     sql::run(&mut writer, "rollback").await;
@@ -127,6 +133,61 @@ async fn a_hole_that_holds_is_a_row_until_it_is_passed_and_names_who_keeps_it_op
     assert!(sql::texts(&mut stage.owner, OPEN).await.is_empty());
     let status = stage.journal.status().await.unwrap();
     assert_eq!((status.hole, status.watermark), (None, 2));
+}
+
+#[tokio::test]
+async fn who_keeps_a_hole_open_is_told_with_age_and_query_to_who_may_know() {
+    let mut stage = Stage::quiet().await;
+    // Another database's transaction that began before counts, too.
+    let url = Stage::beside(&stage).await;
+    let mut elsewhere = sqlx::PgConnection::connect(&url).await.unwrap();
+    sql::run(&mut elsewhere, "begin; create table note (text text)").await;
+    let elsewhere_pid = sql::number(&mut elsewhere, "select pg_backend_pid()::bigint").await;
+    let (mut writer, _) = writing(&stage, 1).await;
+    append(&stage, 2).await;
+    let mut feed = Feed::new(stage.journal.clone(), "reader");
+    feed.read(0, ALL).await.unwrap();
+    // This one began after the proof was drawn: nobody waits for it.
+    let (mut late, _) = writing(&stage, 3).await;
+
+    let pool = schema::connect_to_read(stage.url(), 1).unwrap();
+    let looking = Journal::new(pool, Arc::new(SystemClock), Arc::new(SystemRandom));
+    let blocker = async || {
+        let hole = looking.status().await.unwrap().hole;
+        hole.unwrap().blocked_by
+    };
+    let first = blocker().await.unwrap();
+    assert_eq!(first.pid.map(i64::from), Some(elsewhere_pid));
+    assert_eq!(first.state.as_deref(), Some("idle in transaction"));
+    assert_eq!(
+        first.query.as_deref(),
+        Some("select pg_backend_pid()::bigint")
+    );
+    assert!((0..60).contains(&first.age_seconds.unwrap()), "{first:?}");
+    // The service's own role is not told what the sessions of others run.
+    let hidden = stage
+        .journal
+        .status()
+        .await
+        .unwrap()
+        .hole
+        .unwrap()
+        .blocked_by;
+    let hidden = hidden.unwrap();
+    assert_eq!((hidden.pid, &hidden.database), (first.pid, &first.database));
+    assert_eq!((hidden.query, hidden.age_seconds), (None, None));
+
+    sql::run(&mut elsewhere, "rollback").await;
+    sql::run(&mut writer, "prepare transaction 'forgotten'").await;
+    let second = blocker().await.unwrap();
+    assert_eq!(
+        (second.pid, second.prepared.as_deref()),
+        (None, Some("forgotten"))
+    );
+    assert!((0..60).contains(&second.age_seconds.unwrap()), "{second:?}");
+    sql::run(&mut stage.owner, "rollback prepared 'forgotten'").await;
+    assert_eq!(blocker().await, None, "only the late one is left");
+    sql::run(&mut late, "rollback").await;
 }
 
 #[tokio::test]
