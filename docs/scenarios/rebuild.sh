@@ -9,9 +9,11 @@ command -v psql >/dev/null || fail 'this scenario needs psql'
 DATA_DIR=$(mktemp -d "${TMPDIR:-/tmp}/spacerent-rebuild.XXXXXX"); export DATA_DIR; chmod 755 "$DATA_DIR"
 trap 'rm -f "$DATA_DIR/working"; kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$DATA_DIR"' EXIT
 
-spacerent() { RUST_LOG=warn "$SPACERENT" --data-dir "$DATA_DIR" "$@"; }
+# Not a function: what it runs in the background is to have the number that `kill` is given.
+export RUST_LOG=warn
+spacerent=("$SPACERENT" --data-dir "$DATA_DIR")
 start() {
-    spacerent dev >>"$DATA_DIR/log" 2>&1 &
+    "${spacerent[@]}" dev >>"$DATA_DIR/log" 2>&1 &
     server=$!
     until_true 60 'ready' curl -fsS "$BOOKS/readyz"
 }
@@ -29,7 +31,7 @@ told() {
 # replays WHAT OPTIONS...: a replay of My Page whose document is kept.
 replays() {
     local what=$1; shift
-    spacerent replay mypage --json "$@" >"$DATA_DIR/report" || fail "$what: $(cat "$DATA_DIR/report")"
+    "${spacerent[@]}" replay mypage --json "$@" >"$DATA_DIR/report" || fail "$what: $(cat "$DATA_DIR/report")"
 }
 settled() { [ "$(sql "select count(*) from jobs where state = 'open'")" = 0 ] && [ "$(sql "
     select count(*) from followers f left join projections p using (name, generation)
@@ -45,7 +47,7 @@ until_true 20 'it is cancelled to its end' is "$BOOKS/books/1" status cancel-reg
 until_true 20 'all of it is on My Page' settled
 kill "$server"; wait "$server" || true
 # The local server runs as long as somebody uses it.
-spacerent watch --interval 60 >"$DATA_DIR/watched" &
+"${spacerent[@]}" watch --interval 60 >"$DATA_DIR/watched" &
 watching=$!
 until_true 30 'the local server runs' sql 'select'
 # 3 x 6 events and 1 x 12 for every four bookings.
@@ -53,12 +55,12 @@ bookings=$(( EVENTS * 4 / 30 ))
 sql "prepare retell(bigint, bigint, bigint, bigint) as $(cat bench/src/rebuild/retell.sql);
      execute retell($bookings, 6, 4, 5000);
      do \$\$ begin perform setval('book_ids', $bookings); end \$\$;
-     vacuum analyze events;
      -- These bookings are settled: the saga begins behind them.
      update followers set position = (select max(position) from events) where name = 'orders'"
+sql 'vacuum analyze events'
 printf '%s events of %s bookings\n' "$(sql 'select count(*) from events')" "$bookings"
 for name in books payments spaces points calendar; do
-    spacerent replay $name --json >"$DATA_DIR/report" || fail "$(cat "$DATA_DIR/report")"
+    "${spacerent[@]}" replay $name --json >"$DATA_DIR/report" || fail "$(cat "$DATA_DIR/report")"
     told "$name, before anybody looks"
 done
 replays 'the first one'; told 'mypage, before anybody looks'
@@ -127,13 +129,13 @@ replays 'the roll-back' --rollback; told 'mypage'
 expect 'switched, differences' "$(member "$DATA_DIR/report" switched differences)" 'true []'
 
 say 'kill -9 in the middle of a rebuild, and the same command again'
-spacerent replay mypage >"$DATA_DIR/killed" 2>&1 &
+"${spacerent[@]}" replay mypage >"$DATA_DIR/killed" 2>&1 &
 rebuilding=$!
 half_built() { [ "$(sql "select count(*) from followers join projections using (name, generation)
     where state = 'building' and position > $EVENTS / 4")" = 1 ]; }
 until_true 120 'a quarter is built' half_built
 kill -9 "$rebuilding"; wait "$rebuilding" 2>/dev/null || true
-resumes() { spacerent replay mypage --json >"$DATA_DIR/report" 2>"$DATA_DIR/said"; }
+resumes() { "${spacerent[@]}" replay mypage --json >"$DATA_DIR/report" 2>"$DATA_DIR/said"; }
 until_true 120 'the same command, once the server noticed that the first one is gone' resumes
 cat "$DATA_DIR/said"; told 'mypage'
 expect 'verified, switched, differences' "$(member "$DATA_DIR/report" verified switched differences)" 'true true []'
@@ -144,7 +146,7 @@ expect 'faults that readers and customers saw' "$(sed '/^$/d' "$DATA_DIR/seen" |
 say 'A row is damaged by hand'
 generation=$(sql "select generation from projections where name = 'mypage' and state = 'live'")
 sql "update mypage_$generation.mypages set status = 'paid twice' where bookid = 4711"
-if spacerent replay mypage --verify --json >"$DATA_DIR/report"; then fail '--verify ended with status 0'; fi
+if "${spacerent[@]}" replay mypage --verify --json >"$DATA_DIR/report"; then fail '--verify ended with status 0'; fi
 expect '--verify names' "$(python3 -c '
 import json, sys
 for found in json.load(open(sys.argv[1]))["differences"]:

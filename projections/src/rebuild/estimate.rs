@@ -16,7 +16,7 @@ use serde::Serialize;
 use sqlx::{Connection, PgConnection, Row};
 
 use super::compare::{Side, sum_up};
-use super::report::{Difference, between};
+use super::report::{Difference, between, seconds as told};
 use super::{Moment, Rebuilder, ReplayError, known};
 use crate::generation;
 use crate::live::{Fill, Pace};
@@ -123,15 +123,15 @@ impl Rebuilder<'_> {
             projection: name.to_owned(),
             events,
             rows: tables.iter().map(|table| table.rows.cast_unsigned()).sum(),
-            seconds: seconds.as_secs_f64(),
+            seconds: told(seconds),
             events_per_second: 1_000_000_000_000_u64.checked_div(microseconds).unwrap_or(0),
             to_position: last,
             verified: false,
             switched: false,
             differences: vec![],
             dry_run: true,
-            seconds_at_least: (seconds / SPREAD).as_secs_f64(),
-            seconds_at_most: (seconds * SPREAD).as_secs_f64(),
+            seconds_at_least: told(seconds / SPREAD),
+            seconds_at_most: told(seconds * SPREAD),
             sample,
             tables,
         })
@@ -191,7 +191,7 @@ impl Rebuilder<'_> {
         Ok(Sample {
             events,
             rows: rows / 2,
-            seconds: between(started, clock.now()).as_secs_f64(),
+            seconds: told(between(started, clock.now())),
         })
     }
 }

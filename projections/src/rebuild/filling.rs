@@ -29,6 +29,8 @@ pub(super) struct Filling<'a> {
     pub(super) number: i32,
     /// Everything up to here is in it, or parked.
     pub(super) position: i64,
+    /// Where it is to stand in the end, as far as that is known: for who is told how far it is.
+    pub(super) aim: i64,
     /// How many events were taken.
     pub(super) events: u64,
     /// What was written.
@@ -52,6 +54,7 @@ impl<'a> Filling<'a> {
             projection,
             number,
             position,
+            aim: position,
             events: 0,
             memory,
         }
@@ -82,7 +85,7 @@ impl<'a> Filling<'a> {
                     self.position = position;
                     holds = 0;
                     let progress = self.rebuilder.progress;
-                    progress.filled(self.events, position, last);
+                    progress.filled(self.events, position, last.max(self.aim));
                     continue;
                 }
                 Step::Idle { hole: None } => break,

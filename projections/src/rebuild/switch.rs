@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection};
 use super::ReplayError;
 use super::filling::Filling;
 use super::progress::Stage;
-use super::report::between;
+use super::report::{between, seconds};
 use super::run::{Run, position};
 use crate::generation;
 use crate::projection::Projection;
@@ -52,6 +52,7 @@ impl Run<'_> {
     /// Fills up to the head; reads back what it writes.
     async fn catch_up(&mut self) -> Result<(), ReplayError> {
         let head = self.rebuilder.journal.head().await?;
+        self.filling.aim = head;
         while self.filling.position < head {
             let before = self.filling.position;
             let filled = self
@@ -90,7 +91,7 @@ impl Run<'_> {
         generation::switch(&mut tx, self.projection, self.filling.number).await?;
         tx.commit().await?;
         let held = between(locked_at, self.rebuilder.journal.clock().now());
-        self.report.switch_lock_seconds = Some(held.as_secs_f64());
+        self.report.switch_lock_seconds = Some(seconds(held));
         Ok(())
     }
 }
