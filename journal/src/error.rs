@@ -27,6 +27,9 @@ pub enum StoreError {
         /// The server's words.
         message: String,
     },
+    /// The file of a read model cannot be used now: its disk, or because it is not built yet. Nothing happened.
+    #[error("the file of a read model cannot be used: {0}")]
+    File(String),
     /// What is stored cannot be read by this version of the code.
     #[error("a stored event cannot be read: {0}")]
     Unreadable(String),
@@ -36,7 +39,10 @@ impl StoreError {
     /// Whether the same call may succeed a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Busy { .. })
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::Busy { .. } | Self::File(_)
+        )
     }
 
     /// Whether the connection is the trouble, broken or none free: whatever else is asked fares no better.
@@ -49,7 +55,7 @@ impl StoreError {
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Busy { sqlstate, .. } | Self::Refused { sqlstate, .. } => Some(sqlstate),
-            Self::Unreachable(_) | Self::Unreadable(_) => None,
+            Self::Unreachable(_) | Self::File(_) | Self::Unreadable(_) => None,
         }
     }
 }

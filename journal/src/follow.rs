@@ -5,6 +5,9 @@
 //! checkpoint, checked against owner, epoch and old position. What the handler writes commits with it: exactly
 //! once in effect. A process that slept through its lease fails at that first statement.
 //!
+//! Checkpoint and parked events lie where [`Checkpoints`] says: in the journal's database, under a lease
+//! ([`InDatabase`]), or in a store that one process has to itself.
+//!
 //! A follower that has much before it takes larger batches and reads the next one while it writes
 //! ([`Follower::in_bulk`]).
 //!
@@ -12,6 +15,8 @@
 //! it, in order; the rest goes on. Somebody who has mended the cause asks for the key to be tried again
 //! ([`crate::recover`]), and the follower does that before its next batch.
 
+mod checkpoints;
+mod database;
 mod park;
 mod retry;
 
@@ -20,14 +25,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::{PgConnection, PgExecutor, Row};
+use sqlx::{Database, Postgres};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::connections::{TRANSACTION_MAX, within};
 use crate::feed::{Feed, Page, Span};
 use crate::runtime::Runtime;
-use crate::{Journal, Recorded, Session, StoreError};
+use crate::{Journal, Recorded, StoreError};
+
+pub use checkpoints::{Checkpoints, Lease};
+pub use database::InDatabase;
+pub use park::Parked;
 
 /// How long a lease lasts without a sign of life, by the database's clock.
 pub const LEASE_MS: u64 = 5_000;
@@ -93,9 +101,9 @@ impl From<sqlx::Error> for HandlerError {
     }
 }
 
-/// What is driven along the feed.
+/// What is driven along the feed; it writes into a database of the kind `D`, in the transaction of its checkpoint.
 #[async_trait]
-pub trait Handler: Send + Sync {
+pub trait Handler<D: Database = Postgres>: Send + Sync {
     /// What [`Handler::plan`] works out and [`Handler::apply`] writes.
     type Plan: Send;
 
@@ -106,7 +114,7 @@ pub trait Handler: Send + Sync {
     /// Writes the batch in the checkpoint's transaction.
     async fn apply(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut D::Connection,
         events: &[Recorded],
         plan: Self::Plan,
     ) -> Result<(), HandlerError>;
@@ -133,18 +141,10 @@ pub enum Step {
     },
 }
 
-/// A held lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lease {
-    epoch: i64,
-    position: i64,
-}
-
-/// One follower in one process.
-pub struct Follower<H> {
+/// One follower in one process. Its checkpoint is in the journal's database unless said otherwise.
+pub struct Follower<H, C = InDatabase> {
     journal: Journal,
-    id: FollowerId,
-    owner: Uuid,
+    checkpoints: C,
     feed: Feed,
     handler: H,
     lease: Option<Lease>,
@@ -157,10 +157,8 @@ pub struct Follower<H> {
 }
 
 /// The parts of a follower that write, apart from its feed, which reads meanwhile.
-struct Hand<'f, H> {
-    journal: &'f Journal,
-    id: &'f FollowerId,
-    owner: Uuid,
+struct Hand<'f, H, C> {
+    checkpoints: &'f C,
     handler: &'f H,
 }
 
@@ -168,13 +166,26 @@ impl<H: Handler> Follower<H> {
     /// A follower that does not hold its lease yet.
     #[must_use]
     pub fn new(journal: Journal, id: FollowerId, handler: H) -> Self {
-        let owner = journal.random().uuid();
         let feed = Feed::new(journal.clone(), &format!("{}/{}", id.name, id.generation));
+        let checkpoints = InDatabase::new(journal.clone(), id);
+        Self::over(journal, feed, checkpoints, handler)
+    }
+
+    /// Which follower this is.
+    #[must_use]
+    pub fn id(&self) -> &FollowerId {
+        self.checkpoints.id()
+    }
+}
+
+impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
+    /// A follower that reads `feed` and keeps its checkpoint in `checkpoints`.
+    #[must_use]
+    pub fn over(journal: Journal, feed: Feed, checkpoints: C, handler: H) -> Self {
         let renewed_at = journal.clock().now();
         Self {
             journal,
-            id,
-            owner,
+            checkpoints,
             feed,
             handler,
             lease: None,
@@ -194,12 +205,6 @@ impl<H: Handler> Follower<H> {
             reads_ahead: true,
             ..self
         }
-    }
-
-    /// Which follower this is.
-    #[must_use]
-    pub fn id(&self) -> &FollowerId {
-        &self.id
     }
 
     /// One step: take the lease if need be, take one batch if there is one.
@@ -230,9 +235,7 @@ impl<H: Handler> Follower<H> {
             return self.renew(lease, page.hole).await;
         }
         let hand = Hand {
-            journal: &self.journal,
-            id: &self.id,
-            owner: self.owner,
+            checkpoints: &self.checkpoints,
             handler: &self.handler,
         };
         let batch = park::Batch::sort(page.items, &self.parked);
@@ -258,8 +261,8 @@ impl<H: Handler> Follower<H> {
         self.journal
             .moved
             .send_modify(|moves| *moves = moves.wrapping_add(1));
-        let name = self.id.name.clone();
-        metrics::counter!("follower_events_total", "follower" => name).increment(count as u64);
+        metrics::counter!("follower_events_total", "follower" => self.name())
+            .increment(count as u64);
         Ok(Step::Advanced {
             events: count,
             position: page.position,
@@ -271,43 +274,28 @@ impl<H: Handler> Follower<H> {
     /// # Errors
     /// [`StoreError`] when the database does not answer; the lease then runs out.
     pub async fn release(&mut self) -> Result<(), StoreError> {
-        if let Some(lease) = self.lease.take() {
-            sqlx::query("select follower_release($1, $2, $3, $4, $5)")
-                .bind(&self.id.name)
-                .bind(self.id.generation)
-                .bind(self.id.slice)
-                .bind(self.owner)
-                .bind(lease.epoch)
-                .execute(self.journal.pool())
-                .await?;
+        match self.lease.take() {
+            Some(lease) => self.checkpoints.release(lease).await,
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    fn name(&self) -> String {
+        self.checkpoints.name().to_owned()
     }
 
     async fn hold_lease(&mut self) -> Result<Option<Lease>, StoreError> {
         if self.lease.is_some() {
             return Ok(self.lease);
         }
-        let row = sqlx::query("select epoch, position from follower_claim($1, $2, $3, $4, $5)")
-            .bind(&self.id.name)
-            .bind(self.id.generation)
-            .bind(self.id.slice)
-            .bind(self.owner)
-            .bind(lease_ms())
-            .fetch_optional(self.journal.pool())
-            .await?;
-        let Some(row) = row else {
-            metrics::counter!("follower_leases_denied_total", "follower" => self.id.name.clone())
+        let Some(lease) = self.checkpoints.hold().await? else {
+            metrics::counter!("follower_leases_denied_total", "follower" => self.name())
                 .increment(1);
             return Ok(None);
         };
-        let lease = Lease {
-            epoch: row.try_get("epoch")?,
-            position: row.try_get("position")?,
-        };
-        self.parked = park::Keys::load(&self.journal, &self.id).await?;
+        self.parked = park::Keys::of(self.checkpoints.parked_keys().await?);
         tracing::info!(
-            follower = self.id.name,
+            follower = self.checkpoints.name(),
             epoch = lease.epoch,
             position = lease.position,
             "lease taken"
@@ -324,37 +312,25 @@ impl<H: Handler> Follower<H> {
             return Ok(Step::Idle { hole });
         }
         self.renewed_at = now;
-        let hand = self.hand();
-        let pool = self.journal.pool();
-        if hand.advance(pool, lease, lease.position).await? {
+        if self.checkpoints.renew(lease).await? {
             Ok(Step::Idle { hole })
         } else {
             Ok(self.lost())
         }
     }
 
-    fn hand(&self) -> Hand<'_, H> {
-        Hand {
-            journal: &self.journal,
-            id: &self.id,
-            owner: self.owner,
-            handler: &self.handler,
-        }
-    }
-
     fn lost(&mut self) -> Step {
         self.lease = None;
-        metrics::counter!("follower_leases_lost_total", "follower" => self.id.name.clone())
-            .increment(1);
+        metrics::counter!("follower_leases_lost_total", "follower" => self.name()).increment(1);
         tracing::warn!(
-            follower = self.id.name,
+            follower = self.checkpoints.name(),
             "the lease was lost: somebody else goes on"
         );
         Step::Lost
     }
 }
 
-impl<H: Handler> Hand<'_, H> {
+impl<C: Checkpoints, H: Handler<C::Database>> Hand<'_, H, C> {
     /// Writes a batch, without what had to be parked; `None` when the lease was lost.
     async fn take_or_park(
         &self,
@@ -387,47 +363,26 @@ impl<H: Handler> Hand<'_, H> {
         batch: &park::Batch,
         plan: H::Plan,
     ) -> Result<bool, HandlerError> {
-        let mut session = Session::open(self.journal.pool()).await?;
-        let mut tx = session.begin().await?;
-        if !self.advance(&mut *tx, lease, to).await? {
+        let mut session = self.checkpoints.session().await?;
+        let mut tx = self.checkpoints.begin(&mut session).await?;
+        if !self.checkpoints.advance(&mut tx, lease, to).await? {
             return Ok(false);
         }
-        batch.write_parked(&mut tx, self.id).await?;
+        if !batch.parked.is_empty() {
+            self.checkpoints.park(&mut tx, &batch.parked).await?;
+            let name = self.checkpoints.name().to_owned();
+            metrics::counter!("follower_parked_total", "follower" => name)
+                .increment(batch.parked.len() as u64);
+        }
         self.handler.apply(&mut tx, &batch.live, plan).await?;
-        tx.commit().await?;
+        self.checkpoints.commit(tx).await?;
         Ok(true)
     }
-
-    /// Moves the checkpoint and renews the lease. The first statement of a batch's transaction.
-    async fn advance(
-        &self,
-        executor: impl PgExecutor<'_>,
-        lease: Lease,
-        to: i64,
-    ) -> Result<bool, StoreError> {
-        Ok(
-            sqlx::query_scalar("select follower_advance($1, $2, $3, $4, $5, $6, $7, $8)")
-                .bind(&self.id.name)
-                .bind(self.id.generation)
-                .bind(self.id.slice)
-                .bind(self.owner)
-                .bind(lease.epoch)
-                .bind(lease.position)
-                .bind(to)
-                .bind(lease_ms())
-                .fetch_one(executor)
-                .await?,
-        )
-    }
-}
-
-fn lease_ms() -> i32 {
-    i32::try_from(LEASE_MS).unwrap_or(i32::MAX)
 }
 
 /// Steps until cancelled, woken by appends and by the poll; then gives the lease back.
-pub async fn run<H: Handler>(
-    mut follower: Follower<H>,
+pub async fn run<C: Checkpoints, H: Handler<C::Database>>(
+    mut follower: Follower<H, C>,
     runtime: Arc<dyn Runtime>,
     stop: CancellationToken,
 ) {
@@ -439,6 +394,7 @@ pub async fn run<H: Handler>(
             () = stop.cancelled() => break,
             step = follower.step() => step,
         };
+        follower.checkpoints.stepped(&step);
         let pause = match step {
             Ok(step) => {
                 failures = 0;
@@ -448,9 +404,9 @@ pub async fn run<H: Handler>(
                 failures += 1;
                 // The connection may have broken after the commit: the position is read again.
                 follower.lease = None;
-                metrics::counter!("follower_errors_total", "follower" => follower.id.name.clone())
+                metrics::counter!("follower_errors_total", "follower" => follower.name())
                     .increment(1);
-                tracing::warn!(follower = follower.id.name, %error, failures, "a step failed");
+                tracing::warn!(follower = follower.name(), %error, failures, "a step failed");
                 Some((backoff(failures), false))
             }
         };
@@ -464,7 +420,7 @@ pub async fn run<H: Handler>(
         }
     }
     if let Err(error) = follower.release().await {
-        tracing::debug!(follower = follower.id.name, %error, "the lease was not given back; it will run out");
+        tracing::debug!(follower = follower.name(), %error, "the lease was not given back; it will run out");
     }
 }
 

@@ -18,9 +18,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::PROJECTIONS;
+use crate::batch::{self, Tables};
+use crate::cell::Cell;
 use crate::generation::{self, Generation};
-use crate::projection::{Projection, Table};
-use crate::rows::{Changed, Rows, touched};
+use crate::projection::{Key, Projection};
+use crate::rows::Changed;
 use crate::store::Statements;
 
 /// How often a process looks which generations are live.
@@ -70,53 +72,51 @@ impl Fill {
             ..self
         }
     }
+}
 
-    /// Every table, with its place and its statements.
-    fn tables(&self) -> impl Iterator<Item = (usize, &'static Table, &Statements)> {
-        let tables = self.projection.tables.iter().zip(&self.statements);
-        tables
-            .enumerate()
-            .map(|(place, (table, statements))| (place, table, statements))
+/// What a batch of a generation works on.
+struct Generated<'b> {
+    fill: &'b Fill,
+    tx: &'b mut PgConnection,
+}
+
+#[async_trait]
+impl Tables for Generated<'_> {
+    async fn load(
+        &mut self,
+        place: usize,
+        mut keys: Vec<Key>,
+    ) -> Result<Vec<Vec<Cell>>, StoreError> {
+        let Some(statements) = self.fill.statements.get(place) else {
+            return Ok(vec![]);
+        };
+        if self.fill.pace == Pace::Bulk {
+            // Most are of bookings that begin in this batch: nothing is stored behind the last key.
+            let last = statements.last(self.tx).await?;
+            let last = last
+                .map(|cells| statements.table().key_of(&cells))
+                .transpose()?;
+            keys.retain(|key| Some(key) <= last.as_ref());
+        }
+        statements.load(self.tx, &keys).await
     }
 
-    /// The stored rows that these events may change.
-    async fn load(&self, tx: &mut PgConnection, events: &[Recorded]) -> Result<Rows, StoreError> {
-        let mut rows = Rows::new(self.projection);
-        for (place, table, statements) in self.tables() {
-            let mut keys = touched(table, events);
-            if self.pace == Pace::Bulk && !keys.is_empty() {
-                // Most are of bookings that begin in this batch: nothing is stored behind the last key.
-                let last = statements.last(tx).await?;
-                let last = last.map(|cells| table.key_of(&cells)).transpose()?;
-                keys.retain(|key| Some(key) <= last.as_ref());
-            }
-            for cells in statements.load(tx, &keys).await? {
-                rows.load(place, cells)?;
+    async fn save(&mut self, place: usize, rows: Vec<Changed>) -> Result<(), StoreError> {
+        let Some(statements) = self.fill.statements.get(place) else {
+            return Ok(());
+        };
+        if let Some(witness) = &self.fill.witness {
+            witness.written(place, &rows);
+        }
+        match self.fill.pace {
+            Pace::Steady => statements.save(self.tx, &rows).await,
+            Pace::Bulk => {
+                let (old, new): (Vec<_>, Vec<_>) =
+                    rows.into_iter().partition(|row| row.replaces.is_some());
+                statements.save(self.tx, &old).await?;
+                statements.add(self.tx, &new).await
             }
         }
-        Ok(rows)
-    }
-
-    async fn save(&self, tx: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
-        for (place, _, statements) in self.tables() {
-            let changed = rows.changed(place);
-            if let Some(witness) = &self.witness {
-                witness.written(place, &changed);
-            }
-            match self.pace {
-                Pace::Steady => statements.save(tx, &changed).await?,
-                Pace::Bulk => {
-                    let (old, new): (Vec<_>, Vec<_>) =
-                        changed.into_iter().partition(|row| row.replaces.is_some());
-                    statements.save(tx, &old).await?;
-                    statements.add(tx, &new).await?;
-                }
-            }
-        }
-        if let Some(witness) = &self.witness {
-            witness.settle(tx).await?;
-        }
-        Ok(())
     }
 }
 
@@ -134,14 +134,11 @@ impl Handler for Fill {
         events: &[Recorded],
         (): (),
     ) -> Result<(), HandlerError> {
-        let mut rows = self.load(tx, events).await?;
-        for event in events {
-            (self.projection.fold)(&mut rows, event).map_err(|unfit| HandlerError::Poison {
-                position: event.position,
-                reason: unfit.to_string(),
-            })?;
+        let mut tables = Generated { fill: self, tx };
+        batch::fold(self.projection, &mut tables, events).await?;
+        if let Some(witness) = &self.witness {
+            witness.settle(tx).await?;
         }
-        self.save(tx, &rows).await?;
         Ok(())
     }
 }

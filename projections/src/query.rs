@@ -1,4 +1,4 @@
-//! Questions that the read models answer.
+//! Questions that the read models answer, from the database, or My Page's from a file of the node's own.
 //!
 //! Readers go through views in a schema with the projection's name and name every column, so they see one
 //! generation per answer and notice nothing of a switch. A page and its total come from one statement: two
@@ -6,6 +6,7 @@
 
 mod filter;
 mod page;
+mod source;
 mod wait;
 
 use std::sync::Arc;
@@ -17,10 +18,11 @@ pub use filter::{BookingFilter, OfBooking};
 pub use page::{PageRequest, Paged, SIZE_MAX};
 pub use wait::Freshness;
 
+use crate::file::MypageFile;
 use crate::projection::{Column, Row};
-use crate::store::read;
 use crate::{BalanceRow, LedgerRow, TimelineRow};
-use page::{Conditions, Value};
+use page::Conditions;
+use source::{Source, Value};
 
 /// How many lines of a booking's story one answer holds at most; a story of twenty is long.
 const LINES_MAX: i64 = 10_000;
@@ -29,6 +31,7 @@ const LINES_MAX: i64 = 10_000;
 #[derive(Clone)]
 pub struct ReadModels {
     journal: Arc<Journal>,
+    mypage: Option<MypageFile>,
 }
 
 impl ReadModels {
@@ -36,7 +39,36 @@ impl ReadModels {
     #[must_use]
     pub fn new(journal: Journal) -> Self {
         let journal = Arc::new(journal);
-        Self { journal }
+        let mypage = None;
+        Self { journal, mypage }
+    }
+
+    /// The same, but for My Page, which is read from this file.
+    #[must_use]
+    pub fn with_mypage_in(self, file: MypageFile) -> Self {
+        let mypage = Some(file);
+        Self { mypage, ..self }
+    }
+
+    /// Whether My Page can be read and was up to date at least once since the process started. One in the
+    /// database always is: whoever follows there may be another process, and this one's start says nothing of it.
+    #[must_use]
+    pub fn mypage_is_ready(&self) -> bool {
+        self.mypage.as_ref().is_none_or(MypageFile::is_ready)
+    }
+
+    /// The file that the tables of this schema are in, if they are in one.
+    fn file(&self, schema: &str) -> Option<&MypageFile> {
+        self.mypage
+            .as_ref()
+            .filter(|file| file.projection().name == schema)
+    }
+
+    fn source<R: Row>(&self) -> Source<'_> {
+        match self.file(R::SCHEMA) {
+            Some(file) => Source::File(file),
+            None => Source::Database(self.journal.pool()),
+        }
     }
 
     /// What a read model shows of a booking, if anything.
@@ -57,7 +89,9 @@ impl ReadModels {
         filter: &BookingFilter,
         page: &PageRequest,
     ) -> Result<Paged<R>, StoreError> {
-        self.page(filter.conditions::<R>(), page).await
+        let source = self.source::<R>();
+        let conditions = filter.conditions::<R>(source.dialect());
+        page::ask(&source, conditions, page).await
     }
 
     /// A booking's story, oldest first; empty when there is no such booking.
@@ -65,25 +99,18 @@ impl ReadModels {
     /// # Errors
     /// [`StoreError`] when the database does not answer.
     pub async fn timeline(&self, bookid: BookId) -> Result<Vec<TimelineRow>, StoreError> {
+        let source = self.source::<TimelineRow>();
         let sql = format!(
-            "select {} from {}.{} where bookid = $1 order by position limit $2",
+            "select {} from {} where bookid = $1 order by position limit $2",
             names(TimelineRow::COLUMNS),
-            TimelineRow::SCHEMA,
-            TimelineRow::TABLE,
+            source.dialect().table::<TimelineRow>(),
         );
-        let rows = sqlx::query(&sql)
-            .bind(bookid.0)
-            .bind(LINES_MAX)
-            .fetch_all(self.journal.pool())
-            .await?;
-        let line = |row| {
-            Ok(TimelineRow::from_cells(read(
-                row,
-                TimelineRow::COLUMNS,
-                0,
-            )?)?)
-        };
-        rows.iter().map(line).collect()
+        let parameters = vec![Value::Number(bookid.0), Value::Number(LINES_MAX)];
+        let lines = source.ask(&sql, parameters, TimelineRow::COLUMNS).await?;
+        lines
+            .into_iter()
+            .map(|cells| Ok(TimelineRow::from_cells(cells)?))
+            .collect()
     }
 
     /// A user's points: none for a user who never had any.
@@ -104,44 +131,24 @@ impl ReadModels {
         userid: UserId,
         page: &PageRequest,
     ) -> Result<Paged<LedgerRow>, StoreError> {
-        let mut conditions = Conditions::default();
-        conditions.and(Value::Number(userid.0), |value| format!("userid = {value}"));
-        self.page(conditions, page).await
+        let source = self.source::<LedgerRow>();
+        let mut conditions = Conditions::new(source.dialect());
+        conditions.equal("userid", userid.0);
+        page::ask(&source, conditions, page).await
     }
 
     async fn one<R: Row>(&self, key: i64) -> Result<Option<R>, StoreError> {
+        let source = self.source::<R>();
         let sql = format!(
-            "select {} from {}.{} where {} = $1",
+            "select {} from {} where {} = $1",
             names(R::COLUMNS),
-            R::SCHEMA,
-            R::TABLE,
+            source.dialect().table::<R>(),
             R::KEY.first().copied().unwrap_or_default(),
         );
-        let row = sqlx::query(&sql)
-            .bind(key)
-            .fetch_optional(self.journal.pool())
+        let mut rows = source
+            .ask(&sql, vec![Value::Number(key)], R::COLUMNS)
             .await?;
-        let cells = row.map(|row| read(&row, R::COLUMNS, 0)).transpose()?;
-        Ok(cells.map(R::from_cells).transpose()?)
-    }
-
-    async fn page<R: Row>(
-        &self,
-        conditions: Conditions,
-        request: &PageRequest,
-    ) -> Result<Paged<R>, StoreError> {
-        let sql = page::statement::<R>(&conditions, request);
-        let mut query = sqlx::query(&sql)
-            .bind(request.limit())
-            .bind(request.offset());
-        for value in conditions.values {
-            query = match value {
-                Value::Number(number) => query.bind(number),
-                Value::Words(words) => query.bind(words),
-            };
-        }
-        let rows = query.fetch_all(self.journal.pool()).await?;
-        page::read::<R>(&rows)
+        Ok(rows.pop().map(R::from_cells).transpose()?)
     }
 }
 

@@ -74,6 +74,11 @@ impl Statements {
         }
     }
 
+    /// The table that they are for.
+    pub(crate) fn table(&self) -> &'static Table {
+        self.table
+    }
+
     /// The rows with these keys, in no order.
     pub(crate) async fn load(
         &self,

@@ -2,28 +2,17 @@
 
 use std::collections::HashSet;
 
-use sqlx::PgConnection;
-
-use super::{FollowerId, HandlerError};
+use super::HandlerError;
 use crate::feed::Item;
-use crate::{Journal, Recorded, StoreError};
+use crate::{Recorded, StoreError};
 
 /// The keys that a follower has parked.
 #[derive(Debug, Default)]
 pub(super) struct Keys(HashSet<String>);
 
 impl Keys {
-    pub(super) async fn load(journal: &Journal, id: &FollowerId) -> Result<Self, StoreError> {
-        let keys: Vec<String> = sqlx::query_scalar(
-            // A key of which nothing is left is still to be forgotten, after what came meanwhile was taken.
-            "select key from parked where name = $1 and generation = $2
-             union select key from parked_retries where name = $1 and generation = $2",
-        )
-        .bind(&id.name)
-        .bind(id.generation)
-        .fetch_all(journal.pool())
-        .await?;
-        Ok(Self(keys.into_iter().collect()))
+    pub(super) fn of(keys: Vec<String>) -> Self {
+        Self(keys.into_iter().collect())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -39,19 +28,23 @@ impl Keys {
     }
 }
 
-/// An event that goes into the table instead of to the handler.
-struct Parked {
-    position: i64,
-    key: String,
-    event_type: String,
-    /// None: it only stands behind another one of its key.
-    reason: Option<String>,
+/// An event that is set apart instead of going to the handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// Its place in the journal.
+    pub position: i64,
+    /// The booking's number, as text.
+    pub key: String,
+    /// Its name.
+    pub event_type: String,
+    /// Why; none for one that only stands behind another one of its key.
+    pub reason: Option<String>,
 }
 
 /// A page, sorted into what the handler takes and what is parked.
 pub(super) struct Batch {
     pub(super) live: Vec<Recorded>,
-    parked: Vec<Parked>,
+    pub(super) parked: Vec<Parked>,
 }
 
 impl Batch {
@@ -113,72 +106,8 @@ impl Batch {
         self.live.len() + self.parked.len()
     }
 
-    pub(super) fn has_parked(&self) -> bool {
-        !self.parked.is_empty()
-    }
-
-    /// Says of events that are parked already why they still are.
-    pub(super) async fn rewrite_reasons(
-        &self,
-        tx: &mut PgConnection,
-        id: &FollowerId,
-    ) -> Result<(), StoreError> {
-        let (positions, reasons): (Vec<_>, Vec<_>) = self
-            .parked
-            .iter()
-            .map(|event| (event.position, event.reason.clone()))
-            .unzip();
-        sqlx::query(
-            "update parked k set reason = p.reason
-             from unnest($3::bigint[], $4::text[]) as p (position, reason)
-             where k.name = $1 and k.generation = $2 and k.position = p.position",
-        )
-        .bind(&id.name)
-        .bind(id.generation)
-        .bind(positions)
-        .bind(reasons)
-        .execute(tx)
-        .await?;
-        Ok(())
-    }
-
     pub(super) fn parked_keys(&self) -> impl Iterator<Item = String> + '_ {
         self.parked.iter().map(|event| event.key.clone())
-    }
-
-    pub(super) async fn write_parked(
-        &self,
-        tx: &mut PgConnection,
-        id: &FollowerId,
-    ) -> Result<(), StoreError> {
-        if self.parked.is_empty() {
-            return Ok(());
-        }
-        let (mut positions, mut keys) = (Vec::new(), Vec::new());
-        let (mut types, mut reasons) = (Vec::new(), Vec::new());
-        for event in &self.parked {
-            positions.push(event.position);
-            keys.push(event.key.clone());
-            types.push(event.event_type.clone());
-            reasons.push(event.reason.clone());
-        }
-        sqlx::query(
-            "insert into parked (name, generation, position, key, event_type, reason)
-             select $1, $2, p.position, p.key, p.event_type, p.reason
-             from unnest($3::bigint[], $4::text[], $5::text[], $6::text[])
-               as p (position, key, event_type, reason)",
-        )
-        .bind(&id.name)
-        .bind(id.generation)
-        .bind(positions)
-        .bind(keys)
-        .bind(types)
-        .bind(reasons)
-        .execute(tx)
-        .await?;
-        metrics::counter!("follower_parked_total", "follower" => id.name.clone())
-            .increment(self.parked.len() as u64);
-        Ok(())
     }
 }
 

@@ -3,12 +3,10 @@
 //! What can be taken now is written with the checkpoint's fence as the first statement, as in any batch, and is
 //! parked no longer. What still cannot stays where it is, with its new reason, and everything behind it.
 
-use sqlx::{PgConnection, Row};
-
-use super::{BATCH_MAX, Follower, Handler, HandlerError, Lease, Step, park};
+use super::{BATCH_MAX, Checkpoints, Follower, Handler, HandlerError, Lease, Step, park};
+use crate::StoreError;
 use crate::connections::{TRANSACTION_MAX, within};
 use crate::feed::Item;
-use crate::{Session, StoreError};
 
 /// How a try ended.
 enum Tried {
@@ -20,7 +18,7 @@ enum Tried {
     Lost,
 }
 
-impl<H: Handler> Follower<H> {
+impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
     /// Tries one key again, if that is asked for. Costs a query, but only while something is parked.
     pub(super) async fn retry_parked(
         &mut self,
@@ -69,26 +67,11 @@ impl<H: Handler> Follower<H> {
         if self.parked.is_empty() {
             return Ok(None);
         }
-        Ok(sqlx::query_scalar(
-            "select key from parked_retries where name = $1 and generation = $2 order by asked_at limit 1",
-        )
-        .bind(&self.id.name)
-        .bind(self.id.generation)
-        .fetch_optional(self.journal.pool())
-        .await?)
+        self.checkpoints.asked_for().await
     }
 
     async fn parked_items(&self, key: &str) -> Result<Vec<Item>, StoreError> {
-        let positions: Vec<i64> = sqlx::query_scalar(
-            "select position from parked where name = $1 and generation = $2 and key = $3
-             order by position limit $4",
-        )
-        .bind(&self.id.name)
-        .bind(self.id.generation)
-        .bind(key)
-        .bind(BATCH_MAX)
-        .fetch_all(self.journal.pool())
-        .await?;
+        let positions = self.checkpoints.parked_positions(key, BATCH_MAX).await?;
         self.journal.events_at(&positions).await
     }
 
@@ -110,69 +93,29 @@ impl<H: Handler> Follower<H> {
         batch: &park::Batch,
         plan: H::Plan,
     ) -> Result<Tried, HandlerError> {
-        let mut session = Session::open(self.journal.pool()).await?;
-        let mut tx = session.begin().await?;
-        if !self.hand().advance(&mut *tx, lease, lease.position).await? {
+        let checkpoints = &self.checkpoints;
+        let mut session = checkpoints.session().await?;
+        let mut tx = checkpoints.begin(&mut session).await?;
+        if !checkpoints.advance(&mut tx, lease, lease.position).await? {
             return Ok(Tried::Lost);
         }
-        if !self.unpark(&mut tx, batch).await? {
+        let positions: Vec<i64> = batch.live.iter().map(|event| event.position).collect();
+        if !checkpoints.unpark(&mut tx, &positions).await? {
             return Ok(Tried::Changed);
         }
-        batch.rewrite_reasons(&mut tx, &self.id).await?;
+        checkpoints.rewrite_reasons(&mut tx, &batch.parked).await?;
         if !batch.live.is_empty() {
             self.handler.apply(&mut tx, &batch.live, plan).await?;
         }
-        let left = self.tried(&mut tx, key, batch.has_parked()).await?;
-        tx.commit().await?;
-        Ok(Tried::Taken { left })
-    }
-
-    /// Takes what is about to be written out of the table; false when it is not all there any more.
-    async fn unpark(&self, tx: &mut PgConnection, batch: &park::Batch) -> Result<bool, StoreError> {
-        let positions: Vec<i64> = batch.live.iter().map(|event| event.position).collect();
-        let gone = sqlx::query(
-            "delete from parked where name = $1 and generation = $2 and position = any ($3)",
-        )
-        .bind(&self.id.name)
-        .bind(self.id.generation)
-        .bind(&positions)
-        .execute(tx)
-        .await?;
-        Ok(gone.rows_affected() == positions.len() as u64)
-    }
-
-    /// The key was tried: the request goes, unless there were more events than one batch takes.
-    async fn tried(
-        &self,
-        tx: &mut PgConnection,
-        key: &str,
-        stuck: bool,
-    ) -> Result<i64, StoreError> {
-        let row = sqlx::query(
-            "select count(*) as left from parked where name = $1 and generation = $2 and key = $3",
-        )
-        .bind(&self.id.name)
-        .bind(self.id.generation)
-        .bind(key)
-        .fetch_one(&mut *tx)
-        .await?;
-        let left: i64 = row.try_get("left")?;
-        if stuck || left == 0 {
-            sqlx::query(
-                "delete from parked_retries where name = $1 and generation = $2 and key = $3",
-            )
-            .bind(&self.id.name)
-            .bind(self.id.generation)
-            .bind(key)
-            .execute(tx)
-            .await?;
-        }
+        let stuck = !batch.parked.is_empty();
+        let left = checkpoints.tried(&mut tx, key, stuck).await?;
+        checkpoints.commit(tx).await?;
         tracing::info!(
-            follower = self.id.name,
+            follower = checkpoints.name(),
             key,
             left,
             "a parked key was tried again"
         );
-        Ok(left)
+        Ok(Tried::Taken { left })
     }
 }

@@ -2,7 +2,8 @@
 
 use domain::{Status, UserId};
 
-use super::page::{Conditions, Value};
+use super::page::Conditions;
+use super::source::Dialect;
 use crate::projection::Row;
 use crate::{BookRow, MypageRow, PaymentRow, SpaceRow};
 
@@ -40,28 +41,23 @@ impl BookingFilter {
         }
     }
 
-    pub(super) fn conditions<R: OfBooking>(&self) -> Conditions {
-        let mut conditions = Conditions::default();
+    pub(super) fn conditions<R: OfBooking>(&self, dialect: Dialect) -> Conditions {
+        let mut conditions = Conditions::new(dialect);
         if let Some(userid) = self.userid {
-            conditions.and(Value::Number(userid), |value| format!("userid = {value}"));
+            conditions.equal("userid", userid);
         }
         if let Some(bookid) = self.bookid {
             // The key is the booking's number, and has the index.
-            let key = R::KEY.first().copied().unwrap_or_default();
-            conditions.and(Value::Number(bookid), |value| format!("{key} = {value}"));
+            conditions.equal(R::KEY.first().copied().unwrap_or_default(), bookid);
         }
         if let Some(spacename) = &self.spacename {
-            let words = Value::Words(vec![spacename.clone()]);
-            conditions.and(words, |value| format!("spacename = any ({value})"));
+            conditions.one_of(&["spacename"], vec![spacename.clone()]);
         }
         if let Some(status) = &self.status {
-            conditions.and(Value::Words(words_for(status)), |value| {
-                format!("(status = any ({value}) or phase = any ({value}))")
-            });
+            conditions.one_of(&["status", "phase"], words_for(status));
         }
         if let Some(phase) = &self.phase {
-            let words = Value::Words(vec![phase.clone()]);
-            conditions.and(words, |value| format!("phase = any ({value})"));
+            conditions.one_of(&["phase"], vec![phase.clone()]);
         }
         conditions
     }

@@ -2,12 +2,11 @@
 
 use journal::StoreError;
 use serde::Serialize;
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
 
 use super::names;
-use crate::projection::Row;
-use crate::store;
+use super::source::{Dialect, Source, Value};
+use crate::cell::{Cell, Value as _};
+use crate::projection::{Column, Row};
 
 /// How many rows a page holds at most.
 pub const SIZE_MAX: u64 = 1_000;
@@ -56,25 +55,41 @@ pub struct Paged<T> {
 }
 
 /// What a row must be to be on a page. Parameters count from `$3`: limit and offset come first.
-#[derive(Debug, Default)]
 pub(super) struct Conditions {
+    dialect: Dialect,
     sql: Vec<String>,
-    pub(super) values: Vec<Value>,
-}
-
-/// A parameter.
-#[derive(Debug)]
-pub(super) enum Value {
-    Number(i64),
-    Words(Vec<String>),
+    values: Vec<Value>,
 }
 
 impl Conditions {
-    /// Adds a condition; `condition` is given the parameter's name.
-    pub(super) fn and(&mut self, value: Value, condition: impl FnOnce(&str) -> String) {
+    /// None yet, for a store of this dialect.
+    pub(super) fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            sql: vec![],
+            values: vec![],
+        }
+    }
+
+    /// A number must be this one.
+    pub(super) fn equal(&mut self, column: &str, number: i64) {
+        let parameter = self.parameter(Value::Number(number));
+        self.sql.push(format!("{column} = {parameter}"));
+    }
+
+    /// One of the columns must hold one of these words.
+    pub(super) fn one_of(&mut self, columns: &[&str], words: Vec<String>) {
+        let parameter = self.parameter(Value::Words(words));
+        let tests: Vec<_> = columns
+            .iter()
+            .map(|column| self.dialect.is_one_of(column, &parameter))
+            .collect();
+        self.sql.push(format!("({})", tests.join(" or ")));
+    }
+
+    fn parameter(&mut self, value: Value) -> String {
         self.values.push(value);
-        let parameter = format!("${}", self.values.len() + 2);
-        self.sql.push(condition(&parameter));
+        format!("${}", self.values.len() + 2)
     }
 
     fn to_sql(&self) -> String {
@@ -86,14 +101,32 @@ impl Conditions {
     }
 }
 
+/// The page of the rows that meet the conditions, and how many of these there are.
+pub(super) async fn ask<R: Row>(
+    source: &Source<'_>,
+    conditions: Conditions,
+    request: &PageRequest,
+) -> Result<Paged<R>, StoreError> {
+    let sql = statement::<R>(&conditions, request);
+    let mut parameters = vec![
+        Value::Number(request.limit()),
+        Value::Number(request.offset()),
+    ];
+    parameters.extend(conditions.values);
+    let mut columns = vec![Column::of::<i64>("total")];
+    columns.extend(R::COLUMNS);
+    read(source.ask(&sql, parameters, &columns).await?)
+}
+
 /// One statement for rows and total: the total stands in each row, and in a row of its own when the page is
 /// past the end.
-pub(super) fn statement<R: Row>(conditions: &Conditions, request: &PageRequest) -> String {
-    let (columns, order) = (names(R::COLUMNS), order::<R>(&request.sort));
-    let from = format!("{}.{}{}", R::SCHEMA, R::TABLE, conditions.to_sql());
+fn statement<R: Row>(conditions: &Conditions, request: &PageRequest) -> String {
+    let dialect = conditions.dialect;
+    let (columns, order) = (names(R::COLUMNS), order::<R>(dialect, &request.sort));
+    let from = format!("{}{}", dialect.table::<R>(), conditions.to_sql());
     format!(
-        "select total.rows, page.* from (select count(*) as rows from {from}) total
-         left join lateral (
+        "select counted.total, page.* from (select count(*) as total from {from}) counted
+         left join (
              select {columns} from {from} order by {order} limit $1 offset $2
          ) page on true
          order by {order}"
@@ -101,35 +134,40 @@ pub(super) fn statement<R: Row>(conditions: &Conditions, request: &PageRequest) 
 }
 
 /// Known columns in the order of the request, then the key, so that no two rows are equal.
-fn order<R: Row>(sort: &[(String, bool)]) -> String {
-    let mut order: Vec<String> = Vec::new();
-    let known = sort.iter().filter_map(|(wanted, down)| {
-        let column = R::COLUMNS.iter().find(|column| column.name == wanted)?;
-        Some(format!(
-            "{}{}",
-            column.name,
-            if *down { " desc" } else { "" }
-        ))
-    });
-    for column in known.chain(R::KEY.iter().map(ToString::to_string)) {
-        if !order.contains(&column) {
-            order.push(column);
+fn order<R: Row>(dialect: Dialect, sort: &[(String, bool)]) -> String {
+    let mut order: Vec<(&Column, bool)> = Vec::new();
+    let known = sort
+        .iter()
+        .filter_map(|(wanted, down)| Some((column::<R>(wanted)?, *down)));
+    let key = R::KEY
+        .iter()
+        .filter_map(|name| Some((column::<R>(name)?, false)));
+    for (column, down) in known.chain(key) {
+        // What was said of a column before decides; again it would change nothing.
+        if !order.iter().any(|(before, _)| before == &column) {
+            order.push((column, down));
         }
     }
+    let order = order.into_iter();
+    let order: Vec<_> = order
+        .map(|(column, down)| dialect.order(column, down))
+        .collect();
     order.join(", ")
 }
 
-pub(super) fn read<R: Row>(answer: &[PgRow]) -> Result<Paged<R>, StoreError> {
-    let total = match answer.first() {
-        Some(row) => row.try_get(0)?,
-        None => 0,
-    };
+fn column<R: Row>(name: &str) -> Option<&'static Column> {
+    R::COLUMNS.iter().find(|column| column.name == name)
+}
+
+fn read<R: Row>(answer: Vec<Vec<Cell>>) -> Result<Paged<R>, StoreError> {
+    let mut total = 0;
     let mut rows = Vec::with_capacity(answer.len());
-    let key = R::KEY.first().copied().unwrap_or_default();
-    for row in answer {
-        // Past the end there is the total alone.
-        if row.try_get::<Option<i64>, _>(key)?.is_some() {
-            rows.push(R::from_cells(store::read(row, R::COLUMNS, 1)?)?);
+    for mut cells in answer {
+        let row = cells.split_off(1);
+        total = i64::from_cell(cells.pop().unwrap_or(Cell::Null))?;
+        // Past the end there is the total alone; a row has its key at least.
+        if row.iter().any(|cell| *cell != Cell::Null) {
+            rows.push(R::from_cells(row)?);
         }
     }
     Ok(Paged { rows, total })
@@ -145,14 +183,14 @@ mod tests {
             .iter()
             .map(|(name, down)| ((*name).to_owned(), *down))
             .collect();
-        order::<BookRow>(&sort)
+        order::<BookRow>(Dialect::Postgres, &sort)
     }
 
     #[test]
     fn the_key_decides_in_the_end() {
         assert_eq!(order_by(&[]), "bookid");
         assert_eq!(order_by(&[("userid", true)]), "userid desc, bookid");
-        assert_eq!(order_by(&[("bookid", true)]), "bookid desc, bookid");
+        assert_eq!(order_by(&[("bookid", true)]), "bookid desc");
     }
 
     #[test]
@@ -160,7 +198,21 @@ mod tests {
         assert_eq!(order_by(&[("userid; drop table events", false)]), "bookid");
         assert_eq!(
             order_by(&[("BOOKID", false), ("status", false)]),
-            "status, bookid"
+            "status collate \"C\", bookid"
+        );
+    }
+
+    #[test]
+    fn each_store_is_told_what_the_other_does_by_itself() {
+        let sort = [("spacename".to_owned(), true), ("userid".to_owned(), false)];
+        let order = |dialect| order::<BookRow>(dialect, &sort);
+        assert_eq!(
+            order(Dialect::Postgres),
+            "spacename collate \"C\" desc, userid, bookid"
+        );
+        assert_eq!(
+            order(Dialect::Sqlite),
+            "spacename desc, userid nulls last, bookid"
         );
     }
 

@@ -56,6 +56,9 @@ impl ReadModels {
 
     /// Where the live generation's follower is; 0 when it has taken nothing.
     async fn position(&self, projection: &str) -> Result<i64, StoreError> {
+        if let Some(file) = self.file(projection) {
+            return file.position().await;
+        }
         let position = sqlx::query_scalar(
             "select min(f.position) from projections p join followers f using (name, generation)
              where p.name = $1 and p.state = 'live'",
@@ -68,6 +71,15 @@ impl ReadModels {
 
     /// Where it is, and how much it has before it. One statement, because two could disagree.
     async fn freshness(&self, projection: &str) -> Result<Freshness, StoreError> {
+        if let Some(file) = self.file(projection) {
+            // Asked before the events are counted, so that it is never said to be fresher than it is.
+            let position = file.position().await?;
+            let lag_events = self.journal.events_behind(position).await?;
+            return Ok(Freshness {
+                position,
+                lag_events,
+            });
+        }
         let row = sqlx::query(
             "with follower as (
                  select coalesce(min(f.position), 0) as position

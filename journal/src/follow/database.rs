@@ -1,0 +1,242 @@
+//! Checkpoints in the journal's database, under a lease that any process may take.
+
+use async_trait::async_trait;
+use sqlx::{PgConnection, PgExecutor, Postgres, Row, Transaction};
+use uuid::Uuid;
+
+use super::{Checkpoints, FollowerId, LEASE_MS, Lease, Parked};
+use crate::{Journal, Session, StoreError};
+
+/// The checkpoint and the parked events of one follower, in the journal's database.
+pub struct InDatabase {
+    journal: Journal,
+    id: FollowerId,
+    owner: Uuid,
+}
+
+impl InDatabase {
+    pub(super) fn new(journal: Journal, id: FollowerId) -> Self {
+        let owner = journal.random().uuid();
+        Self { journal, id, owner }
+    }
+
+    pub(super) fn id(&self) -> &FollowerId {
+        &self.id
+    }
+
+    async fn move_on(
+        &self,
+        executor: impl PgExecutor<'_>,
+        lease: Lease,
+        to: i64,
+    ) -> Result<bool, StoreError> {
+        Ok(
+            sqlx::query_scalar("select follower_advance($1, $2, $3, $4, $5, $6, $7, $8)")
+                .bind(&self.id.name)
+                .bind(self.id.generation)
+                .bind(self.id.slice)
+                .bind(self.owner)
+                .bind(lease.epoch)
+                .bind(lease.position)
+                .bind(to)
+                .bind(lease_ms())
+                .fetch_one(executor)
+                .await?,
+        )
+    }
+}
+
+fn lease_ms() -> i32 {
+    i32::try_from(LEASE_MS).unwrap_or(i32::MAX)
+}
+
+#[async_trait]
+impl Checkpoints for InDatabase {
+    type Database = Postgres;
+    type Session = Session;
+
+    fn name(&self) -> &str {
+        &self.id.name
+    }
+
+    async fn hold(&self) -> Result<Option<Lease>, StoreError> {
+        let row = sqlx::query("select epoch, position from follower_claim($1, $2, $3, $4, $5)")
+            .bind(&self.id.name)
+            .bind(self.id.generation)
+            .bind(self.id.slice)
+            .bind(self.owner)
+            .bind(lease_ms())
+            .fetch_optional(self.journal.pool())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Lease {
+            epoch: row.try_get("epoch")?,
+            position: row.try_get("position")?,
+        }))
+    }
+
+    async fn renew(&self, lease: Lease) -> Result<bool, StoreError> {
+        self.move_on(self.journal.pool(), lease, lease.position)
+            .await
+    }
+
+    async fn release(&self, lease: Lease) -> Result<(), StoreError> {
+        sqlx::query("select follower_release($1, $2, $3, $4, $5)")
+            .bind(&self.id.name)
+            .bind(self.id.generation)
+            .bind(self.id.slice)
+            .bind(self.owner)
+            .bind(lease.epoch)
+            .execute(self.journal.pool())
+            .await?;
+        Ok(())
+    }
+
+    async fn parked_keys(&self) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            // A key of which nothing is left is still to be forgotten, after what came meanwhile was taken.
+            "select key from parked where name = $1 and generation = $2
+             union select key from parked_retries where name = $1 and generation = $2",
+        )
+        .bind(&self.id.name)
+        .bind(self.id.generation)
+        .fetch_all(self.journal.pool())
+        .await?)
+    }
+
+    async fn asked_for(&self) -> Result<Option<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "select key from parked_retries where name = $1 and generation = $2 order by asked_at limit 1",
+        )
+        .bind(&self.id.name)
+        .bind(self.id.generation)
+        .fetch_optional(self.journal.pool())
+        .await?)
+    }
+
+    async fn parked_positions(&self, key: &str, limit: i64) -> Result<Vec<i64>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "select position from parked where name = $1 and generation = $2 and key = $3
+             order by position limit $4",
+        )
+        .bind(&self.id.name)
+        .bind(self.id.generation)
+        .bind(key)
+        .bind(limit)
+        .fetch_all(self.journal.pool())
+        .await?)
+    }
+
+    async fn session(&self) -> Result<Session, StoreError> {
+        Session::open(self.journal.pool()).await
+    }
+
+    async fn begin<'s>(
+        &self,
+        session: &'s mut Session,
+    ) -> Result<Transaction<'s, Postgres>, StoreError> {
+        session.begin().await
+    }
+
+    async fn advance(
+        &self,
+        tx: &mut PgConnection,
+        lease: Lease,
+        to: i64,
+    ) -> Result<bool, StoreError> {
+        self.move_on(tx, lease, to).await
+    }
+
+    async fn park(&self, tx: &mut PgConnection, events: &[Parked]) -> Result<(), StoreError> {
+        let (mut positions, mut keys) = (Vec::new(), Vec::new());
+        let (mut types, mut reasons) = (Vec::new(), Vec::new());
+        for event in events {
+            positions.push(event.position);
+            keys.push(event.key.clone());
+            types.push(event.event_type.clone());
+            reasons.push(event.reason.clone());
+        }
+        sqlx::query(
+            "insert into parked (name, generation, position, key, event_type, reason)
+             select $1, $2, p.position, p.key, p.event_type, p.reason
+             from unnest($3::bigint[], $4::text[], $5::text[], $6::text[])
+               as p (position, key, event_type, reason)",
+        )
+        .bind(&self.id.name)
+        .bind(self.id.generation)
+        .bind(positions)
+        .bind(keys)
+        .bind(types)
+        .bind(reasons)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn rewrite_reasons(
+        &self,
+        tx: &mut PgConnection,
+        events: &[Parked],
+    ) -> Result<(), StoreError> {
+        let (positions, reasons): (Vec<_>, Vec<_>) = events
+            .iter()
+            .map(|event| (event.position, event.reason.clone()))
+            .unzip();
+        sqlx::query(
+            "update parked k set reason = p.reason
+             from unnest($3::bigint[], $4::text[]) as p (position, reason)
+             where k.name = $1 and k.generation = $2 and k.position = p.position",
+        )
+        .bind(&self.id.name)
+        .bind(self.id.generation)
+        .bind(positions)
+        .bind(reasons)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn unpark(&self, tx: &mut PgConnection, positions: &[i64]) -> Result<bool, StoreError> {
+        let gone = sqlx::query(
+            "delete from parked where name = $1 and generation = $2 and position = any ($3)",
+        )
+        .bind(&self.id.name)
+        .bind(self.id.generation)
+        .bind(positions)
+        .execute(tx)
+        .await?;
+        Ok(gone.rows_affected() == positions.len() as u64)
+    }
+
+    /// The request to try it goes, unless there were more events than one batch takes.
+    async fn tried(
+        &self,
+        tx: &mut PgConnection,
+        key: &str,
+        stuck: bool,
+    ) -> Result<i64, StoreError> {
+        let left: i64 = sqlx::query_scalar(
+            "select count(*) from parked where name = $1 and generation = $2 and key = $3",
+        )
+        .bind(&self.id.name)
+        .bind(self.id.generation)
+        .bind(key)
+        .fetch_one(&mut *tx)
+        .await?;
+        if stuck || left == 0 {
+            sqlx::query(
+                "delete from parked_retries where name = $1 and generation = $2 and key = $3",
+            )
+            .bind(&self.id.name)
+            .bind(self.id.generation)
+            .bind(key)
+            .execute(tx)
+            .await?;
+        }
+        Ok(left)
+    }
+
+    async fn commit(&self, tx: Transaction<'_, Postgres>) -> Result<(), StoreError> {
+        Ok(tx.commit().await?)
+    }
+}
