@@ -9,13 +9,15 @@ alter table projections add constraint projections_state_check
 
 -- What stands in the tables of a generation that is being built, in short: per table the number of rows and the
 -- sum of their fingerprints, committed with the checkpoint. A rebuild that was killed is gone on with only when
--- its tables, read back, still say the same.
+-- its tables, read back, still say the same. Several slices of the keys may be filled beside each other, each under
+-- its own checkpoint; 0 is all keys in one.
 create table rebuilt_rows (
     name         text   not null,
     generation   int    not null,
+    slice        int    not null,
     table_name   text   not null,
     rows         bigint not null check (rows >= 0),
     fingerprints bigint not null,
-    primary key (name, generation, table_name)
+    primary key (name, generation, slice, table_name)
 );
 grant select, insert, update on rebuilt_rows to spacerent_runtime;

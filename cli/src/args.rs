@@ -147,6 +147,9 @@ pub struct ReplayArgs {
     /// Drop the schema NAME_at_N again
     #[arg(long, requires = "moment", conflicts_with = "booking")]
     pub drop: bool,
+    /// Write so many slices of the bookings beside each other [default: one a core, at most 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(projections::rebuild::SLICES_MAX)))]
+    pub slices: Option<u32>,
     /// Switch back to the generation that was live before, after it has caught up
     #[arg(long)]
     pub rollback: bool,

@@ -50,7 +50,7 @@ pub struct Page<T = Item> {
 impl Page {
     /// The page without what stands behind `last`.
     #[must_use]
-    pub(crate) fn up_to(mut self, last: i64) -> Self {
+    pub fn up_to(mut self, last: i64) -> Self {
         if self.position > last {
             self.items.retain(|item| item.position() <= last);
             self.position = last;

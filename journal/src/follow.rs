@@ -9,7 +9,7 @@
 //! ([`InDatabase`]), or in a store that one process has to itself.
 //!
 //! A follower that has much before it takes larger batches and reads the next one while it writes
-//! ([`Follower::in_bulk`]).
+//! ([`Follower::in_bulk`]). Several that take a slice of the keys each may share a reader ([`Follower::take`]).
 //!
 //! An event that cannot be read or applied parks its key (that booking) and everything of the same key behind
 //! it, in order; the rest goes on. Somebody who has mended the cause asks for the key to be tried again
@@ -29,7 +29,7 @@ use sqlx::{Database, Postgres};
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::{TRANSACTION_MAX, within};
-use crate::feed::{Feed, Page, Span};
+use crate::feed::{Feed, Item, Page, Span};
 use crate::runtime::Runtime;
 use crate::{Journal, Recorded, StoreError};
 
@@ -76,6 +76,12 @@ impl FollowerId {
             generation,
             slice: 0,
         }
+    }
+
+    /// The follower of one slice of the keys, counted from 1; which keys are in it is its reader's to say.
+    #[must_use]
+    pub fn of_slice(self, slice: i32) -> Self {
+        Self { slice, ..self }
     }
 }
 
@@ -234,39 +240,78 @@ impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
         if page.position == lease.position {
             return self.renew(lease, page.hole).await;
         }
+        let Page {
+            items, position, ..
+        } = page;
+        if !self.reads_ahead || position >= last {
+            return self.write(lease, items, position).await;
+        }
         let hand = Hand {
             checkpoints: &self.checkpoints,
             handler: &self.handler,
         };
-        let batch = park::Batch::sort(page.items, &self.parked);
-        let writing = hand.take_or_park(lease, page.position, batch);
-        let taken = if self.reads_ahead && page.position < last {
-            let reading = self.feed.read(page.position, self.batch_max);
-            let (taken, ahead) = futures::future::join(writing, reading).await;
-            // A read that failed is done again, and says then what is wrong.
-            self.ahead = ahead.ok().map(|ahead| (page.position, ahead));
-            taken?
-        } else {
-            writing.await?
+        let batch = park::Batch::sort(items, &self.parked);
+        let writing = hand.take_or_park(lease, position, batch);
+        let reading = self.feed.read(position, self.batch_max);
+        let (taken, ahead) = futures::future::join(writing, reading).await;
+        // A read that failed is done again, and says then what is wrong.
+        self.ahead = ahead.ok().map(|ahead| (position, ahead));
+        Ok(self.moved(lease, position, taken?))
+    }
+
+    /// Where it stands, under its lease; `None` when somebody else holds that.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn stand(&mut self) -> Result<Option<i64>, StoreError> {
+        Ok(self.hold_lease().await?.map(|lease| lease.position))
+    }
+
+    /// Takes what somebody else has read for it: every event of its keys behind some position that it has passed,
+    /// up to `to`, in order. Events that it took before are left out. Does not try parked keys again.
+    ///
+    /// # Errors
+    /// As [`Follower::step`].
+    pub async fn take(&mut self, mut items: Vec<Item>, to: i64) -> Result<Step, HandlerError> {
+        let Some(lease) = self.hold_lease().await? else {
+            return Ok(Step::Denied);
         };
+        if to <= lease.position {
+            return self.renew(lease, None).await;
+        }
+        items.retain(|item| item.position() > lease.position);
+        self.write(lease, items, to).await
+    }
+
+    async fn write(
+        &mut self,
+        lease: Lease,
+        items: Vec<Item>,
+        to: i64,
+    ) -> Result<Step, HandlerError> {
+        let hand = Hand {
+            checkpoints: &self.checkpoints,
+            handler: &self.handler,
+        };
+        let batch = park::Batch::sort(items, &self.parked);
+        let taken = hand.take_or_park(lease, to, batch).await?;
+        Ok(self.moved(lease, to, taken))
+    }
+
+    /// What became of a batch up to `position`; `None` when the lease was lost.
+    fn moved(&mut self, lease: Lease, position: i64, taken: Option<park::Batch>) -> Step {
         let Some(batch) = taken else {
-            return Ok(self.lost());
+            return self.lost();
         };
-        let count = batch.len();
+        let events = batch.len();
         self.parked.add(batch.parked_keys());
-        self.lease = Some(Lease {
-            position: page.position,
-            ..lease
-        });
+        self.lease = Some(Lease { position, ..lease });
         self.journal
             .moved
             .send_modify(|moves| *moves = moves.wrapping_add(1));
         metrics::counter!("follower_events_total", "follower" => self.name())
-            .increment(count as u64);
-        Ok(Step::Advanced {
-            events: count,
-            position: page.position,
-        })
+            .increment(events as u64);
+        Step::Advanced { events, position }
     }
 
     /// Gives the lease back, so that another process need not wait for its end.

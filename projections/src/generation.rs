@@ -94,6 +94,23 @@ pub(crate) async fn in_state(
     rows.iter().map(Generation::read).collect()
 }
 
+/// Makes the checkpoint of a generation's follower, or of the follower of one slice of its keys, counted from 1; 0 takes
+/// them all.
+pub(crate) async fn begin_following(
+    tx: &mut PgConnection,
+    projection: &Projection,
+    number: i32,
+    slice: i32,
+) -> Result<(), StoreError> {
+    sqlx::query("insert into followers (name, generation, slice) values ($1, $2, $3)")
+        .bind(projection.name)
+        .bind(number)
+        .bind(slice)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 /// Makes an empty generation with the next number: schema, tables without indexes, rights, and a follower at the
 /// beginning.
 pub(crate) async fn create(
@@ -113,11 +130,6 @@ pub(crate) async fn create(
     .bind(as_of)
     .fetch_one(&mut *tx)
     .await?;
-    sqlx::query("insert into followers (name, generation) values ($1, $2)")
-        .bind(projection.name)
-        .bind(number)
-        .execute(&mut *tx)
-        .await?;
     let schema = projection.schema(number);
     let sql = format!(
         "{}

@@ -6,7 +6,7 @@
 //! still fills a generation that was switched away does no harm, because checkpoints belong to generations.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -34,6 +34,8 @@ pub(crate) struct Fill {
     statements: Vec<Statements>,
     pace: Pace,
     witness: Option<Arc<dyn Witness>>,
+    /// The highest key of each table that may be stored, once that is known: nothing is looked up behind it.
+    highest: Mutex<Vec<Option<Key>>>,
 }
 
 /// How batches are written.
@@ -63,6 +65,7 @@ impl Fill {
             statements: tables.map(|table| Statements::new(table, schema)).collect(),
             pace,
             witness: None,
+            highest: Mutex::default(),
         }
     }
 
@@ -71,6 +74,44 @@ impl Fill {
             witness: Some(witness),
             ..self
         }
+    }
+}
+
+impl Fill {
+    /// No row of the table at `place` that this one has to do with is stored behind this key. Asked once: after
+    /// that it knows what it wrote itself, and nobody else writes rows of its bookings.
+    async fn highest_stored(
+        &self,
+        place: usize,
+        tx: &mut PgConnection,
+    ) -> Result<Option<Key>, StoreError> {
+        let known = self.known().get(place).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let mut highest = vec![];
+        for statements in &self.statements {
+            let last = statements.last(tx).await?;
+            highest.push(
+                last.map(|cells| statements.table().key_of(&cells))
+                    .transpose()?,
+            );
+        }
+        let found = highest.get(place).cloned().flatten();
+        *self.known() = highest;
+        Ok(found)
+    }
+
+    /// Takes these rows into account. If their transaction fails, a row may be looked up in vain.
+    fn note_highest(&self, place: usize, rows: &[Changed]) {
+        if let Some(highest) = self.known().get_mut(place) {
+            let written = rows.iter().map(|row| &row.key).max().cloned();
+            *highest = written.max(highest.take());
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Vec<Option<Key>>> {
+        self.highest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -91,12 +132,9 @@ impl Tables for Generated<'_> {
             return Ok(vec![]);
         };
         if self.fill.pace == Pace::Bulk {
-            // Most are of bookings that begin in this batch: nothing is stored behind the last key.
-            let last = statements.last(self.tx).await?;
-            let last = last
-                .map(|cells| statements.table().key_of(&cells))
-                .transpose()?;
-            keys.retain(|key| Some(key) <= last.as_ref());
+            // Most are of bookings that begin in this batch.
+            let highest = self.fill.highest_stored(place, self.tx).await?;
+            keys.retain(|key| Some(key) <= highest.as_ref());
         }
         statements.load(self.tx, &keys).await
     }
@@ -113,6 +151,7 @@ impl Tables for Generated<'_> {
             Pace::Bulk => {
                 let (old, new): (Vec<_>, Vec<_>) =
                     rows.into_iter().partition(|row| row.replaces.is_some());
+                self.fill.note_highest(place, &new);
                 statements.save(self.tx, &old).await?;
                 statements.add(self.tx, &new).await
             }

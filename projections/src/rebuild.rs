@@ -19,6 +19,7 @@ mod progress;
 mod report;
 mod resume;
 mod run;
+mod slices;
 mod switch;
 mod witness;
 
@@ -159,7 +160,11 @@ pub struct Rebuilder<'a> {
     progress: &'a dyn Progress,
     stop: CancellationToken,
     batch_max: i64,
+    slices: u32,
 }
+
+/// How many slices a generation is filled in at most, each with a connection of its own.
+pub const SLICES_MAX: u32 = 16;
 
 impl<'a> Rebuilder<'a> {
     /// Works in the database of `owner_url`, as the owner of its tables. `journal` is the journal of the same
@@ -173,6 +178,7 @@ impl<'a> Rebuilder<'a> {
             progress: &Silent,
             stop: CancellationToken::new(),
             batch_max: BULK_BATCH_MAX,
+            slices: 1,
         }
     }
 
@@ -181,6 +187,14 @@ impl<'a> Rebuilder<'a> {
     #[must_use]
     pub fn in_batches_of(self, batch_max: i64) -> Self {
         Self { batch_max, ..self }
+    }
+
+    /// Fills so many slices of the keys beside each other, [`SLICES_MAX`] at most; a rebuild that is gone on with
+    /// keeps the number that it began with. It takes as many connections, and one more to read.
+    #[must_use]
+    pub fn in_slices(self, slices: u32) -> Self {
+        let slices = slices.clamp(1, SLICES_MAX);
+        Self { slices, ..self }
     }
 
     /// Tells how far it is.

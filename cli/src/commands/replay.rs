@@ -3,6 +3,7 @@
 mod progress;
 mod text;
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,8 +21,10 @@ use crate::settings::Settings;
 use crate::signal::Stop;
 use progress::Told;
 
-/// Connections that a rebuild takes besides the owner's.
-const CONNECTIONS: u32 = 4;
+/// Connections that a rebuild takes besides the owner's and one a slice: one reads, one draws transaction ids.
+const CONNECTIONS: u32 = 2;
+/// How many slices are filled beside each other unless it is said: one a core, and no more than this.
+const SLICES_DEFAULT_MAX: u32 = 4;
 
 /// What came of it.
 #[derive(Serialize)]
@@ -42,9 +45,13 @@ pub async fn run(
     let mut stop = Stop::catch()?;
     let database = Database::open(settings, folder).await?;
     let told = Told::new(&args.name);
-    let outcome = on_rebuilder(&database, &told, &mut stop, async |rebuilder| {
-        ask(&rebuilder, args, moment).await
-    })
+    let outcome = on_rebuilder(
+        &database,
+        &told,
+        &mut stop,
+        args.slices,
+        async |rebuilder| ask(&rebuilder, args, moment).await,
+    )
     .await;
     database.close().await?;
     let outcome = outcome?;
@@ -65,7 +72,7 @@ pub async fn run(
 
 /// Rebuilds the read model `name`, and lets readers see the new generation.
 pub async fn rebuild(database: &Database, name: &str, stop: &mut Stop) -> anyhow::Result<Report> {
-    on_rebuilder(database, &Told::new(name), stop, async |rebuilder| {
+    on_rebuilder(database, &Told::new(name), stop, None, async |rebuilder| {
         Ok(rebuilder.replay(name, Goal::Switch).await?)
     })
     .await
@@ -77,13 +84,17 @@ async fn on_rebuilder<T>(
     database: &Database,
     told: &Told,
     stop: &mut Stop,
+    slices: Option<u32>,
     work: impl AsyncFnOnce(Rebuilder<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let stopped = CancellationToken::new();
+    let slices = slices.unwrap_or_else(one_a_core);
     let working = async {
-        let journal = database::journal(schema::connect(&database.url, CONNECTIONS)?);
+        let pool = schema::connect(&database.url, CONNECTIONS + slices)?;
+        let journal = database::journal(pool);
         schema::check(journal.pool()).await?;
         let rebuilder = Rebuilder::new(&database.owner_url, &journal, &Tokio)
+            .in_slices(slices)
             .telling(told)
             .stopped_by(stopped.clone());
         let worked = work(rebuilder).await;
@@ -93,6 +104,11 @@ async fn on_rebuilder<T>(
     let worked = stoppable(stop, told, &stopped, working).await;
     told.end();
     worked
+}
+
+fn one_a_core() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    u32::try_from(cores).map_or(SLICES_DEFAULT_MAX, |cores| cores.min(SLICES_DEFAULT_MAX))
 }
 
 async fn stoppable<T>(

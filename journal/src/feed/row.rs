@@ -72,6 +72,15 @@ impl Item {
             Self::Unreadable(event) => event.position,
         }
     }
+
+    /// What is parked together and taken in order: the booking's number.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Event(event) => event.key(),
+            Self::Unreadable(event) => &event.stream.aggregate_id,
+        }
+    }
 }
 
 impl FromRow for Item {

@@ -4,7 +4,7 @@ use journal::schema::connect_as_owner;
 use journal::{Journal, StoreError};
 use sqlx::{Connection, PgConnection};
 
-use super::{Generation, State, create, in_state, index, live, show};
+use super::{Generation, State, begin_following, create, in_state, index, live, show};
 use crate::PROJECTIONS;
 use crate::projection::Projection;
 
@@ -62,6 +62,7 @@ pub async fn prepare(owner_url: &str) -> Result<(), PrepareError> {
             Some(_) => complete_indexes(&mut tx, projection).await?,
             None => {
                 let number = create(&mut tx, projection, State::Live, None).await?;
+                begin_following(&mut tx, projection, number, 0).await?;
                 index(&mut tx, projection, number).await?;
                 show(&mut tx, projection, number).await?;
             }

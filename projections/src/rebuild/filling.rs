@@ -1,15 +1,18 @@
 //! Fills a generation from the feed, to one position exactly.
 //!
 //! By the very follower that fills the live one: its lease, its checkpoint as the first statement, its parking,
-//! its holding at holes. In bulk it takes larger batches, reads the next one while it writes, and copies new rows
-//! in; [`Filling::steadily`] makes it go on as the live one does.
+//! its holding at holes. In bulk several of them take a slice of the keys each ([`super::slices`]), with larger
+//! batches whose new rows are copied in; [`Filling::steadily`] makes one of them go on as the live one does.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use journal::StoreError;
-use journal::follow::{Follower, FollowerId, Step};
+use journal::follow::{Follower, FollowerId, HandlerError, Step};
+use sqlx::PgConnection;
 
+use super::resume::HalfBuilt;
+use super::slices::Slices;
 use super::witness::{Memory, Sum};
 use super::{Rebuilder, ReplayError};
 use crate::live::{Fill, Pace};
@@ -24,7 +27,7 @@ const HOLDS_MAX: u32 = 500;
 pub(super) struct Filling<'a> {
     rebuilder: Rebuilder<'a>,
     projection: &'static Projection,
-    follower: Follower<Fill>,
+    writing: Writing<'a>,
     /// The generation's number.
     pub(super) number: i32,
     /// Everything up to here is in it, or parked.
@@ -33,23 +36,54 @@ pub(super) struct Filling<'a> {
     pub(super) aim: i64,
     /// How many events were taken.
     pub(super) events: u64,
-    /// What was written.
+    /// What was written; while it is filled in bulk the slices have theirs.
     pub(super) memory: Arc<Memory>,
 }
 
+/// Who writes.
+enum Writing<'a> {
+    InBulk(Box<Slices<'a>>),
+    Steadily(Box<Follower<Fill>>),
+}
+
+impl Writing<'_> {
+    async fn step_to(&mut self, last: i64) -> Result<Step, HandlerError> {
+        match self {
+            Self::InBulk(slices) => slices.step_to(last).await,
+            Self::Steadily(follower) => follower.step_to(last).await,
+        }
+    }
+}
+
 impl<'a> Filling<'a> {
-    /// Of a generation that stands at `position`.
-    pub(super) fn new(
+    /// Goes on in bulk with what is there.
+    pub(super) fn in_bulk(
+        rebuilder: Rebuilder<'a>,
+        projection: &'static Projection,
+        half: &HalfBuilt,
+    ) -> Self {
+        Self {
+            writing: Writing::InBulk(Box::new(Slices::of(&rebuilder, projection, half))),
+            rebuilder,
+            projection,
+            number: half.number,
+            position: half.position,
+            aim: half.position,
+            events: 0,
+            memory: Arc::new(Memory::of_addition(projection)),
+        }
+    }
+
+    /// Goes on with a finished generation that stands at `position`, as the live one is filled.
+    pub(super) fn of_finished(
         rebuilder: Rebuilder<'a>,
         projection: &'static Projection,
         number: i32,
         position: i64,
-        memory: Memory,
-        pace: Pace,
     ) -> Self {
-        let memory = Arc::new(memory);
+        let memory = Arc::new(Memory::of_addition(projection));
         Self {
-            follower: follower(&rebuilder, projection, number, &memory, pace),
+            writing: steady(&rebuilder, projection, number, &memory),
             rebuilder,
             projection,
             number,
@@ -61,15 +95,12 @@ impl<'a> Filling<'a> {
     }
 
     /// Goes on as the live follower does.
-    pub(super) async fn steadily(&mut self) -> Result<(), StoreError> {
-        self.follower.release().await?;
-        self.follower = follower(
-            &self.rebuilder,
-            self.projection,
-            self.number,
-            &self.memory,
-            Pace::Steady,
-        );
+    pub(super) async fn steadily(&mut self, owner: &mut PgConnection) -> Result<(), StoreError> {
+        if let Writing::InBulk(slices) = &mut self.writing {
+            let merged = slices.merge(owner, self.projection, self.number).await?;
+            self.memory = Arc::new(merged);
+            self.writing = steady(&self.rebuilder, self.projection, self.number, &self.memory);
+        }
         Ok(())
     }
 
@@ -79,7 +110,7 @@ impl<'a> Filling<'a> {
         let mut holds = 0;
         while self.position < last {
             self.rebuilder.go_on(self.projection)?;
-            let hole = match self.follower.step_to(last).await? {
+            let hole = match self.writing.step_to(last).await? {
                 Step::Advanced { events, position } => {
                     self.events += events as u64;
                     self.position = position;
@@ -128,23 +159,22 @@ impl<'a> Filling<'a> {
 
     /// Lets somebody else follow it.
     pub(super) async fn release(&mut self) -> Result<(), StoreError> {
-        self.follower.release().await
+        match &mut self.writing {
+            Writing::InBulk(slices) => slices.release().await,
+            Writing::Steadily(follower) => follower.release().await,
+        }
     }
 }
 
-fn follower(
+fn steady<'a>(
     rebuilder: &Rebuilder<'_>,
     projection: &'static Projection,
     number: i32,
     memory: &Arc<Memory>,
-    pace: Pace,
-) -> Follower<Fill> {
+) -> Writing<'a> {
     let witness = Arc::clone(memory);
-    let fill = Fill::new(projection, &projection.schema(number), pace).witnessed_by(witness);
+    let fill = Fill::new(projection, &projection.schema(number), Pace::Steady);
     let id = FollowerId::new(projection.name, number);
-    let follower = Follower::new(rebuilder.journal.clone(), id, fill);
-    match pace {
-        Pace::Bulk => follower.in_bulk(rebuilder.batch_max),
-        Pace::Steady => follower,
-    }
+    let follower = Follower::new(rebuilder.journal.clone(), id, fill.witnessed_by(witness));
+    Writing::Steadily(Box::new(follower))
 }

@@ -1,11 +1,14 @@
 //! What a rebuild that was killed or stopped left behind, and whether it can be gone on with.
 
+use std::collections::BTreeMap;
+
 use journal::StoreError;
 use sqlx::PgConnection;
 
 use super::compare::{Side, sum_up};
 use super::run::position;
-use super::witness::{self, Memory};
+use super::slices;
+use super::witness::{self, Sum};
 use super::{Rebuilder, ReplayError};
 use crate::generation::{self, Generation, State};
 use crate::projection::Projection;
@@ -13,8 +16,10 @@ use crate::projection::Projection;
 /// A half-built generation that is as its builder left it.
 pub(super) struct HalfBuilt {
     pub(super) number: i32,
+    /// Where the last slice stands.
     pub(super) position: i64,
-    pub(super) memory: Memory,
+    /// What each slice holds, one sum a table.
+    pub(super) sums: BTreeMap<i32, Vec<Sum>>,
 }
 
 /// The half-built generation to go on with, if there is one; all others are dropped. Says which, and why.
@@ -74,21 +79,29 @@ async fn look(
     .execute(&mut *owner)
     .await?;
     let position = position(owner, projection, left.number, "").await?;
-    let Some(sums) = witness::stored(owner, projection, left.number).await? else {
+    let sums = witness::stored(owner, projection, left.number).await?;
+    if !slices::are_whole(owner, projection, left.number, &sums).await? {
+        return Ok(Err(
+            "the records of what was folded into it are not all there",
+        ));
+    }
+    if sums.values().flatten().all(|sum| *sum == Sum::default()) {
         return Ok(Err("nothing was in it yet"));
-    };
+    }
     let mut side = Side {
         connection: owner,
         schema: projection.schema(left.number),
     };
-    for (table, stored) in projection.tables.iter().zip(&sums) {
-        if sum_up(table, &mut side).await? != *stored {
+    for (place, table) in projection.tables.iter().enumerate() {
+        let slices = sums.values().filter_map(|sums| sums.get(place));
+        let stored = slices.copied().fold(Sum::default(), Sum::and);
+        if sum_up(table, &mut side).await? != stored {
             return Ok(Err("what is in it is not what was folded into it"));
         }
     }
     Ok(Ok(HalfBuilt {
         number: left.number,
         position,
-        memory: Memory::of_built(projection, left.number, &sums),
+        sums,
     }))
 }

@@ -8,11 +8,10 @@ use sqlx::{Connection, PgConnection};
 use super::compare::{Side, compare, sum_up};
 use super::filling::Filling;
 use super::progress::Stage;
-use super::resume::{HalfBuilt, half_built};
-use super::witness::Memory;
+use super::resume::half_built;
+use super::slices;
 use super::{Goal, Rebuilder, ReplayError, Report};
 use crate::generation::{self, Generation, State};
-use crate::live::Pace;
 use crate::projection::Projection;
 
 /// First half of the lock that a rebuild holds; the second one is its projection's name.
@@ -51,24 +50,13 @@ impl<'a> Run<'a> {
                 let mut tx = owner.begin().await?;
                 let number =
                     generation::create(&mut tx, projection, State::Building, as_of).await?;
+                let half = slices::create(&mut tx, projection, number, rebuilder.slices).await?;
                 tx.commit().await?;
-                let memory = Memory::of_built(projection, number, &[]);
-                HalfBuilt {
-                    number,
-                    position: 0,
-                    memory,
-                }
+                half
             }
         };
         Ok(Self {
-            filling: Filling::new(
-                rebuilder.clone(),
-                projection,
-                half.number,
-                half.position,
-                half.memory,
-                Pace::Bulk,
-            ),
+            filling: Filling::in_bulk(rebuilder.clone(), projection, &half),
             rebuilder,
             owner,
             projection,
@@ -97,14 +85,7 @@ impl<'a> Run<'a> {
         }
         let position = position(&mut owner, projection, kept.number, "").await?;
         Ok(Self {
-            filling: Filling::new(
-                rebuilder.clone(),
-                projection,
-                kept.number,
-                position,
-                Memory::of_addition(projection),
-                Pace::Steady,
-            ),
+            filling: Filling::of_finished(rebuilder.clone(), projection, kept.number, position),
             rebuilder,
             owner,
             projection,
@@ -248,7 +229,7 @@ impl<'a> Run<'a> {
         self.rebuilder.go_on(self.projection)?;
         self.rebuilder.progress.stage(Stage::Index);
         generation::index(&mut self.owner, self.projection, self.filling.number).await?;
-        self.filling.steadily().await?;
+        self.filling.steadily(&mut self.owner).await?;
         Ok(())
     }
 
@@ -313,7 +294,7 @@ pub(super) async fn lock(
     Ok((owner, live))
 }
 
-/// Where a generation's follower is. `lock` is SQL that locks its row, or nothing.
+/// Where a generation's follower is, or the last of several. `lock` is SQL that locks its row, or nothing.
 pub(super) async fn position(
     connection: &mut PgConnection,
     projection: &Projection,
@@ -321,7 +302,7 @@ pub(super) async fn position(
     lock: &'static str,
 ) -> Result<i64, StoreError> {
     let position: Option<i64> = sqlx::query_scalar(&format!(
-        "select position from followers where name = $1 and generation = $2 and slice = 0 {lock}"
+        "select position from followers where name = $1 and generation = $2 order by position limit 1 {lock}"
     ))
     .bind(projection.name)
     .bind(number)

@@ -32,6 +32,14 @@ impl Sum {
         self.rows += 1;
         self.fingerprints = self.fingerprints.wrapping_add(fingerprint_of(tuple));
     }
+
+    /// These rows and those.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            rows: self.rows + other.rows,
+            fingerprints: self.fingerprints.wrapping_add(other.fingerprints),
+        }
+    }
 }
 
 /// What one table was given.
@@ -42,12 +50,12 @@ struct Given {
     latest: BTreeMap<Key, Vec<Cell>>,
 }
 
-/// The witness of one generation.
+/// The witness of one generation, or of one slice of it.
 #[derive(Debug)]
 pub(super) struct Memory {
     projection: &'static Projection,
-    /// The generation whose sums are stored; none of one that was not built by a rebuild.
-    stored_for: Option<i32>,
+    /// The generation and slice whose sums are stored; none of one that was not built by a rebuild.
+    stored_for: Option<(i32, i32)>,
     notes: Mutex<Notes>,
 }
 
@@ -58,10 +66,15 @@ struct Notes {
 }
 
 impl Memory {
-    /// Of a generation that this rebuild builds, and that holds these rows so far, one sum a table.
-    pub(super) fn of_built(projection: &'static Projection, number: i32, sums: &[Sum]) -> Self {
+    /// Of a slice of a generation that this rebuild builds, and that holds these rows so far, one sum a table.
+    pub(super) fn of_built(
+        projection: &'static Projection,
+        number: i32,
+        slice: i32,
+        sums: &[Sum],
+    ) -> Self {
         Self {
-            stored_for: Some(number),
+            stored_for: Some((number, slice)),
             ..Self::new(projection, sums)
         }
     }
@@ -123,33 +136,6 @@ impl Memory {
     }
 }
 
-/// The sums that were stored for a generation, one a table; `None` when there is not one for each.
-pub(super) async fn stored(
-    connection: &mut PgConnection,
-    projection: &Projection,
-    number: i32,
-) -> Result<Option<Vec<Sum>>, StoreError> {
-    let mut sums = vec![];
-    for table in projection.tables {
-        let row = sqlx::query(
-            "select rows, fingerprints from rebuilt_rows
-             where name = $1 and generation = $2 and table_name = $3",
-        )
-        .bind(projection.name)
-        .bind(number)
-        .bind(table.name)
-        .fetch_optional(&mut *connection)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let (rows, fingerprints): (i64, i64) = (row.try_get("rows")?, row.try_get("fingerprints")?);
-        sums.push(Sum {
-            rows: rows.cast_unsigned(),
-            fingerprints: fingerprints.cast_unsigned(),
-        });
-    }
-    Ok(Some(sums))
-}
-
 #[async_trait]
 impl Witness for Memory {
     fn written(&self, place: usize, rows: &[Changed]) {
@@ -172,30 +158,71 @@ impl Witness for Memory {
     }
 
     async fn settle(&self, tx: &mut PgConnection) -> Result<(), StoreError> {
-        let Some(number) = self.stored_for else {
+        let Some((number, slice)) = self.stored_for else {
             return Ok(());
         };
-        let tables = self.projection.tables.iter();
-        let names: Vec<_> = tables.map(|table| table.name.to_owned()).collect();
-        let sums: Vec<_> = (0..names.len()).map(|place| self.sum(place)).collect();
-        let rows: Vec<_> = sums.iter().map(|sum| sum.rows.cast_signed()).collect();
-        let fingerprints: Vec<_> = sums
-            .iter()
-            .map(|sum| sum.fingerprints.cast_signed())
-            .collect();
-        sqlx::query(
-            "insert into rebuilt_rows (name, generation, table_name, rows, fingerprints)
-             select $1, $2, t.* from unnest($3::text[], $4::bigint[], $5::bigint[]) as t
-             on conflict (name, generation, table_name) do update
-             set rows = excluded.rows, fingerprints = excluded.fingerprints",
-        )
-        .bind(self.projection.name)
-        .bind(number)
-        .bind(names)
-        .bind(rows)
-        .bind(fingerprints)
-        .execute(tx)
-        .await?;
-        Ok(())
+        let tables = 0..self.projection.tables.len();
+        let sums: Vec<_> = tables.map(|place| self.sum(place)).collect();
+        store(tx, self.projection, number, slice, &sums).await
     }
+}
+
+/// Stores the sums of a slice, one a table.
+pub(super) async fn store(
+    tx: &mut PgConnection,
+    projection: &Projection,
+    number: i32,
+    slice: i32,
+    sums: &[Sum],
+) -> Result<(), StoreError> {
+    let tables = projection.tables.iter();
+    let names: Vec<_> = tables.map(|table| table.name.to_owned()).collect();
+    let rows: Vec<_> = sums.iter().map(|sum| sum.rows.cast_signed()).collect();
+    let fingerprints: Vec<_> = sums
+        .iter()
+        .map(|sum| sum.fingerprints.cast_signed())
+        .collect();
+    sqlx::query(
+        "insert into rebuilt_rows (name, generation, slice, table_name, rows, fingerprints)
+         select $1, $2, $3, t.* from unnest($4::text[], $5::bigint[], $6::bigint[]) as t
+         on conflict (name, generation, slice, table_name) do update
+         set rows = excluded.rows, fingerprints = excluded.fingerprints",
+    )
+    .bind(projection.name)
+    .bind(number)
+    .bind(slice)
+    .bind(names)
+    .bind(rows)
+    .bind(fingerprints)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The stored sums of each slice of a generation, one a table.
+pub(super) async fn stored(
+    connection: &mut PgConnection,
+    projection: &Projection,
+    number: i32,
+) -> Result<BTreeMap<i32, Vec<Sum>>, StoreError> {
+    let names: Vec<_> = projection.tables.iter().map(|table| table.name).collect();
+    let found = sqlx::query(
+        "select slice, rows, fingerprints from rebuilt_rows
+         where name = $1 and generation = $2 and table_name = any ($3)
+         order by slice, array_position($3, table_name)",
+    )
+    .bind(projection.name)
+    .bind(number)
+    .bind(names)
+    .fetch_all(connection)
+    .await?;
+    let mut slices: BTreeMap<i32, Vec<Sum>> = BTreeMap::new();
+    for row in found {
+        let (rows, fingerprints): (i64, i64) = (row.try_get("rows")?, row.try_get("fingerprints")?);
+        slices.entry(row.try_get("slice")?).or_default().push(Sum {
+            rows: rows.cast_unsigned(),
+            fingerprints: fingerprints.cast_unsigned(),
+        });
+    }
+    Ok(slices)
 }

@@ -167,7 +167,15 @@ async fn one_that_is_not_as_it_was_left_is_not_gone_on_with() {
         ),
         (
             "delete from rebuilt_rows where table_name = 'timeline'",
-            "nothing was in it",
+            "not all there",
+        ),
+        (
+            "delete from followers where generation = 2 and slice = 3",
+            "not all there",
+        ),
+        (
+            "delete from followers where generation = 2 and slice = 3; delete from rebuilt_rows where slice = 3",
+            "not what was folded",
         ),
     ] {
         let (world, _) = stopped().await;
@@ -187,6 +195,60 @@ async fn one_that_is_not_as_it_was_left_is_not_gone_on_with() {
         );
         assert_eq!(world.text(STATES).await, "1kept 2gone 3live", "{harm}");
     }
+}
+
+/// One slice cannot write while the others go on: what is half-built then is further in some slices than in others.
+#[tokio::test]
+async fn slices_that_were_stopped_at_different_places_are_gone_on_with() {
+    let (world, stood) = stopped().await;
+    world
+        .run_sql(&format!(
+            "create function fail() returns trigger language plpgsql as $$ begin raise 'this slice stops'; end $$;
+             create trigger stop_one before update on followers for each row
+             when (new.generation = 2 and new.slice = 2 and new.position > {stood}) execute function fail()"
+        ))
+        .await;
+    let error = world.replay("mypage", Goal::Switch).await.unwrap_err();
+    assert!(error.to_string().contains("this slice stops"), "{error}");
+    world.run_sql("drop trigger stop_one on followers").await;
+    let stand = "select string_agg(slice || ' at ' || position, ', ' order by slice)
+                 from followers where name = 'mypage' and generation = 2";
+    let (behind, ahead) = (stood, stood + BATCH);
+    assert_eq!(
+        world.text(stand).await,
+        format!("1 at {ahead}, 2 at {behind}, 3 at {ahead}")
+    );
+
+    let before = world.rows("mypage").await;
+    // With batches that end elsewhere, so that one of them holds what some slices have taken and some have not.
+    let rebuilder = world.rebuilder().in_batches_of(BATCH - 10);
+    let report = rebuilder.replay("mypage", Goal::Switch).await.unwrap();
+    assert_eq!(report.resumed_from, Some(behind));
+    assert!(
+        report.verified && report.compared && report.switched,
+        "{report:?}"
+    );
+    assert_eq!(report.differences_total, 0);
+    assert_eq!(world.rows("mypage").await, before);
+    // What is live takes all keys under one checkpoint.
+    let stand = "select string_agg(slice || ' at ' || position, ', ') from followers
+                 where name = 'mypage' and generation = 2";
+    assert_eq!(
+        world.text(stand).await,
+        format!("0 at {}", report.to_position)
+    );
+}
+
+/// The number of slices says which bookings are in which.
+#[tokio::test]
+async fn a_half_built_one_keeps_the_slices_that_it_began_with() {
+    let (world, stood) = stopped().await;
+    let before = world.rows("mypage").await;
+    let rebuilder = world.rebuilder().in_slices(2);
+    let report = rebuilder.replay("mypage", Goal::Switch).await.unwrap();
+    assert_eq!(report.resumed_from, Some(stood));
+    assert_eq!((report.differences_total, report.switched), (0, true));
+    assert_eq!(world.rows("mypage").await, before);
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 const CONNECTIONS: u32 = 12;
 /// How many events a rebuild of these tests takes at a time: few, so that small journals have several batches.
 pub(crate) const BATCH: i64 = 40;
+/// How many slices of the bookings a rebuild of these tests fills beside each other.
+pub(crate) const SLICES: u32 = 3;
 /// How long anything may take that must happen.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
@@ -184,7 +186,9 @@ impl World {
     }
 
     pub(crate) fn rebuilder(&self) -> Rebuilder<'_> {
-        Rebuilder::new(self.url(), &self.journal, &Tokio).in_batches_of(BATCH)
+        Rebuilder::new(self.url(), &self.journal, &Tokio)
+            .in_batches_of(BATCH)
+            .in_slices(SLICES)
     }
 
     /// The number of the live generation.
