@@ -30,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 const EVENTS: i64 = 1_000_000;
 /// How often each is measured.
 const ROUNDS: usize = 2;
+/// How many slices are written beside each other.
+const SLICES: [u32; 2] = [1, 2];
 const READERS: usize = 2;
 /// How long a reader rests between two pages.
 const READER_RESTS: Duration = Duration::from_millis(5);
@@ -74,8 +76,8 @@ async fn run(events: i64, batch: i64) -> anyhow::Result<()> {
     // Nothing was followed yet: this one has nothing to compare with, and the next ones have this one.
     rebuilder.replay("mypage", Goal::Switch).await?;
     let stages = Stages::default();
-    let staged = rebuilder.clone().telling(&stages);
-    for _ in 0..ROUNDS {
+    for slices in SLICES.into_iter().cycle().take(SLICES.len() * ROUNDS) {
+        let staged = rebuilder.clone().in_slices(slices).telling(&stages);
         let report = staged.replay("mypage", Goal::Switch).await?;
         let stages_took = stages.took();
         ensure!(
@@ -92,7 +94,7 @@ async fn run(events: i64, batch: i64) -> anyhow::Result<()> {
         same(&mut owner, live).await?;
         let statement = events as f64 / (filled + indexed).as_secs_f64();
         println!(
-            "rebuild, verified and switched: {:.1} s, {rebuilt:.0} events/s; one statement: {:.1} s and {:.1} s for \
+            "rebuild in {slices} slices, verified and switched: {:.1} s, {rebuilt:.0} events/s; one statement: {:.1} s and {:.1} s for \
              the indexes, {statement:.0} events/s; ratio {:.2}",
             report.seconds,
             filled.as_secs_f64(),
@@ -104,7 +106,7 @@ async fn run(events: i64, batch: i64) -> anyhow::Result<()> {
     sqlx::raw_sql("drop schema mypage_sql cascade")
         .execute(&mut owner)
         .await?;
-    busy(&rebuilder, &journal).await?;
+    busy(&rebuilder.in_slices(2), &journal).await?;
     journal.pool().close().await;
     Ok(())
 }

@@ -9,9 +9,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// The booking backend that keeps what happened: spaces, payments, points, live traces.
 #[derive(Debug, Parser)]
-#[command(name = "spacerent", version, about, max_term_width = 100)]
+#[command(name = "spacerent", version, max_term_width = 100)]
 #[command(
-    after_help = "Settings are environment variables; docs/operations.md lists them.\n\
+    after_help = "Example: spacerent dev, and in another terminal spacerent watch\n\n\
+    Settings are environment variables; docs/operations.md lists them.\n\
     Operator commands use DATABASE_URL, or else the local server of --data-dir."
 )]
 pub struct Args {
@@ -188,4 +189,35 @@ impl Role {
         Self::Processes,
         Self::Projections,
     ];
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Every command that does something, under its whole name.
+    fn leaves(command: &clap::Command, name: &str, found: &mut Vec<(String, String)>) {
+        for sub in command.get_subcommands() {
+            let name = format!("{name} {}", sub.get_name());
+            if sub.has_subcommands() {
+                leaves(sub, &name, found);
+            } else {
+                let help = sub.get_after_help().map(ToString::to_string);
+                found.push((name, help.unwrap_or_default()));
+            }
+        }
+    }
+
+    #[test]
+    fn every_help_teaches_with_an_example_of_its_own() {
+        let mut found = vec![];
+        leaves(&Args::command(), "spacerent", &mut found);
+        assert!(found.len() > 15, "{found:?}");
+        for (name, help) in found {
+            let taught = help.contains("Example") && help.contains(&name);
+            assert!(taught, "{name} has no example: {help:?}");
+        }
+    }
 }
