@@ -10,7 +10,8 @@
 //!
 //! An event that cannot be read or applied parks its key (that booking) and everything of the same key behind
 //! it, in order; the rest goes on. Somebody who has mended the cause asks for the key to be tried again
-//! ([`crate::recover`]), and the follower does that before its next batch.
+//! ([`crate::recover`]), and the follower does that before its next batch. What waits for a newer version of this
+//! code is tried again by the first follower of that version, when it takes the lease.
 
 mod park;
 mod retry;
@@ -126,7 +127,7 @@ pub enum Step {
     },
     /// Events were taken.
     Advanced {
-        /// How many.
+        /// How many: of a row that was split each part, of one that means nothing none.
         events: usize,
         /// Up to where.
         position: i64,
@@ -305,6 +306,7 @@ impl<H: Handler> Follower<H> {
             epoch: row.try_get("epoch")?,
             position: row.try_get("position")?,
         };
+        park::Keys::free_the_newer(&self.journal, &self.id).await?;
         self.parked = park::Keys::load(&self.journal, &self.id).await?;
         tracing::info!(
             follower = self.id.name,

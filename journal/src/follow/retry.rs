@@ -30,10 +30,10 @@ impl<H: Handler> Follower<H> {
             return Ok(None);
         };
         let items = self.parked_items(&key).await?;
-        let first = items.first().map(Item::position);
+        let rows: Vec<i64> = items.iter().map(Item::position).collect();
         let mut batch = park::Batch::sort(items, &park::Keys::default());
         loop {
-            match self.take_parked(lease, &key, &batch).await {
+            match self.take_parked(lease, &key, &rows, &batch).await {
                 Ok(Tried::Taken { left }) => {
                     if left == 0 {
                         self.parked.remove(&key);
@@ -55,7 +55,7 @@ impl<H: Handler> Follower<H> {
                 }
                 Err(HandlerError::Store(error)) if !error.is_transient() => {
                     // It would fail so every time, and nothing else would ever be taken: it stays parked.
-                    let Some(first) = first.filter(|_| !batch.live.is_empty()) else {
+                    let Some(first) = batch.live.first().map(|event| event.position) else {
                         return Err(error.into());
                     };
                     batch = batch.park(first, &error.to_string())?;
@@ -97,16 +97,19 @@ impl<H: Handler> Follower<H> {
         &self,
         lease: Lease,
         key: &str,
+        rows: &[i64],
         batch: &park::Batch,
     ) -> Result<Tried, HandlerError> {
         let plan = self.handler.plan(&batch.live).await?;
-        within(TRANSACTION_MAX, self.write_parked(lease, key, batch, plan)).await
+        let writing = self.write_parked(lease, key, rows, batch, plan);
+        within(TRANSACTION_MAX, writing).await
     }
 
     async fn write_parked(
         &self,
         lease: Lease,
         key: &str,
+        rows: &[i64],
         batch: &park::Batch,
         plan: H::Plan,
     ) -> Result<Tried, HandlerError> {
@@ -115,7 +118,7 @@ impl<H: Handler> Follower<H> {
         if !self.hand().advance(&mut *tx, lease, lease.position).await? {
             return Ok(Tried::Lost);
         }
-        if !self.unpark(&mut tx, batch).await? {
+        if !self.unpark(&mut tx, rows, batch).await? {
             return Ok(Tried::Changed);
         }
         batch.rewrite_reasons(&mut tx, &self.id).await?;
@@ -128,8 +131,15 @@ impl<H: Handler> Follower<H> {
     }
 
     /// Takes what is about to be written out of the table; false when it is not all there any more.
-    async fn unpark(&self, tx: &mut PgConnection, batch: &park::Batch) -> Result<bool, StoreError> {
-        let positions: Vec<i64> = batch.live.iter().map(|event| event.position).collect();
+    async fn unpark(
+        &self,
+        tx: &mut PgConnection,
+        rows: &[i64],
+        batch: &park::Batch,
+    ) -> Result<bool, StoreError> {
+        // Rows, not events: one may be read as several by now, or as none.
+        let taken = rows.iter().copied().filter(|row| !batch.parks(*row));
+        let positions: Vec<i64> = taken.collect();
         let gone = sqlx::query(
             "delete from parked where name = $1 and generation = $2 and position = any ($3)",
         )
