@@ -190,7 +190,8 @@ fn upcast(
         if steps == STEPS_MAX {
             return Err(row.unreadable(format!("{STEPS_MAX} steps do not lead to today")));
         }
-        let parts = take(step, payload)
+        let parts = step
+            .take(payload)
             .map_err(|reason| row.unreadable(format!("{name} version {version}: {reason}")))?;
         let parts = parts.into_iter().rev();
         waiting.extend(
@@ -198,29 +199,6 @@ fn upcast(
         );
     }
     Ok(today)
-}
-
-/// What a step makes of a payload, in order.
-fn take(step: &Step, payload: Value) -> Result<Vec<(Shape, Value)>, String> {
-    match step.becomes {
-        Becomes::One { to, reshape } => Ok(vec![(to, named(to.event_type, reshape(payload)?)?)]),
-        Becomes::Several { to, split } => {
-            let part = |(name, payload)| {
-                let shape = to.iter().find(|shape| shape.event_type == name);
-                let shape = shape.ok_or_else(|| format!("{name} is not among its parts"))?;
-                Ok((*shape, named(name, payload)?))
-            };
-            split(payload)?.into_iter().map(part).collect()
-        }
-        Becomes::Nothing { .. } => Ok(vec![]),
-    }
-}
-
-/// The payload under this name: the name stands in it, too.
-fn named(name: &str, mut payload: Value) -> Result<Value, String> {
-    let fields = payload.as_object_mut().ok_or("it is not an object")?;
-    fields.insert("type".to_owned(), name.into());
-    Ok(payload)
 }
 
 /// What a row is called, for what is said about it.

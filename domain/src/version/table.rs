@@ -154,6 +154,36 @@ impl Step {
     }
 }
 
+impl Step {
+    /// What it makes of a payload, in order.
+    ///
+    /// # Errors
+    /// Why the payload cannot be what its name and version say.
+    pub fn take(&self, payload: Value) -> Result<Vec<(Shape, Value)>, String> {
+        match self.becomes {
+            Becomes::One { to, reshape } => {
+                Ok(vec![(to, named(to.event_type, reshape(payload)?)?)])
+            }
+            Becomes::Several { to, split } => {
+                let part = |(name, payload)| {
+                    let shape = to.iter().find(|shape| shape.event_type == name);
+                    let shape = shape.ok_or_else(|| format!("{name} is not among its parts"))?;
+                    Ok((*shape, named(name, payload)?))
+                };
+                split(payload)?.into_iter().map(part).collect()
+            }
+            Becomes::Nothing { .. } => Ok(vec![]),
+        }
+    }
+}
+
+/// The payload under this name: the name stands in it, too.
+fn named(name: &str, mut payload: Value) -> Result<Value, String> {
+    let fields = payload.as_object_mut().ok_or("it is not an object")?;
+    fields.insert("type".to_owned(), name.into());
+    Ok(payload)
+}
+
 impl Becomes {
     /// The shapes that may come out.
     #[must_use]

@@ -93,6 +93,17 @@ impl Item {
             Self::Unreadable(event) => event.position,
         }
     }
+
+    /// Its events, in order.
+    ///
+    /// # Errors
+    /// What it is instead, when it cannot be read.
+    pub fn into_events(self) -> Result<Vec<Recorded>, Unreadable> {
+        match self {
+            Self::Events { events, .. } => Ok(events),
+            Self::Unreadable(event) => Err(event),
+        }
+    }
 }
 
 impl FromRow for Item {
@@ -116,8 +127,8 @@ impl FromRow for Item {
             (Err(error @ DecodeError::Unknown { .. }), _) => {
                 Err((true, format!("{error}; {UPGRADE}")))
             }
+            (_, Err(reason)) => Err((false, reason)),
             (Err(error), _) => Err((false, error.to_string())),
-            (Ok(_), Err(reason)) => Err((false, reason)),
         };
         let (reading, metadata) = match read {
             Ok(read) => read,

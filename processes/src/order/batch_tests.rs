@@ -18,11 +18,12 @@ fn recorded(position: i64, event: Event) -> Recorded {
     };
     Recorded {
         position,
+        part: 0,
         stream: StreamId::new(aggregate_type, "7"),
         sequence: position,
         event_id: Uuid::from_u128(u128::try_from(position).unwrap()),
         command_id: Uuid::nil(),
-        event_type: String::new(),
+        event_type: event.name(),
         recorded_at: Timestamp::UNIX_EPOCH,
         metadata: Metadata {
             occurred_at: Timestamp::UNIX_EPOCH,
