@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use journal::Recorded;
-use journal::feed::{Feed, Item};
+use journal::feed::Feed;
 use projections::PROJECTIONS;
 use projections::cell::Cell;
 use projections::projection::{Key, Projection};
