@@ -118,7 +118,11 @@ async fn an_event_of_a_newer_program_holds_its_booking_and_is_shown_everywhere()
     assert!(lines.contains(r#""event_type":"Moved""#), "{lines}");
     let seed = ["events", "tail", "--from", "0", "--format", "seed"];
     let output = folder.run(&seed).await;
-    let said = one_line(&output);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && said.lines().count() == 1,
+        "{said}"
+    );
     assert!(
         said.contains("event 7 cannot be read") && said.contains("newer"),
         "{said}"
