@@ -10,8 +10,8 @@
 //!
 //! An event that cannot be read or applied parks its key (that booking) and everything of the same key behind
 //! it, in order; the rest goes on. Somebody who has mended the cause asks for the key to be tried again
-//! ([`crate::recover`]), and the follower does that before its next batch. What waits for a newer version of this
-//! code is tried again by the first follower of that version, when it takes the lease.
+//! ([`crate::recover`]), and the follower does that before its next batch. What could not be read is tried
+//! again by itself when a follower takes the lease that can read it: that of a newer version.
 
 mod park;
 mod retry;
@@ -306,7 +306,7 @@ impl<H: Handler> Follower<H> {
             epoch: row.try_get("epoch")?,
             position: row.try_get("position")?,
         };
-        park::Keys::free_the_newer(&self.journal, &self.id).await?;
+        park::Keys::free_the_readable(&self.journal, &self.id).await?;
         self.parked = park::Keys::load(&self.journal, &self.id).await?;
         tracing::info!(
             follower = self.id.name,

@@ -77,7 +77,7 @@ async fn an_event_of_a_newer_program_holds_its_booking_and_is_shown_everywhere()
     let mut counted = 0;
     for parked in list {
         let name = parked["name"].as_str().unwrap();
-        let metric = format!(r#"follower_newer_events_total{{follower="{name}"}}"#);
+        let metric = format!(r#"follower_unreadable_events_total{{follower="{name}"}}"#);
         counted += server.metric(&metric).await;
     }
     assert_eq!(counted, parked);

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use domain::version::Table;
+use domain::version::{Table, shape};
 use domain::{Event, book, payment, space};
 use uuid::Uuid;
 
-use crate::example::EXAMPLE;
+use crate::example::{BOOKED_BEFORE, EXAMPLE};
 use crate::frozen::{Sample, complaints};
 
 const EXAMPLE_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/versions/example");
@@ -60,6 +60,22 @@ fn a_split_event_reads_as_its_parts_in_order_and_a_dropped_one_as_none() {
         ]
     ));
     assert_eq!(read("Book.BookingViewed.1.json"), []);
+}
+
+#[test]
+fn the_release_before_reads_ahead() {
+    let payload = |file| Sample::read(Path::new(EXAMPLE_FOLDER), file).payload;
+    let written = payload("Book.Booked.3.json");
+    let taken = BOOKED_BEFORE.step("3").unwrap().take(written).unwrap();
+    assert_eq!(
+        taken,
+        [(shape("Booked", "2"), payload("Book.Booked.2.json"))]
+    );
+    assert_eq!(BOOKED_BEFORE.today, Some("2"));
+
+    let mut in_dollars = payload("Book.Booked.3.json");
+    in_dollars["currency"] = "USD".into();
+    assert!(BOOKED_BEFORE.step("3").unwrap().take(in_dollars).is_err());
 }
 
 #[test]

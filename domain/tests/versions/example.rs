@@ -27,6 +27,27 @@ static BOOKED: &[Step] = &[
     Step::one("2", shape("Booked", "3"), price_is_in_won),
 ];
 
+/// For the release before: prices in won are all that it knows.
+fn currency_is_left_out(mut payload: Value) -> Result<Value, String> {
+    let fields = payload.as_object_mut().ok_or("it is not an object")?;
+    let amount = fields.remove("amount").ok_or("it has no amount")?;
+    match fields.remove("currency") {
+        Some(currency) if currency == "KRW" => fields.insert("price".to_owned(), amount),
+        currency => return Err(format!("its currency is {currency:?}")),
+    };
+    Ok(payload)
+}
+
+/// `Booked` in the release before: it writes version 2, and reads what the next release writes.
+pub static BOOKED_BEFORE: Lineage = Lineage::now(
+    "Booked",
+    "2",
+    &[
+        Step::one("1", shape("Booked", "2"), room_is_spacename),
+        Step::one("3", shape("Booked", "2"), currency_is_left_out),
+    ],
+);
+
 /// Points were a field of the payment, and none were given for little money.
 fn points_are_a_fact(payload: Value) -> Result<Vec<(&'static str, Value)>, String> {
     let mut approved = payload;

@@ -64,8 +64,6 @@ pub struct Unreadable {
     pub event_type: String,
     /// The version that it was written with.
     pub event_version: String,
-    /// Whether a newer version of this code wrote it, which can read it.
-    pub newer: bool,
     /// Why.
     pub reason: String,
 }
@@ -124,21 +122,18 @@ impl FromRow for Item {
         });
         let read = match (reading, metadata(row)?) {
             (Ok(reading), Ok(metadata)) => Ok((reading, metadata)),
-            (Err(error @ DecodeError::Unknown { .. }), _) => {
-                Err((true, format!("{error}; {UPGRADE}")))
-            }
-            (_, Err(reason)) => Err((false, reason)),
-            (Err(error), _) => Err((false, error.to_string())),
+            (Err(error @ DecodeError::Unknown { .. }), _) => Err(format!("{error}; {UPGRADE}")),
+            (_, Err(reason)) => Err(reason),
+            (Err(error), _) => Err(error.to_string()),
         };
         let (reading, metadata) = match read {
             Ok(read) => read,
-            Err((newer, reason)) => {
+            Err(reason) => {
                 return Ok(Self::Unreadable(Unreadable {
                     position,
                     stream,
                     event_type: event_type.to_owned(),
                     event_version: event_version.to_owned(),
-                    newer,
                     reason,
                 }));
             }

@@ -1,12 +1,15 @@
 //! Parking: what cannot be taken waits in a table, and everything of the same key behind it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use sqlx::PgConnection;
 
 use super::{FollowerId, HandlerError};
 use crate::feed::{Item, Unreadable};
 use crate::{Journal, Recorded, StoreError};
+
+/// How many parked rows are looked at in one read.
+const READ_MAX: usize = 1_000;
 
 /// The keys that a follower has parked.
 #[derive(Debug, Default)]
@@ -26,39 +29,35 @@ impl Keys {
         Ok(Self(keys.into_iter().collect()))
     }
 
-    /// Asks for the keys to be tried again that wait for nothing but a newer version of this code, when this is it.
-    /// Of the saga's keys it need not be the first event that waits: the stream that it commands cannot be read.
-    pub(super) async fn free_the_newer(
+    /// Asks for the keys to be tried again that wait for nothing but a program that can read their events, when this
+    /// is it. Of the saga's keys it need not be the first event that waits: it may be the stream that it commands.
+    pub(super) async fn free_the_readable(
         journal: &Journal,
         id: &FollowerId,
     ) -> Result<(), StoreError> {
-        let rows: Vec<(String, String, String, String)> = sqlx::query_as(
-            "select k.key, e.aggregate_type, e.event_type, e.event_version
-             from parked k join events e using (position)
-             where k.name = $1 and k.generation = $2 and k.newer",
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "select position, key from parked where name = $1 and generation = $2 and unread order by position",
         )
         .bind(&id.name)
         .bind(id.generation)
         .fetch_all(journal.pool())
         .await?;
-        let mut known: BTreeMap<String, bool> = BTreeMap::new();
-        for (key, aggregate_type, event_type, event_version) in rows {
-            let is_known = journal
-                .events()
-                .knows(&aggregate_type, &event_type, &event_version);
-            *known.entry(key).or_insert(true) &= is_known;
+        let mut keys: BTreeSet<&str> = rows.iter().map(|(_, key)| key.as_str()).collect();
+        for rows in rows.chunks(READ_MAX) {
+            let positions: Vec<i64> = rows.iter().map(|(position, _)| *position).collect();
+            for item in journal.events_at(&positions).await? {
+                if let Item::Unreadable(event) = item {
+                    keys.remove(event.stream.aggregate_id.as_str());
+                }
+            }
         }
-        let keys: Vec<String> = known
-            .into_iter()
-            .filter_map(|(key, known)| known.then_some(key))
-            .collect();
         if keys.is_empty() {
             return Ok(());
         }
         tracing::info!(
             follower = id.name,
             keys = keys.len(),
-            "bookings that waited for this version of spacerent are tried again"
+            "bookings that waited for a program that can read their events are tried again"
         );
         sqlx::query(
             "insert into parked_retries (name, generation, key)
@@ -66,7 +65,7 @@ impl Keys {
         )
         .bind(&id.name)
         .bind(id.generation)
-        .bind(keys)
+        .bind(Vec::from_iter(keys))
         .execute(journal.pool())
         .await?;
         Ok(())
@@ -89,8 +88,8 @@ impl Keys {
 struct Parked {
     position: i64,
     key: String,
-    /// Whether a newer version of this code wrote it.
-    newer: bool,
+    /// Whether it could not even be read.
+    unread: bool,
     /// None: it only stands behind another one of its key.
     reason: Option<String>,
 }
@@ -127,7 +126,6 @@ impl Batch {
                         stream,
                         event_type,
                         event_version,
-                        newer,
                         reason,
                     } = event;
                     blocked.insert(stream.aggregate_id.clone());
@@ -135,7 +133,7 @@ impl Batch {
                     batch.parked.push(Parked {
                         position,
                         key: stream.aggregate_id,
-                        newer,
+                        unread: true,
                         reason: Some(reason),
                     });
                 }
@@ -188,22 +186,22 @@ impl Batch {
         tx: &mut PgConnection,
         id: &FollowerId,
     ) -> Result<(), StoreError> {
-        let (mut positions, mut reasons, mut newer) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut positions, mut reasons, mut unread) = (Vec::new(), Vec::new(), Vec::new());
         for row in &self.parked {
             positions.push(row.position);
             reasons.push(row.reason.clone());
-            newer.push(row.newer);
+            unread.push(row.unread);
         }
         sqlx::query(
-            "update parked k set reason = p.reason, newer = p.newer
-             from unnest($3::bigint[], $4::text[], $5::boolean[]) as p (position, reason, newer)
+            "update parked k set reason = p.reason, unread = p.unread
+             from unnest($3::bigint[], $4::text[], $5::boolean[]) as p (position, reason, unread)
              where k.name = $1 and k.generation = $2 and k.position = p.position",
         )
         .bind(&id.name)
         .bind(id.generation)
         .bind(positions)
         .bind(reasons)
-        .bind(newer)
+        .bind(unread)
         .execute(tx)
         .await?;
         Ok(())
@@ -222,19 +220,19 @@ impl Batch {
             return Ok(());
         }
         let (mut positions, mut keys) = (Vec::new(), Vec::new());
-        let (mut reasons, mut newer) = (Vec::new(), Vec::new());
+        let (mut reasons, mut unread) = (Vec::new(), Vec::new());
         for row in &self.parked {
             positions.push(row.position);
             keys.push(row.key.clone());
             reasons.push(row.reason.clone());
-            newer.push(row.newer);
+            unread.push(row.unread);
         }
         // The name and version are the stored ones: what is read from the row today may be called otherwise.
         sqlx::query(
-            "insert into parked (name, generation, position, key, event_type, event_version, reason, newer)
-             select $1, $2, p.position, p.key, e.event_type, e.event_version, p.reason, p.newer
+            "insert into parked (name, generation, position, key, event_type, event_version, reason, unread)
+             select $1, $2, p.position, p.key, e.event_type, e.event_version, p.reason, p.unread
              from unnest($3::bigint[], $4::text[], $5::text[], $6::boolean[])
-               as p (position, key, reason, newer)
+               as p (position, key, reason, unread)
              join events e using (position)",
         )
         .bind(&id.name)
@@ -242,15 +240,15 @@ impl Batch {
         .bind(positions)
         .bind(keys)
         .bind(reasons)
-        .bind(&newer)
+        .bind(&unread)
         .execute(tx)
         .await?;
         metrics::counter!("follower_parked_total", "follower" => id.name.clone())
             .increment(self.parked.len() as u64);
-        let newer = newer.into_iter().filter(|newer| *newer).count() as u64;
-        if newer > 0 {
-            metrics::counter!("follower_newer_events_total", "follower" => id.name.clone())
-                .increment(newer);
+        let unread = unread.into_iter().filter(|unread| *unread).count() as u64;
+        if unread > 0 {
+            metrics::counter!("follower_unreadable_events_total", "follower" => id.name.clone())
+                .increment(unread);
         }
         Ok(())
     }
@@ -260,7 +258,7 @@ fn behind(event: &Recorded) -> Parked {
     Parked {
         position: event.position,
         key: event.key().to_owned(),
-        newer: false,
+        unread: false,
         reason: None,
     }
 }

@@ -26,8 +26,8 @@ pub struct ParkedKey {
     pub reason: Option<String>,
     /// Events of the same key behind it.
     pub behind: i64,
-    /// Whether some event of the key was written by a newer version of spacerent. Then it is tried again by itself
-    /// as soon as that version follows.
+    /// Whether some event of the key could not even be read. Then the key is tried again by itself as soon as a version
+    /// of spacerent follows that can read it.
     pub waits_for_upgrade: bool,
     /// Since when.
     pub parked_at: Timestamp,
@@ -59,7 +59,7 @@ impl Journal {
         let rows = sqlx::query(
             "select distinct on (k.name, k.generation, k.key)
                     k.name, k.generation, k.key, k.position, k.event_type, k.event_version, k.reason, k.parked_at,
-                    bool_or(k.newer) over (partition by k.name, k.generation, k.key) as waits_for_upgrade,
+                    bool_or(k.unread) over (partition by k.name, k.generation, k.key) as waits_for_upgrade,
                     count(*) over (partition by k.name, k.generation, k.key) - 1 as behind,
                     r.key is not null as retry_asked
              from parked k left join parked_retries r using (name, generation, key)
