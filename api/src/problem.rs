@@ -78,6 +78,12 @@ pub(crate) enum Problem {
     Overloaded,
     #[error("the storage does not answer; the same Idempotency-Key makes it safe to try again")]
     StorageUnavailable,
+    /// While nodes are upgraded one after the other, an old one may meet what a new one stored.
+    #[error(
+        "this booking was last changed by a newer version of this service than the one that answered; nothing was \
+         stored, please try again"
+    )]
+    NewerVersionNeeded,
     #[error("the part of the system that does this cannot be reached; it was not asked")]
     UpstreamUnavailable,
     #[error("the part of the system that does this did not answer")]
@@ -121,6 +127,7 @@ impl Problem {
             Self::PaymentOverloaded => (S::SERVICE_UNAVAILABLE, "payment-overloaded", Some(30)),
             Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", Some(1)),
             Self::StorageUnavailable => (S::SERVICE_UNAVAILABLE, "storage-unavailable", Some(5)),
+            Self::NewerVersionNeeded => (S::SERVICE_UNAVAILABLE, "newer-version-needed", Some(30)),
             Self::UpstreamUnavailable => (S::SERVICE_UNAVAILABLE, "upstream-unavailable", Some(5)),
             Self::UpstreamSilent => (S::GATEWAY_TIMEOUT, "upstream-silent", Some(5)),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", None),
@@ -228,11 +235,17 @@ pub(crate) fn complete(mut response: Response, instance: &str, correlation_id: &
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if error.is_transient() {
-            tracing::warn!(%error, "the storage did not do what was asked");
-            Self::StorageUnavailable
-        } else {
-            internal(&error)
+        match error {
+            error if error.is_transient() => {
+                tracing::warn!(%error, "the storage did not do what was asked");
+                Self::StorageUnavailable
+            }
+            StoreError::Newer(_) => {
+                metrics::counter!("requests_for_newer_version_total").increment(1);
+                tracing::error!(%error, "a request was about what only a newer version can read: upgrade this node");
+                Self::NewerVersionNeeded
+            }
+            error => internal(&error),
         }
     }
 }

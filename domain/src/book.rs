@@ -400,8 +400,10 @@ impl Aggregate for Book {
     }
 }
 
-impl DomainEvent for Event {
-    fn event_type(&self) -> String {
+impl Event {
+    /// Its name, as it is stored.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Booked { .. } => "Booked",
             Self::PaymentDeferred { .. } => "PaymentDeferred",
@@ -411,11 +413,16 @@ impl DomainEvent for Event {
             Self::Bookcancelled { .. } => "Bookcancelled",
             Self::BookClosed { .. } => "BookClosed",
         }
-        .to_owned()
+    }
+}
+
+impl DomainEvent for Event {
+    fn event_type(&self) -> String {
+        self.name().to_owned()
     }
 
     fn event_version(&self) -> String {
-        version::CURRENT.to_owned()
+        version::written(Book::TYPE, self.name())
     }
 }
 

@@ -15,6 +15,7 @@ pub mod status;
 pub mod value;
 pub mod version;
 
+use cqrs_es::Aggregate;
 use serde::{Deserialize, Serialize};
 
 pub use status::{Phase, Status};
@@ -30,6 +31,28 @@ pub enum Event {
     Payment(payment::Event),
     /// An event of a `Space` stream.
     Space(space::Event),
+}
+
+impl Event {
+    /// Its name, as it is stored.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Book(event) => event.name(),
+            Self::Payment(event) => event.name(),
+            Self::Space(event) => event.name(),
+        }
+    }
+
+    /// The type of its stream.
+    #[must_use]
+    pub const fn aggregate_type(&self) -> &'static str {
+        match self {
+            Self::Book(_) => book::Book::TYPE,
+            Self::Payment(_) => payment::Payment::TYPE,
+            Self::Space(_) => space::Space::TYPE,
+        }
+    }
 }
 
 /// Any command, with the stream that it is for. `payid` and `spaceid` equal `bookid`, because streams are

@@ -424,8 +424,10 @@ impl Aggregate for Space {
     }
 }
 
-impl DomainEvent for Event {
-    fn event_type(&self) -> String {
+impl Event {
+    /// Its name, as it is stored.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Registered { .. } => "Registered",
             Self::RegistrationRefused { .. } => "RegistrationRefused",
@@ -437,11 +439,16 @@ impl DomainEvent for Event {
             Self::NoShowMarked { .. } => "NoShowMarked",
             Self::Registercancelled { .. } => "Registercancelled",
         }
-        .to_owned()
+    }
+}
+
+impl DomainEvent for Event {
+    fn event_type(&self) -> String {
+        self.name().to_owned()
     }
 
     fn event_version(&self) -> String {
-        version::CURRENT.to_owned()
+        version::written(Space::TYPE, self.name())
     }
 }
 

@@ -12,8 +12,8 @@ mod columns;
 
 use std::collections::{HashMap, HashSet};
 
-use cqrs_es::DomainEvent;
 use domain::Event;
+use domain::version::Table;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -70,27 +70,33 @@ pub struct StoredEvent {
 }
 
 impl StoredEvent {
-    /// The stored form of an event of the domain.
+    /// The stored form of an event of the domain, of the version that `events` writes it with.
     ///
     /// # Errors
-    /// [`StoreError::Unreadable`] when it cannot be written as JSON.
-    pub fn of(event: &Event) -> Result<Self, StoreError> {
-        match event {
-            Event::Book(event) => Self::from_domain(event),
-            Event::Payment(event) => Self::from_domain(event),
-            Event::Space(event) => Self::from_domain(event),
-        }
-    }
-
-    fn from_domain<E: DomainEvent>(event: &E) -> Result<Self, StoreError> {
+    /// [`StoreError::Unreadable`] when the table does not have it, or it cannot be written as JSON: nobody could
+    /// read it.
+    pub fn of(event: &Event, events: &Table) -> Result<Self, StoreError> {
         let payload = serde_json::to_value(event)
             .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        let (aggregate_type, name) = (event.aggregate_type(), event.name());
         Ok(Self {
-            event_type: event.event_type(),
-            event_version: event.event_version(),
+            event_type: name.to_owned(),
+            event_version: written(events, aggregate_type, name)?.to_owned(),
             payload,
         })
     }
+}
+
+/// The version that an event is written with.
+pub(crate) fn written(
+    events: &Table,
+    aggregate_type: &str,
+    event_type: &str,
+) -> Result<&'static str, StoreError> {
+    events.written(aggregate_type, event_type).ok_or_else(|| {
+        let reason = format!("{aggregate_type} event {event_type:?} is in no table of versions");
+        StoreError::Unreadable(reason)
+    })
 }
 
 /// A slot: one unit of a space from `start` up to, not including, `end`.

@@ -9,8 +9,8 @@
 
 use std::collections::HashSet;
 
+use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
-use cqrs_es::{Aggregate, AggregateError, EventStore};
 use domain::book::Book;
 use domain::payment::Payment;
 use domain::space::Space;
@@ -21,6 +21,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use crate::append::{Answer, Append, Claim, Outcome, StoredEvent, StreamAppend, StreamVersion};
+use crate::repository::LoadedEvent;
 use crate::{Journal, Metadata, StoreError, StreamId, Trace};
 
 /// How often a request is decided at most.
@@ -112,6 +113,16 @@ struct Part {
     events: Vec<Event>,
 }
 
+/// Where a stream stands.
+#[derive(Default)]
+struct Standing<A> {
+    aggregate: A,
+    /// Of its last stored row.
+    version: i64,
+    /// Of the last row that says something today.
+    shown: i64,
+}
+
 /// What a stream is decided on.
 #[derive(Clone, Copy)]
 struct Start<'a> {
@@ -194,7 +205,8 @@ impl Journal {
         answer.unwrap_or(Err(CommandError::Contended))
     }
 
-    /// Loads a stream through cqrs-es; `None` when it has no event. The number is its version.
+    /// Loads a stream; `None` when nothing was ever stored in it. The number is its version: that of its last
+    /// stored row, also when nothing is read from that any more.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
@@ -202,19 +214,21 @@ impl Journal {
         &self,
         id: impl ToString + Send,
     ) -> Result<Option<(A, i64)>, StoreError> {
-        let (aggregate, version) = self.load_or_default::<A>(&id.to_string()).await?;
-        Ok((version > 0).then_some((aggregate, version)))
+        let standing = self.standing::<A>(&id.to_string()).await?;
+        Ok((standing.version > 0).then_some((standing.aggregate, standing.version)))
     }
 
-    async fn load_or_default<A: Aggregate>(&self, id: &str) -> Result<(A, i64), StoreError> {
-        let context = self
-            .store::<A>()
-            .load_aggregate(id)
-            .await
-            .map_err(load_error)?;
-        let version = i64::try_from(context.current_sequence)
-            .map_err(|error| StoreError::Unreadable(error.to_string()))?;
-        Ok((context.aggregate, version))
+    async fn standing<A: Aggregate>(&self, id: &str) -> Result<Standing<A>, StoreError> {
+        let loaded = self.stream::<A>(id).await?;
+        let mut standing = Standing {
+            aggregate: A::default(),
+            version: loaded.version,
+            shown: loaded.shown,
+        };
+        for LoadedEvent { event, .. } in loaded.events {
+            standing.aggregate.apply(event);
+        }
+        Ok(standing)
     }
 
     /// Decides and appends; returns what must be decided again.
@@ -295,7 +309,7 @@ impl Journal {
             }
             let events = events
                 .iter()
-                .map(StoredEvent::of)
+                .map(|event| StoredEvent::of(event, self.events()))
                 .collect::<Result<_, _>>()?;
             streams.push(StreamAppend {
                 stream,
@@ -349,15 +363,18 @@ impl Journal {
         Refusal: From<A::Error>,
         F: Fn(A::Event) -> Event,
     {
-        let (mut aggregate, version) = if start.assume_new {
-            (A::default(), 0)
+        let Standing {
+            mut aggregate,
+            version,
+            shown,
+        } = if start.assume_new {
+            Standing::default()
         } else {
-            self.load_or_default::<A>(&id.to_string()).await?
+            self.standing::<A>(&id.to_string()).await?
         };
-        if start
-            .versions
-            .is_some_and(|wanted| !wanted.contains(&version))
-        {
+        // A read model shows the version of the last row that said something to it.
+        let is_wanted = |wanted: &[i64]| wanted.contains(&version) || wanted.contains(&shown);
+        if start.versions.is_some_and(|wanted| !is_wanted(wanted)) {
             return Err(CommandError::OtherVersion { current: version });
         }
         let sink = EventSink::default();
@@ -437,17 +454,4 @@ fn creates(command: &Command) -> bool {
                 space::Command::Register { .. } | space::Command::Refuse { .. }
             )
     )
-}
-
-pub(crate) fn load_error<E: std::error::Error>(error: AggregateError<E>) -> StoreError {
-    match error {
-        AggregateError::DatabaseConnectionError(error) | AggregateError::UnexpectedError(error) => {
-            // postgres-es boxes sqlx's error; sort it as our own calls' errors are sorted.
-            match error.downcast::<sqlx::Error>() {
-                Ok(error) => (*error).into(),
-                Err(other) => StoreError::Unreadable(other.to_string()),
-            }
-        }
-        other => StoreError::Unreadable(other.to_string()),
-    }
 }

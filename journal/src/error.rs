@@ -1,5 +1,6 @@
 //! Why the database did not do what was asked, sorted by what the caller can do about it.
 
+use domain::version::DecodeError;
 use sqlx::Error as Sqlx;
 
 /// `too_many_connections`: the server has none left, or our pool.
@@ -30,9 +31,12 @@ pub enum StoreError {
     /// The file of a read model cannot be used now: its disk, or because it is not built yet. Nothing happened.
     #[error("the file of a read model cannot be used: {0}")]
     File(String),
-    /// What is stored cannot be read by this version of the code.
+    /// What is stored cannot be read.
     #[error("a stored event cannot be read: {0}")]
     Unreadable(String),
+    /// What is stored was written by a newer version of this code, which can read it.
+    #[error("{0}")]
+    Newer(String),
 }
 
 impl StoreError {
@@ -55,7 +59,16 @@ impl StoreError {
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Busy { sqlstate, .. } | Self::Refused { sqlstate, .. } => Some(sqlstate),
-            Self::Unreachable(_) | Self::File(_) | Self::Unreadable(_) => None,
+            Self::Unreachable(_) | Self::File(_) | Self::Unreadable(_) | Self::Newer(_) => None,
+        }
+    }
+}
+
+impl From<DecodeError> for StoreError {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Unknown { .. } => Self::Newer(error.to_string()),
+            DecodeError::Unreadable { .. } => Self::Unreadable(error.to_string()),
         }
     }
 }

@@ -16,6 +16,7 @@
 mod row;
 mod stored;
 
+use domain::version::Table;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
@@ -39,7 +40,7 @@ pub struct Span {
 /// What one read found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T = Item> {
-    /// Events in order of position.
+    /// Rows in order of position.
     pub items: Vec<T>,
     /// Everything up to here is in this page, was before it, or is dead.
     pub position: i64,
@@ -62,7 +63,7 @@ impl Page {
 
 /// What a row of the feed is read as.
 pub(crate) trait FromRow: Sized {
-    fn from_row(row: &PgRow) -> Result<Self, StoreError>;
+    fn from_row(row: &PgRow, events: &Table) -> Result<Self, StoreError>;
 }
 
 /// A transaction id drawn after holes were seen.
@@ -329,7 +330,7 @@ impl Journal {
         };
         let seen = |row: &PgRow| {
             Ok::<_, StoreError>(SeenRow {
-                item: T::from_row(row)?,
+                item: T::from_row(row, &self.events)?,
                 position: row.try_get("position")?,
                 hole_is_dead: row.try_get("hole_is_dead")?,
             })
@@ -338,16 +339,21 @@ impl Journal {
         Ok(Look { rows, proved })
     }
 
-    /// The events at these positions, in order; of positions without an event, nothing.
+    pub(crate) fn read_rows<T: FromRow>(&self, rows: &[PgRow]) -> Result<Vec<T>, StoreError> {
+        let read = |row| T::from_row(row, &self.events);
+        rows.iter().map(read).collect()
+    }
+
+    /// The rows at these positions, in order; of positions without a row, nothing.
     pub(crate) async fn events_at(&self, positions: &[i64]) -> Result<Vec<Item>, StoreError> {
         let rows = sqlx::query("select * from events where position = any ($1) order by position")
             .bind(positions)
             .fetch_all(self.pool())
             .await?;
-        rows.iter().map(Item::from_row).collect()
+        self.read_rows(&rows)
     }
 
-    /// The events of one booking up to position `last`, in order.
+    /// The rows of one booking up to position `last`, in order.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
@@ -362,7 +368,7 @@ impl Journal {
         .bind(last)
         .fetch_all(self.pool())
         .await?;
-        rows.iter().map(Item::from_row).collect()
+        self.read_rows(&rows)
     }
 
     /// Draws a transaction id in a transaction of its own. It must begin after the hole was seen: an id that a

@@ -13,7 +13,8 @@
 //!
 //! An event that cannot be read or applied parks its key (that booking) and everything of the same key behind
 //! it, in order; the rest goes on. Somebody who has mended the cause asks for the key to be tried again
-//! ([`crate::recover`]), and the follower does that before its next batch.
+//! ([`crate::recover`]), and the follower does that before its next batch. What could not be read is tried
+//! again by itself when a follower takes the lease that can read it: that of a newer version.
 
 mod checkpoints;
 mod database;
@@ -140,7 +141,7 @@ pub enum Step {
     },
     /// Events were taken.
     Advanced {
-        /// How many.
+        /// How many: of a row that was split each part, of one that means nothing none.
         events: usize,
         /// Up to where.
         position: i64,
@@ -416,8 +417,13 @@ impl<C: Checkpoints, H: Handler<C::Database>> Hand<'_, H, C> {
         if !batch.parked.is_empty() {
             self.checkpoints.park(&mut tx, &batch.parked).await?;
             let name = self.checkpoints.name().to_owned();
-            metrics::counter!("follower_parked_total", "follower" => name)
+            metrics::counter!("follower_parked_total", "follower" => name.clone())
                 .increment(batch.parked.len() as u64);
+            let unread = batch.parked.iter().filter(|row| row.unread).count();
+            if unread > 0 {
+                metrics::counter!("follower_unreadable_events_total", "follower" => name)
+                    .increment(unread as u64);
+            }
         }
         self.handler.apply(&mut tx, &batch.live, plan).await?;
         self.checkpoints.commit(tx).await?;

@@ -3,12 +3,12 @@
 //! Deciding needs the state alone ([`Journal::load`]). Whoever must know *when* something was asked, as the
 //! workers that find out what became of a charge do, reads the history.
 
-use cqrs_es::{Aggregate, EventStore};
+use cqrs_es::Aggregate;
 
-use crate::command::load_error;
+use crate::repository::LoadedEvent;
 use crate::{Journal, Metadata, StoreError};
 
-/// A stream that has events.
+/// A stream that has events. Those that one row was split into have the same metadata.
 #[derive(Clone, Debug)]
 pub struct History<A: Aggregate> {
     /// The fold of its events.
@@ -18,7 +18,7 @@ pub struct History<A: Aggregate> {
 }
 
 impl Journal {
-    /// A stream's history; none when nothing was ever recorded.
+    /// A stream's history; none when nothing was ever recorded that still means something.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
@@ -26,16 +26,15 @@ impl Journal {
         &self,
         id: impl ToString + Send,
     ) -> Result<Option<History<A>>, StoreError> {
-        let envelopes = self
-            .store::<A>()
-            .load_events(&id.to_string())
-            .await
-            .map_err(load_error)?;
+        let loaded = self.stream::<A>(&id.to_string()).await?;
         let mut aggregate = A::default();
-        let mut events = Vec::with_capacity(envelopes.len());
-        for envelope in envelopes {
-            aggregate.apply(envelope.payload.clone());
-            events.push((envelope.payload, Metadata::from_map(envelope.metadata)?));
+        let mut events = Vec::with_capacity(loaded.events.len());
+        for LoadedEvent {
+            event, metadata, ..
+        } in loaded.events
+        {
+            aggregate.apply(event.clone());
+            events.push((event, Metadata::from_json(metadata)?));
         }
         Ok((!events.is_empty()).then_some(History { aggregate, events }))
     }

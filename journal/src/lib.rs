@@ -30,6 +30,7 @@ pub mod story;
 use std::sync::Arc;
 
 use domain::ports::{Clock, Random};
+use domain::version::{self, Table};
 use tokio::sync::watch;
 
 pub use command::{CommandError, Done, Request};
@@ -68,6 +69,8 @@ pub struct Journal {
     pool: Connections,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    /// How events are written and read.
+    events: Table,
     /// Counts appends of this process; followers wait on it.
     appended: Arc<watch::Sender<u64>>,
     /// Counts what other processes said they appended.
@@ -89,10 +92,23 @@ impl Journal {
             pool: pool.into(),
             clock,
             random,
+            events: version::TODAY,
             appended: signal(),
             heard: signal(),
             moved: signal(),
         }
+    }
+
+    /// The same journal, with another table of events than production's.
+    #[must_use]
+    pub fn with_events(self, events: Table) -> Self {
+        Self { events, ..self }
+    }
+
+    /// How events are written and read.
+    #[must_use]
+    pub fn events(&self) -> &Table {
+        &self.events
     }
 
     /// The connections of the runtime role, for what lives beside the journal in the same database.

@@ -101,8 +101,12 @@ impl Metadata {
     /// # Errors
     /// [`StoreError::Unreadable`] when it is not one of ours.
     pub fn from_map(map: HashMap<String, String>) -> Result<Self, StoreError> {
-        serde_json::from_value(map.into_iter().collect())
-            .map_err(|error| StoreError::Unreadable(error.to_string()))
+        Self::from_json(map.into_iter().collect())
+    }
+
+    /// Reads it as it is stored.
+    pub(crate) fn from_json(json: serde_json::Value) -> Result<Self, StoreError> {
+        serde_json::from_value(json).map_err(|error| StoreError::Unreadable(error.to_string()))
     }
 
     /// The map that cqrs-es carries.

@@ -1,38 +1,153 @@
-//! cqrs-es's repository over our append: reads are postgres-es's, writes are ours.
+//! cqrs-es's event store over our append: rows are read by postgres-es, writes and versions are ours.
 //!
 //! postgres-es inserts one event a round trip, takes every unique violation for a version conflict, and
 //! knows no command ids. Its reads are fine. Snapshots are refused: those of 0.5.0 apply events twice.
 
 use std::collections::HashMap;
 
-use cqrs_es::Aggregate;
 use cqrs_es::persist::{
-    PersistedEventRepository, PersistedEventStore, PersistenceError, ReplayStream, SerializedEvent,
-    SerializedSnapshot,
+    EventStoreAggregateContext, PersistedEventRepository, PersistedEventStore, PersistenceError,
+    ReplayStream, SerializedEvent, SerializedSnapshot,
 };
+use cqrs_es::{Aggregate, AggregateError, EventEnvelope, EventStore};
+use domain::version::{Payload, Stored};
 use postgres_es::PostgresEventRepository;
 use serde_json::Value;
 
-use crate::append::{Append, Outcome, StoredEvent, StreamAppend};
+use crate::append::{Append, Outcome, StoredEvent, StreamAppend, written};
 use crate::connections::statement;
 use crate::{Journal, Metadata, StoreError, StreamId};
 
-/// Loads and stores single streams for cqrs-es.
+/// Loads and stores single streams for cqrs-es, row by row.
 pub struct Repository {
     journal: Journal,
     reads: PostgresEventRepository,
 }
 
+/// cqrs-es's event store of one aggregate. Its own reads one event from a row, and takes the last event that it
+/// read for the stream's version: a row that was split or means nothing any more would make every later command a
+/// conflict. So loading is ours.
+pub struct Streams<A: Aggregate + Send + Sync> {
+    journal: Journal,
+    store: PersistedEventStore<Repository, A>,
+}
+
+/// A stream as it is read today.
+pub(crate) struct Loaded<E> {
+    /// Sequence of the last stored row, whatever is read from it; 0 for a stream without one.
+    pub(crate) version: i64,
+    /// Sequence of the last row that says something: the version that read models show.
+    pub(crate) shown: i64,
+    /// Its events, oldest first.
+    pub(crate) events: Vec<LoadedEvent<E>>,
+}
+
+/// An event of a stream.
+pub(crate) struct LoadedEvent<E> {
+    /// Its row's.
+    pub(crate) sequence: usize,
+    pub(crate) event: E,
+    pub(crate) metadata: Value,
+}
+
 impl Journal {
     /// cqrs-es's event store of one aggregate, on this journal.
     #[must_use]
-    pub fn store<A: Aggregate>(&self) -> PersistedEventStore<Repository, A> {
-        let reads = PostgresEventRepository::new(self.pool().pool().clone());
-        PersistedEventStore::new_event_store(Repository {
+    pub fn store<A: Aggregate>(&self) -> Streams<A> {
+        Streams {
             journal: self.clone(),
-            reads,
+            store: PersistedEventStore::new_event_store(self.repository()),
+        }
+    }
+
+    /// Reads a stream: postgres-es's rows, through the table of events.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer, or an event cannot be read.
+    pub(crate) async fn stream<A: Aggregate>(
+        &self,
+        id: &str,
+    ) -> Result<Loaded<A::Event>, StoreError> {
+        let rows = self.repository().get_events::<A>(id).await;
+        let mut loaded = Loaded {
+            version: 0,
+            shown: 0,
+            events: Vec::new(),
+        };
+        for row in rows.map_err(persistence_error)? {
+            loaded.version = i64::try_from(row.sequence)
+                .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+            let reading = self.events.read_as::<A::Event>(Stored {
+                aggregate_type: &row.aggregate_type,
+                event_type: &row.event_type,
+                event_version: &row.event_version,
+                payload: Payload::Tree(row.payload),
+            })?;
+            for event in reading.into_events() {
+                loaded.shown = loaded.version;
+                loaded.events.push(LoadedEvent {
+                    sequence: row.sequence,
+                    event,
+                    metadata: row.metadata.clone(),
+                });
+            }
+        }
+        Ok(loaded)
+    }
+
+    fn repository(&self) -> Repository {
+        Repository {
+            journal: self.clone(),
+            reads: PostgresEventRepository::new(self.pool().pool().clone()),
+        }
+    }
+}
+
+impl<A: Aggregate + Send + Sync> EventStore<A> for Streams<A> {
+    type AC = EventStoreAggregateContext<A>;
+
+    async fn load_events(
+        &self,
+        aggregate_id: &str,
+    ) -> Result<Vec<EventEnvelope<A>>, AggregateError<A::Error>> {
+        let loaded = self.journal.stream::<A>(aggregate_id).await;
+        let events = loaded.map_err(aggregate_error)?.events.into_iter();
+        let envelope = |loaded: LoadedEvent<A::Event>| {
+            Ok(EventEnvelope {
+                aggregate_id: aggregate_id.to_owned(),
+                sequence: loaded.sequence,
+                payload: loaded.event,
+                metadata: serde_json::from_value(loaded.metadata)?,
+            })
+        };
+        events.map(envelope).collect()
+    }
+
+    async fn load_aggregate(
+        &self,
+        aggregate_id: &str,
+    ) -> Result<Self::AC, AggregateError<A::Error>> {
+        let loaded = self.journal.stream::<A>(aggregate_id).await;
+        let loaded = loaded.map_err(aggregate_error)?;
+        let mut aggregate = A::default();
+        for LoadedEvent { event, .. } in loaded.events {
+            aggregate.apply(event);
+        }
+        Ok(EventStoreAggregateContext {
+            aggregate_id: aggregate_id.to_owned(),
+            aggregate,
+            current_sequence: usize::try_from(loaded.version).unwrap_or(0),
+            current_snapshot: None,
         })
-        .with_upcasters(domain::version::upcasters())
+    }
+
+    async fn commit(
+        &self,
+        events: Vec<A::Event>,
+        context: Self::AC,
+        metadata: HashMap<String, String>,
+    ) -> Result<Vec<EventEnvelope<A>>, AggregateError<A::Error>> {
+        self.store.commit(events, context, metadata).await
     }
 }
 
@@ -86,9 +201,10 @@ impl PersistedEventRepository for Repository {
 
     async fn stream_events<A: Aggregate>(
         &self,
-        aggregate_id: &str,
+        _aggregate_id: &str,
     ) -> Result<ReplayStream, PersistenceError> {
-        self.reads.stream_events::<A>(aggregate_id).await
+        // Its stream knows no table of events, and reads one event from a row.
+        Err(unknown("read a stream through the store or its history"))
     }
 
     async fn stream_all_events<A: Aggregate>(&self) -> Result<ReplayStream, PersistenceError> {
@@ -107,18 +223,22 @@ impl Repository {
             .map_err(|error| PersistenceError::UnknownError(Box::new(error)))?;
         let metadata: HashMap<String, String> = serde_json::from_value(first.metadata.clone())?;
         let metadata: Metadata = serde_json::from_value(serde_json::to_value(metadata)?)?;
-        let stored = |event: &SerializedEvent| StoredEvent {
-            event_type: event.event_type.clone(),
-            event_version: event.event_version.clone(),
-            payload: event.payload.clone(),
+        let stored = |event: &SerializedEvent| {
+            let version = written(&self.journal.events, A::TYPE, &event.event_type)?;
+            Ok::<_, StoreError>(StoredEvent {
+                event_type: event.event_type.clone(),
+                event_version: version.to_owned(),
+                payload: event.payload.clone(),
+            })
         };
+        let stored: Result<_, StoreError> = events.iter().map(stored).collect();
         Ok(Append {
             command_id: self.journal.random().uuid(),
             metadata,
             streams: vec![StreamAppend {
                 stream: StreamId::new(A::TYPE, &first.aggregate_id),
                 expected_version,
-                events: events.iter().map(stored).collect(),
+                events: stored.map_err(|error| PersistenceError::UnknownError(Box::new(error)))?,
             }],
             claims: vec![],
         })
@@ -131,6 +251,31 @@ async fn read<T>(
 ) -> Result<T, PersistenceError> {
     let silent = |silent| Err(PersistenceError::ConnectionError(Box::new(silent)));
     statement(reading).await.unwrap_or_else(silent)
+}
+
+fn persistence_error(error: PersistenceError) -> StoreError {
+    match error {
+        PersistenceError::ConnectionError(error) | PersistenceError::UnknownError(error) => {
+            // postgres-es boxes sqlx's error; sort it as our own calls' errors are sorted.
+            match error.downcast::<sqlx::Error>() {
+                Ok(error) => (*error).into(),
+                Err(other) => StoreError::Unreadable(other.to_string()),
+            }
+        }
+        other => StoreError::Unreadable(other.to_string()),
+    }
+}
+
+fn aggregate_error<E: std::error::Error>(error: StoreError) -> AggregateError<E> {
+    match error {
+        error @ StoreError::Unreachable(_) => {
+            AggregateError::DatabaseConnectionError(Box::new(error))
+        }
+        error @ (StoreError::Unreadable(_) | StoreError::Newer(_)) => {
+            AggregateError::DeserializationError(Box::new(error))
+        }
+        error => AggregateError::UnexpectedError(Box::new(error)),
+    }
 }
 
 fn unknown(message: &str) -> PersistenceError {

@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgRow;
 
-use crate::feed::{FromRow, Stored};
+use crate::feed::Stored;
 use crate::recover::JobRow;
 use crate::{Journal, StoreError};
 
@@ -41,7 +41,7 @@ impl Journal {
             .bind(correlation_id),
         };
         let rows = query.bind(EVENTS_MAX).fetch_all(self.pool()).await?;
-        rows.iter().map(Stored::from_row).collect()
+        self.read_rows(&rows)
     }
 
     /// The jobs of these bookings, done or not, oldest first.

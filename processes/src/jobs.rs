@@ -259,9 +259,15 @@ impl Desk {
         let kind = work.kind();
         let finish = match work.work(job).await {
             Ok(finish) => finish,
-            Err(Setback::Store(error)) => {
+            Err(Setback::Store(error)) if error.is_transient() => {
                 tracing::warn!(job = job.id, kind, %error, "the database was away in the middle of a job");
                 self.again_after(delay(1, self.journal.random()), error.to_string())
+            }
+            Err(Setback::Store(error)) => {
+                // Another node, or a newer one, may be able to. Nothing changes in a second.
+                tracing::error!(job = job.id, kind, %error, "a job's booking cannot be read or written here");
+                let claims = u32::try_from(job.attempts).unwrap_or(u32::MAX);
+                self.again_after(delay(claims, self.journal.random()), error.to_string())
             }
             Err(Setback::ClaimLost) => return fence_shut(kind, job),
         };

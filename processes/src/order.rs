@@ -123,7 +123,9 @@ fn absorb(cause: &Cause, error: CommandError) -> Result<(), HandlerError> {
             Err(poison(&error.to_string()))
         }
         // An event of this booking that this version cannot read: the others must not wait for the next one.
-        CommandError::Store(error @ StoreError::Unreadable(_)) => Err(poison(&error.to_string())),
+        CommandError::Store(error @ (StoreError::Unreadable(_) | StoreError::Newer(_))) => {
+            Err(poison(&error.to_string()))
+        }
         CommandError::Store(error) => Err(error.into()),
         CommandError::Contended => Err(HandlerError::Store(StoreError::Busy {
             sqlstate: "40001".to_owned(),

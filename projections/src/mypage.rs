@@ -69,13 +69,14 @@ row! {
 }
 
 row! {
-    /// A line of a booking's story: what happened, when, by whom.
+    /// A line of a booking's story: what happened at one place in the journal, when, by whom.
     pub struct TimelineRow in mypage.timeline by (bookid, position) {
         /// The booking.
         pub bookid: i64,
         /// The event's place in the journal.
         pub position: i64,
-        /// What happened: the event's name.
+        /// What happened: the event's name. The names of several, with commas, where one was recorded that is read
+        /// as several today; they happened as one.
         pub event: String,
         /// When.
         pub at: Timestamp,
@@ -111,10 +112,17 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
         Event::Book(_) | Event::Space(_) => {}
     }
     let (status, phase) = (row.status, row.phase);
+    if event.part > 0 {
+        let key = [bookid, event.position].into();
+        if let Some(line) = rows.change_if_there::<TimelineRow>(&key)? {
+            line.tell(event, status, phase);
+            return Ok(());
+        }
+    }
     rows.add(TimelineRow {
         bookid,
         position: event.position,
-        event: event.event_type.clone(),
+        event: event.event_type.to_owned(),
         at: booking::at(event),
         actor_type: event.metadata.actor_type,
         actor_id: event.metadata.actor_id.clone(),
@@ -123,6 +131,18 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
         phase,
         note: note::of(&event.event),
     })
+}
+
+impl TimelineRow {
+    /// Adds what another part of the same row says. A position is one line: readers know a line by it.
+    fn tell(&mut self, part: &Recorded, status: Status, phase: Phase) {
+        self.event = format!("{}, {}", self.event, part.event_type);
+        (self.status, self.phase) = (status, phase);
+        self.note = match (self.note.take(), note::of(&part.event)) {
+            (Some(before), Some(note)) => Some(format!("{before}; {note}")),
+            (before, note) => before.or(note),
+        };
+    }
 }
 
 /// The page of a booking that was just made.

@@ -10,6 +10,11 @@ use crate::booking;
 use crate::projection::{Key, Projection, Table, Unfit, row};
 use crate::rows::Rows;
 
+/// Points came.
+const ACCRUED: &str = "accrued";
+/// Points went.
+const CLAWED_BACK: &str = "clawed_back";
+
 /// The projection.
 pub(crate) static POINTS: Projection = Projection {
     name: "points",
@@ -33,7 +38,7 @@ row! {
 }
 
 row! {
-    /// Points that came or went.
+    /// Points that came or went at one place in the journal.
     pub struct LedgerRow in points.ledger by (position) {
         /// The event's place in the journal.
         pub position: i64,
@@ -48,6 +53,36 @@ row! {
         /// When.
         pub at: Timestamp,
     }
+}
+
+impl LedgerRow {
+    /// Adds what another part of the same row moved: a position is one line, which says what it comes to.
+    fn add(&mut self, part: &Self) -> Result<(), Unfit> {
+        let (one, other) = (self.userid, part.userid);
+        if one != other {
+            return Err(Unfit(format!(
+                "one recorded event moves points of user {one} and of user {other}"
+            )));
+        }
+        self.points = self.points.saturating_add(part.points);
+        self.kind = if self.points < 0 {
+            CLAWED_BACK
+        } else {
+            ACCRUED
+        }
+        .to_owned();
+        Ok(())
+    }
+}
+
+fn enter(rows: &mut Rows, event: &Recorded, line: LedgerRow) -> Result<(), Unfit> {
+    if event.part > 0 {
+        let before = rows.change_if_there::<LedgerRow>(&[event.position].into())?;
+        if let Some(before) = before {
+            return before.add(&line);
+        }
+    }
+    rows.add(line)
 }
 
 fn account(event: &Recorded) -> Option<Key> {
@@ -67,9 +102,9 @@ fn movement(event: &Recorded) -> Option<Movement> {
         return None;
     };
     let (user, kind, points) = match event {
-        E::PointsAccrued { userid, points, .. } => (*userid, "accrued", *points),
+        E::PointsAccrued { userid, points, .. } => (*userid, ACCRUED, *points),
         E::PointsClawedBack { userid, points, .. } => {
-            (*userid, "clawed_back", points.saturating_neg())
+            (*userid, CLAWED_BACK, points.saturating_neg())
         }
         _ => return None,
     };
@@ -81,14 +116,15 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
         return Ok(());
     };
     let userid = user.0;
-    rows.add(LedgerRow {
+    let line = LedgerRow {
         position: event.position,
         userid,
         payid: booking::id(event)?,
         kind: kind.to_owned(),
         points,
         at: booking::at(event),
-    })?;
+    };
+    enter(rows, event, line)?;
     match rows.change_if_there::<BalanceRow>(&[userid].into())? {
         Some(balance) => balance.points = balance.points.saturating_add(points),
         None => rows.add(BalanceRow { userid, points })?,

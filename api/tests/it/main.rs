@@ -19,6 +19,7 @@ mod health;
 mod idempotency;
 mod interruptions;
 mod negotiation;
+mod newer;
 mod orders;
 mod reading;
 mod routes;

@@ -93,7 +93,7 @@ async fn list(journal: &Journal, json: bool) -> anyhow::Result<ExitCode> {
                 p.generation.to_string(),
                 p.key.clone(),
                 p.position.to_string(),
-                p.event_type.clone(),
+                event(&p.event_type, p.event_version.as_deref()),
                 p.behind.to_string(),
                 p.parked_at.to_string(),
                 reason(p.reason.as_deref()),
@@ -127,13 +127,21 @@ fn events_table(events: &[ParkedEvent]) -> anyhow::Result<()> {
     let rows = events.iter().map(|e| {
         [
             e.position.to_string(),
-            e.event_type.clone(),
+            event(&e.event_type, e.event_version.as_deref()),
             e.parked_at.to_string(),
             reason(e.reason.as_deref()),
         ]
     });
     output::table(["position", "event", "since", "reason"], rows)?;
     Ok(())
+}
+
+/// An event as it is stored: `Booked 2`.
+fn event(event_type: &str, event_version: Option<&str>) -> String {
+    match event_version {
+        Some(version) => format!("{event_type} {version}"),
+        None => event_type.to_owned(),
+    }
 }
 
 fn reason(reason: Option<&str>) -> String {

@@ -18,7 +18,7 @@ use crate::database::look_at_journal;
 use crate::output;
 use crate::settings::Settings;
 use calls::Call;
-use tree::{CommandNode, EventNode};
+use tree::{CommandNode, EventNode, Told};
 
 /// Everything that is known.
 #[derive(Serialize)]
@@ -108,10 +108,16 @@ async fn look(journal: &Journal, asked: &str) -> anyhow::Result<Report> {
             position: follower.position,
         });
     }
-    let gateway_calls = calls::of(&events);
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| Told::of(event, journal.events()))
+        .collect();
+    let gateway_calls = calls::of(&told);
+    let mut waits_for = waits_for(&gateway_calls, &jobs, &followers, &parked);
+    waits_for.extend(told.iter().filter_map(Told::unreadable));
     Ok(Report {
-        waits_for: waits_for(&gateway_calls, &jobs, &followers, &parked),
-        commands: tree::grow(&events),
+        waits_for,
+        commands: tree::grow(&told),
         bookings,
         gateway_calls,
         jobs,
@@ -218,8 +224,18 @@ fn draw(command: &CommandNode, depth: usize, jobs: &[JobRow], lines: &mut Vec<St
 
 fn draw_event(event: &EventNode, depth: usize, jobs: &[JobRow], lines: &mut Vec<String>) {
     let indent = "  ".repeat(depth + 1);
+    let read_as = match &event.read_as {
+        Some(names) if names.is_empty() => ", read as nothing today".to_owned(),
+        Some(names) => format!(", read as {}", names.join(", ")),
+        None => String::new(),
+    };
+    let unreadable = if event.unreadable {
+        ", which cannot be read here"
+    } else {
+        ""
+    };
     lines.push(format!(
-        "{indent}{} {:.6} {} {}",
+        "{indent}{} {:.6} {} {}{read_as}{unreadable}",
         event.position, event.recorded_at, event.stream, event.event_type
     ));
     let id = event.event_id.to_string();

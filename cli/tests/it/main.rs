@@ -13,6 +13,7 @@ mod commands;
 mod crashes;
 mod events;
 mod load;
+mod newer;
 mod outages;
 mod recovery;
 mod replay;

@@ -1,8 +1,9 @@
 //! What happens to a payment: its events, as they are stored for ever.
 
-use cqrs_es::DomainEvent;
+use cqrs_es::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
+use super::Payment;
 use crate::status::Status;
 use crate::value::{BookId, Money, UserId};
 use crate::version;
@@ -213,8 +214,10 @@ pub enum Event {
     },
 }
 
-impl DomainEvent for Event {
-    fn event_type(&self) -> String {
+impl Event {
+    /// Its name, as it is stored.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::PaymentRequested { .. } => "PaymentRequested",
             Self::Approved { .. } => "Approved",
@@ -231,10 +234,15 @@ impl DomainEvent for Event {
             Self::DuplicateCharge { .. } => "DuplicateCharge",
             Self::SurplusRefunded { .. } => "SurplusRefunded",
         }
-        .to_owned()
+    }
+}
+
+impl DomainEvent for Event {
+    fn event_type(&self) -> String {
+        self.name().to_owned()
     }
 
     fn event_version(&self) -> String {
-        version::CURRENT.to_owned()
+        version::written(Payment::TYPE, self.name())
     }
 }

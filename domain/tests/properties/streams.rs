@@ -5,13 +5,13 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
-use cqrs_es::persist::SerializedEvent;
-use cqrs_es::{Aggregate, DomainEvent};
 use domain::book::Book;
 use domain::payment::Payment;
 use domain::space::Space;
-use domain::{BookId, Command, Event, Refusal, version};
+use domain::version::{Payload, Reading, Stored, TODAY};
+use domain::{BookId, Command, Event, Refusal};
 
 pub(crate) const BOOK: BookId = BookId(7);
 
@@ -55,7 +55,7 @@ impl Streams {
 
     fn append<E>(&mut self, events: Vec<E>, kind: fn(E) -> Event) {
         for event in events.into_iter().map(kind) {
-            match version::decode(stored(&event)).unwrap() {
+            match read_back(&event) {
                 Event::Book(event) => self.folded.book.apply(event),
                 Event::Payment(event) => self.folded.payment.apply(event),
                 Event::Space(event) => self.folded.space.apply(event),
@@ -66,29 +66,22 @@ impl Streams {
 }
 
 pub(crate) fn event_type(event: &Event) -> String {
-    match event {
-        Event::Book(event) => event.event_type(),
-        Event::Payment(event) => event.event_type(),
-        Event::Space(event) => event.event_type(),
-    }
+    event.name().to_owned()
 }
 
-/// As the journal keeps it.
-fn stored(event: &Event) -> SerializedEvent {
-    let aggregate_type = match event {
-        Event::Book(_) => Book::TYPE,
-        Event::Payment(_) => Payment::TYPE,
-        Event::Space(_) => Space::TYPE,
-    };
-    SerializedEvent::new(
-        BOOK.to_string(),
-        1,
-        aggregate_type.to_owned(),
-        event_type(event),
-        version::CURRENT.to_owned(),
-        serde_json::to_value(event).unwrap(),
-        serde_json::Value::Null,
-    )
+/// As it comes back from the journal.
+fn read_back(event: &Event) -> Event {
+    let (aggregate_type, event_type) = (event.aggregate_type(), event.name());
+    let reading = TODAY.read(Stored {
+        aggregate_type,
+        event_type,
+        event_version: TODAY.written(aggregate_type, event_type).unwrap(),
+        payload: Payload::Text(&serde_json::to_string(event).unwrap()),
+    });
+    match reading.unwrap() {
+        Reading::Today(event) => event,
+        Reading::Upcast(events) => unreachable!("today is written: {events:?}"),
+    }
 }
 
 /// Lets an aggregate handle a command. Deciding never waits, so that asking once is enough.

@@ -1,9 +1,9 @@
-//! A row of the feed as an event, or as one that this version of the code cannot read.
+//! A row of the feed as events of today, or as one that this version of the code cannot read.
 
-use cqrs_es::persist::SerializedEvent;
-use domain::{Event, version};
+use domain::Event;
+use domain::version::{DecodeError, Payload, Reading, Stored, Table};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
@@ -12,24 +12,34 @@ use uuid::Uuid;
 use super::FromRow;
 use crate::{Metadata, StoreError, StreamId};
 
-/// An event as the journal holds it.
+/// What is to be done about an event that a newer version of this code wrote.
+const UPGRADE: &str =
+    "upgrade this node; then it is tried again by itself, or at once by `spacerent parked retry`";
+
+/// An event as the journal holds it, in the words of today.
+///
+/// A row that was written before its event was split is read as several events: parts, in order. They share
+/// everything but [`Recorded::part`], name and content, and are never torn apart: they come in one batch, and are
+/// taken or parked together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
     /// Its place in the whole journal.
     pub position: i64,
+    /// Which of the events of its row, from 0.
+    pub part: u32,
     /// Its stream.
     pub stream: StreamId,
-    /// Its place in the stream, from 1.
+    /// Its row's place in the stream, from 1.
     pub sequence: i64,
-    /// Its id.
+    /// Its row's id.
     pub event_id: Uuid,
     /// The command that stored it.
     pub command_id: Uuid,
-    /// Its name.
-    pub event_type: String,
+    /// Its name of today.
+    pub event_type: &'static str,
     /// When the database wrote it.
     pub recorded_at: Timestamp,
-    /// What it says beside its payload.
+    /// What its row says beside the payload.
     pub metadata: Metadata,
     /// What happened.
     pub event: Event,
@@ -52,97 +62,128 @@ pub struct Unreadable {
     pub stream: StreamId,
     /// Its name.
     pub event_type: String,
+    /// The version that it was written with.
+    pub event_version: String,
     /// Why.
     pub reason: String,
 }
 
-/// One event of the feed.
+/// One row of the feed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
-    /// An event.
-    Event(Box<Recorded>),
+    /// What it says today.
+    Events {
+        /// Its place in the journal.
+        position: i64,
+        /// Mostly one event; several when it was split since; none when it means nothing any more.
+        events: Vec<Recorded>,
+    },
     /// One that cannot be read: it is shown, not skipped.
     Unreadable(Unreadable),
 }
 
 impl Item {
-    pub(crate) fn position(&self) -> i64 {
+    /// Its place in the journal.
+    #[must_use]
+    pub fn position(&self) -> i64 {
         match self {
-            Self::Event(event) => event.position,
+            Self::Events { position, .. } => *position,
             Self::Unreadable(event) => event.position,
         }
     }
 
-    /// What is parked together and taken in order: the booking's number.
+    /// What is parked together and taken in order: the booking's number. None of a row that means nothing.
     #[must_use]
-    pub fn key(&self) -> &str {
+    pub fn key(&self) -> Option<&str> {
         match self {
-            Self::Event(event) => event.key(),
-            Self::Unreadable(event) => &event.stream.aggregate_id,
+            Self::Events { events, .. } => events.first().map(Recorded::key),
+            Self::Unreadable(event) => Some(&event.stream.aggregate_id),
+        }
+    }
+
+    /// Its events, in order.
+    ///
+    /// # Errors
+    /// What it is instead, when it cannot be read.
+    pub fn into_events(self) -> Result<Vec<Recorded>, Unreadable> {
+        match self {
+            Self::Events { events, .. } => Ok(events),
+            Self::Unreadable(event) => Err(event),
         }
     }
 }
 
 impl FromRow for Item {
-    fn from_row(row: &PgRow) -> Result<Self, StoreError> {
+    fn from_row(row: &PgRow, table: &Table) -> Result<Self, StoreError> {
         let position: i64 = row.try_get("position")?;
+        let event_type: &str = row.try_get("event_type")?;
+        let event_version: &str = row.try_get("event_version")?;
         let stream = StreamId {
             aggregate_type: row.try_get("aggregate_type")?,
             aggregate_id: row.try_get("aggregate_id")?,
         };
-        let event_type: String = row.try_get("event_type")?;
-        Ok(
-            match decode(row, position, stream.clone(), event_type.clone())? {
-                Ok(recorded) => Self::Event(Box::new(recorded)),
-                Err(reason) => Self::Unreadable(Unreadable {
+        let Json(payload): Json<&RawValue> = row.try_get("payload")?;
+        let reading = table.read(Stored {
+            aggregate_type: &stream.aggregate_type,
+            event_type,
+            event_version,
+            payload: Payload::Text(payload.get()),
+        });
+        let read = match (reading, metadata(row)?) {
+            (Ok(reading), Ok(metadata)) => Ok((reading, metadata)),
+            (Err(error @ DecodeError::Unknown { .. }), _) => Err(format!("{error}; {UPGRADE}")),
+            (_, Err(reason)) => Err(reason),
+            (Err(error), _) => Err(error.to_string()),
+        };
+        let (reading, metadata) = match read {
+            Ok(read) => read,
+            Err(reason) => {
+                return Ok(Self::Unreadable(Unreadable {
                     position,
                     stream,
-                    event_type,
+                    event_type: event_type.to_owned(),
+                    event_version: event_version.to_owned(),
                     reason,
-                }),
-            },
-        )
+                }));
+            }
+        };
+        let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at")?;
+        let recorded = |event: Event, stream, metadata| {
+            Ok::<_, StoreError>(Recorded {
+                position,
+                part: 0,
+                stream,
+                sequence: row.try_get("sequence")?,
+                event_id: row.try_get("event_id")?,
+                command_id: row.try_get("command_id")?,
+                event_type: event.name(),
+                recorded_at: recorded_at.to_jiff(),
+                metadata,
+                event,
+            })
+        };
+        let events = match reading {
+            Reading::Today(event) => vec![recorded(event, stream, metadata)?],
+            Reading::Upcast(events) => {
+                let part = |(part, event)| {
+                    let event = recorded(event, stream.clone(), metadata.clone())?;
+                    Ok(Recorded { part, ..event })
+                };
+                (0..)
+                    .zip(events)
+                    .map(part)
+                    .collect::<Result<_, StoreError>>()?
+            }
+        };
+        Ok(Self::Events { position, events })
     }
 }
 
 /// The outer error is the database's, the inner one the event's.
-fn decode(
-    row: &PgRow,
-    position: i64,
-    stream: StreamId,
-    event_type: String,
-) -> Result<Result<Recorded, String>, StoreError> {
-    let sequence: i64 = row.try_get("sequence")?;
-    let stored = SerializedEvent::new(
-        stream.aggregate_id.clone(),
-        usize::try_from(sequence).unwrap_or(0),
-        stream.aggregate_type.clone(),
-        event_type.clone(),
-        row.try_get("event_version")?,
-        row.try_get("payload")?,
-        Value::Null,
-    );
-    let metadata = match row.try_get("metadata") {
-        Ok(Json(metadata)) => metadata,
-        Err(sqlx::Error::ColumnDecode { source, .. }) => {
-            return Ok(Err(format!("its metadata: {source}")));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let event = match version::decode(stored) {
-        Ok(event) => event,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at")?;
-    Ok(Ok(Recorded {
-        position,
-        stream,
-        sequence,
-        event_id: row.try_get("event_id")?,
-        command_id: row.try_get("command_id")?,
-        event_type,
-        recorded_at: recorded_at.to_jiff(),
-        metadata,
-        event,
-    }))
+fn metadata(row: &PgRow) -> Result<Result<Metadata, String>, StoreError> {
+    match row.try_get("metadata") {
+        Ok(Json(metadata)) => Ok(Ok(metadata)),
+        Err(sqlx::Error::ColumnDecode { source, .. }) => Ok(Err(format!("its metadata: {source}"))),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -1,10 +1,9 @@
 //! An event as its row says it, for whoever carries the journal elsewhere: nothing is decoded, nothing rounded.
 
-use cqrs_es::persist::SerializedEvent;
-use domain::version;
+use domain::Event;
+use domain::version::{self, DecodeError, Payload, Table};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -51,25 +50,19 @@ impl Stored {
         serde_json::from_str(self.metadata.get()).map_err(|error| format!("its metadata: {error}"))
     }
 
-    /// What happened, and when it was decided.
+    /// What happened, in the words of today: mostly one event; several when it was split since, in order; none
+    /// when it means nothing any more.
     ///
     /// # Errors
-    /// Why this version of the code cannot read it.
-    pub fn decode(&self) -> Result<(domain::Event, Timestamp), String> {
-        let metadata = self.metadata()?;
-        let payload: Value = serde_json::from_str(self.payload.get())
-            .map_err(|error| format!("its payload: {error}"))?;
-        let event = version::decode(SerializedEvent::new(
-            self.aggregate_id.clone(),
-            usize::try_from(self.sequence).unwrap_or(0),
-            self.aggregate_type.clone(),
-            self.event_type.clone(),
-            self.event_version.clone(),
-            payload,
-            Value::Null,
-        ))
-        .map_err(|error| error.to_string())?;
-        Ok((event, metadata.occurred_at))
+    /// [`DecodeError`] when this version of the code cannot read it.
+    pub fn read(&self, events: &Table) -> Result<Vec<Event>, DecodeError> {
+        let reading = events.read(version::Stored {
+            aggregate_type: &self.aggregate_type,
+            event_type: &self.event_type,
+            event_version: &self.event_version,
+            payload: Payload::Text(self.payload.get()),
+        })?;
+        Ok(reading.into_events())
     }
 }
 
@@ -98,7 +91,7 @@ impl Journal {
 }
 
 impl FromRow for Stored {
-    fn from_row(row: &PgRow) -> Result<Self, StoreError> {
+    fn from_row(row: &PgRow, _: &Table) -> Result<Self, StoreError> {
         let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at")?;
         let Json(payload) = row.try_get("payload")?;
         let Json(metadata) = row.try_get("metadata")?;

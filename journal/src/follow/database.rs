@@ -1,11 +1,17 @@
 //! Checkpoints in the journal's database, under a lease that any process may take.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use sqlx::{PgConnection, PgExecutor, Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::{Checkpoints, FollowerId, LEASE_MS, Lease, Parked};
+use crate::feed::Item;
 use crate::{Journal, Session, StoreError};
+
+/// How many parked rows are looked at in one read.
+const READ_MAX: usize = 1_000;
 
 /// The checkpoint and the parked events of one follower, in the journal's database.
 pub struct InDatabase {
@@ -46,6 +52,47 @@ impl InDatabase {
     }
 }
 
+impl InDatabase {
+    /// Asks for the keys to be tried again that wait for nothing but a program that can read their events, when this
+    /// is it. Of the saga's keys it need not be the first event that waits: it may be the stream that it commands.
+    async fn free_the_readable(&self) -> Result<(), StoreError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "select position, key from parked where name = $1 and generation = $2 and unread order by position",
+        )
+        .bind(&self.id.name)
+        .bind(self.id.generation)
+        .fetch_all(self.journal.pool())
+        .await?;
+        let mut keys: BTreeSet<&str> = rows.iter().map(|(_, key)| key.as_str()).collect();
+        for rows in rows.chunks(READ_MAX) {
+            let positions: Vec<i64> = rows.iter().map(|(position, _)| *position).collect();
+            for item in self.journal.events_at(&positions).await? {
+                if let Item::Unreadable(event) = item {
+                    keys.remove(event.stream.aggregate_id.as_str());
+                }
+            }
+        }
+        if keys.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(
+            follower = self.id.name,
+            keys = keys.len(),
+            "bookings that waited for a program that can read their events are tried again"
+        );
+        sqlx::query(
+            "insert into parked_retries (name, generation, key)
+             select $1, $2, unnest($3::text[]) on conflict do nothing",
+        )
+        .bind(&self.id.name)
+        .bind(self.id.generation)
+        .bind(Vec::from_iter(keys))
+        .execute(self.journal.pool())
+        .await?;
+        Ok(())
+    }
+}
+
 fn lease_ms() -> i32 {
     i32::try_from(LEASE_MS).unwrap_or(i32::MAX)
 }
@@ -69,6 +116,7 @@ impl Checkpoints for InDatabase {
             .fetch_optional(self.journal.pool())
             .await?;
         let Some(row) = row else { return Ok(None) };
+        self.free_the_readable().await?;
         Ok(Some(Lease {
             epoch: row.try_get("epoch")?,
             position: row.try_get("position")?,
@@ -147,27 +195,29 @@ impl Checkpoints for InDatabase {
         self.move_on(tx, lease, to).await
     }
 
-    async fn park(&self, tx: &mut PgConnection, events: &[Parked]) -> Result<(), StoreError> {
+    async fn park(&self, tx: &mut PgConnection, rows: &[Parked]) -> Result<(), StoreError> {
         let (mut positions, mut keys) = (Vec::new(), Vec::new());
-        let (mut types, mut reasons) = (Vec::new(), Vec::new());
-        for event in events {
-            positions.push(event.position);
-            keys.push(event.key.clone());
-            types.push(event.event_type.clone());
-            reasons.push(event.reason.clone());
+        let (mut reasons, mut unread) = (Vec::new(), Vec::new());
+        for row in rows {
+            positions.push(row.position);
+            keys.push(row.key.clone());
+            reasons.push(row.reason.clone());
+            unread.push(row.unread);
         }
+        // The name and version are the stored ones: what is read from the row today may be called otherwise.
         sqlx::query(
-            "insert into parked (name, generation, position, key, event_type, reason)
-             select $1, $2, p.position, p.key, p.event_type, p.reason
-             from unnest($3::bigint[], $4::text[], $5::text[], $6::text[])
-               as p (position, key, event_type, reason)",
+            "insert into parked (name, generation, position, key, event_type, event_version, reason, unread)
+             select $1, $2, p.position, p.key, e.event_type, e.event_version, p.reason, p.unread
+             from unnest($3::bigint[], $4::text[], $5::text[], $6::boolean[])
+               as p (position, key, reason, unread)
+             join events e using (position)",
         )
         .bind(&self.id.name)
         .bind(self.id.generation)
         .bind(positions)
         .bind(keys)
-        .bind(types)
         .bind(reasons)
+        .bind(unread)
         .execute(tx)
         .await?;
         Ok(())
@@ -176,21 +226,24 @@ impl Checkpoints for InDatabase {
     async fn rewrite_reasons(
         &self,
         tx: &mut PgConnection,
-        events: &[Parked],
+        rows: &[Parked],
     ) -> Result<(), StoreError> {
-        let (positions, reasons): (Vec<_>, Vec<_>) = events
-            .iter()
-            .map(|event| (event.position, event.reason.clone()))
-            .unzip();
+        let (mut positions, mut reasons, mut unread) = (Vec::new(), Vec::new(), Vec::new());
+        for row in rows {
+            positions.push(row.position);
+            reasons.push(row.reason.clone());
+            unread.push(row.unread);
+        }
         sqlx::query(
-            "update parked k set reason = p.reason
-             from unnest($3::bigint[], $4::text[]) as p (position, reason)
+            "update parked k set reason = p.reason, unread = p.unread
+             from unnest($3::bigint[], $4::text[], $5::boolean[]) as p (position, reason, unread)
              where k.name = $1 and k.generation = $2 and k.position = p.position",
         )
         .bind(&self.id.name)
         .bind(self.id.generation)
         .bind(positions)
         .bind(reasons)
+        .bind(unread)
         .execute(tx)
         .await?;
         Ok(())

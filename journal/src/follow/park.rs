@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::HandlerError;
-use crate::feed::Item;
+use crate::feed::{Item, Unreadable};
 use crate::{Recorded, StoreError};
 
 /// The keys that a follower has parked.
@@ -28,15 +28,17 @@ impl Keys {
     }
 }
 
-/// An event that is set apart instead of going to the handler.
+/// A row that is set apart instead of going to the handler, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
     /// Its place in the journal.
     pub position: i64,
     /// The booking's number, as text.
     pub key: String,
-    /// Its name.
+    /// Its name: the stored one where it could not be read, else that of today.
     pub event_type: String,
+    /// Whether it could not even be read.
+    pub unread: bool,
     /// Why; none for one that only stands behind another one of its key.
     pub reason: Option<String>,
 }
@@ -56,22 +58,33 @@ impl Batch {
         let mut blocked: HashSet<String> = HashSet::new();
         for item in items {
             match item {
-                Item::Event(event) => {
-                    if keys.0.contains(event.key()) || blocked.contains(event.key()) {
-                        batch.parked.push(behind(&event));
+                Item::Events { events, .. } => {
+                    // A row that means nothing is waited for by nobody.
+                    let Some(first) = events.first() else {
+                        continue;
+                    };
+                    if keys.0.contains(first.key()) || blocked.contains(first.key()) {
+                        batch.parked.push(behind(first));
                     } else {
-                        batch.live.push(*event);
+                        batch.live.extend(events);
                     }
                 }
                 Item::Unreadable(event) => {
-                    let key = event.stream.aggregate_id;
-                    blocked.insert(key.clone());
-                    report(event.position, &event.event_type, &event.reason);
+                    let Unreadable {
+                        position,
+                        stream,
+                        event_type,
+                        event_version,
+                        reason,
+                    } = event;
+                    blocked.insert(stream.aggregate_id.clone());
+                    report(position, &event_type, &event_version, &reason);
                     batch.parked.push(Parked {
-                        position: event.position,
-                        key,
-                        event_type: event.event_type,
-                        reason: Some(event.reason),
+                        position,
+                        key: stream.aggregate_id,
+                        event_type,
+                        unread: true,
+                        reason: Some(reason),
                     });
                 }
             }
@@ -91,19 +104,26 @@ impl Batch {
         let (away, live): (Vec<_>, Vec<_>) = live
             .into_iter()
             .partition(|event| event.key() == key && event.position >= position);
-        for event in away {
-            let mut parked_event = behind(&event);
+        // The parts of a row are neighbours, and the row is parked once.
+        for row in away.chunk_by(|one, next| one.position == next.position) {
+            let Some(event) = row.first() else { continue };
+            let mut parked_row = behind(event);
             if event.position == position {
-                report(position, &event.event_type, reason);
-                parked_event.reason = Some(reason.to_owned());
+                report(position, event.event_type, "of today", reason);
+                parked_row.reason = Some(reason.to_owned());
             }
-            parked.push(parked_event);
+            parked.push(parked_row);
         }
         Ok(Self { live, parked })
     }
 
     pub(super) fn len(&self) -> usize {
         self.live.len() + self.parked.len()
+    }
+
+    /// Whether the row at this position is parked.
+    pub(super) fn parks(&self, position: i64) -> bool {
+        self.parked.iter().any(|row| row.position == position)
     }
 
     pub(super) fn parked_keys(&self) -> impl Iterator<Item = String> + '_ {
@@ -115,15 +135,17 @@ fn behind(event: &Recorded) -> Parked {
     Parked {
         position: event.position,
         key: event.key().to_owned(),
-        event_type: event.event_type.clone(),
+        event_type: event.event_type.to_owned(),
+        unread: false,
         reason: None,
     }
 }
 
-fn report(position: i64, event_type: &str, reason: &str) {
+fn report(position: i64, event_type: &str, event_version: &str, reason: &str) {
     tracing::error!(
         position,
         event_type,
+        event_version,
         reason,
         "an event is parked, with its booking behind it"
     );

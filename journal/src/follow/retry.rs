@@ -28,10 +28,10 @@ impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
             return Ok(None);
         };
         let items = self.parked_items(&key).await?;
-        let first = items.first().map(Item::position);
+        let rows: Vec<i64> = items.iter().map(Item::position).collect();
         let mut batch = park::Batch::sort(items, &park::Keys::default());
         loop {
-            match self.take_parked(lease, &key, &batch).await {
+            match self.take_parked(lease, &key, &rows, &batch).await {
                 Ok(Tried::Taken { left }) => {
                     if left == 0 {
                         self.parked.remove(&key);
@@ -53,7 +53,7 @@ impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
                 }
                 Err(HandlerError::Store(error)) if !error.is_transient() => {
                     // It would fail so every time, and nothing else would ever be taken: it stays parked.
-                    let Some(first) = first.filter(|_| !batch.live.is_empty()) else {
+                    let Some(first) = batch.live.first().map(|event| event.position) else {
                         return Err(error.into());
                     };
                     batch = batch.park(first, &error.to_string())?;
@@ -80,16 +80,19 @@ impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
         &self,
         lease: Lease,
         key: &str,
+        rows: &[i64],
         batch: &park::Batch,
     ) -> Result<Tried, HandlerError> {
         let plan = self.handler.plan(&batch.live).await?;
-        within(TRANSACTION_MAX, self.write_parked(lease, key, batch, plan)).await
+        let writing = self.write_parked(lease, key, rows, batch, plan);
+        within(TRANSACTION_MAX, writing).await
     }
 
     async fn write_parked(
         &self,
         lease: Lease,
         key: &str,
+        rows: &[i64],
         batch: &park::Batch,
         plan: H::Plan,
     ) -> Result<Tried, HandlerError> {
@@ -99,7 +102,9 @@ impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
         if !checkpoints.advance(&mut tx, lease, lease.position).await? {
             return Ok(Tried::Lost);
         }
-        let positions: Vec<i64> = batch.live.iter().map(|event| event.position).collect();
+        // Rows, not events: one may be read as several by now, or as none.
+        let taken = rows.iter().copied().filter(|row| !batch.parks(*row));
+        let positions: Vec<i64> = taken.collect();
         if !checkpoints.unpark(&mut tx, &positions).await? {
             return Ok(Tried::Changed);
         }

@@ -18,12 +18,17 @@ pub struct ParkedKey {
     pub key: String,
     /// The first event's position.
     pub position: i64,
-    /// The first event's name.
+    /// The first event's name, as it is stored.
     pub event_type: String,
+    /// The version that it was written with; none when it was parked by a version of spacerent that did not say.
+    pub event_version: Option<String>,
     /// Why it could not be taken; none when the one before it was discarded and it was not tried yet.
     pub reason: Option<String>,
     /// Events of the same key behind it.
     pub behind: i64,
+    /// Whether some event of the key could not even be read. Then the key is tried again by itself as soon as a version
+    /// of spacerent follows that can read it.
+    pub waits_for_upgrade: bool,
     /// Since when.
     pub parked_at: Timestamp,
     /// Whether the follower is asked to try it again, and has not yet.
@@ -35,8 +40,10 @@ pub struct ParkedKey {
 pub struct ParkedEvent {
     /// Its place in the journal.
     pub position: i64,
-    /// Its name.
+    /// Its name, as it is stored.
     pub event_type: String,
+    /// The version that it was written with; none when it was parked by a version of spacerent that did not say.
+    pub event_version: Option<String>,
     /// Why it could not be taken; none for one that only stands behind another.
     pub reason: Option<String>,
     /// Since when.
@@ -51,7 +58,8 @@ impl Journal {
     pub async fn parked(&self) -> Result<Vec<ParkedKey>, StoreError> {
         let rows = sqlx::query(
             "select distinct on (k.name, k.generation, k.key)
-                    k.name, k.generation, k.key, k.position, k.event_type, k.reason, k.parked_at,
+                    k.name, k.generation, k.key, k.position, k.event_type, k.event_version, k.reason, k.parked_at,
+                    bool_or(k.unread) over (partition by k.name, k.generation, k.key) as waits_for_upgrade,
                     count(*) over (partition by k.name, k.generation, k.key) - 1 as behind,
                     r.key is not null as retry_asked
              from parked k left join parked_retries r using (name, generation, key)
@@ -67,8 +75,10 @@ impl Journal {
                 key: row.try_get("key")?,
                 position: row.try_get("position")?,
                 event_type: row.try_get("event_type")?,
+                event_version: row.try_get("event_version")?,
                 reason: row.try_get("reason")?,
                 behind: row.try_get("behind")?,
+                waits_for_upgrade: row.try_get("waits_for_upgrade")?,
                 parked_at: parked_at.to_jiff(),
                 retry_asked: row.try_get("retry_asked")?,
             })
@@ -82,7 +92,7 @@ impl Journal {
     /// [`StoreError`] when the database does not answer.
     pub async fn parked_events(&self, at: &ParkedAt) -> Result<Vec<ParkedEvent>, StoreError> {
         let rows = sqlx::query(
-            "select position, event_type, reason, parked_at from parked
+            "select position, event_type, event_version, reason, parked_at from parked
              where name = $1 and generation = $2 and key = $3 order by position",
         )
         .bind(&at.name)
@@ -95,6 +105,7 @@ impl Journal {
             Ok(ParkedEvent {
                 position: row.try_get("position")?,
                 event_type: row.try_get("event_type")?,
+                event_version: row.try_get("event_version")?,
                 reason: row.try_get("reason")?,
                 parked_at: parked_at.to_jiff(),
             })

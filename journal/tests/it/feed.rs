@@ -19,11 +19,7 @@ const ALL: i64 = 1_000;
 
 /// The positions of a page.
 fn positions(page: &Page) -> Vec<i64> {
-    let position = |item: &Item| match item {
-        Item::Event(event) => event.position,
-        Item::Unreadable(event) => event.position,
-    };
-    page.items.iter().map(position).collect()
+    page.items.iter().map(Item::position).collect()
 }
 
 /// What a reader who begins at the beginning gets in one read.

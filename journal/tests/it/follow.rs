@@ -4,5 +4,6 @@ mod batch;
 mod clerk;
 mod lease;
 mod park;
+mod past;
 mod retry;
 mod running;

@@ -21,6 +21,7 @@ mod guards;
 mod immutability;
 mod jobs;
 mod model;
+mod past;
 mod proxy;
 mod recover;
 mod repository;

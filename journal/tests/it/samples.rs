@@ -43,7 +43,7 @@ pub(crate) fn event(aggregate_type: &str, key: i64) -> StoredEvent {
         }
         _ => panic!("no sample of {aggregate_type}"),
     };
-    StoredEvent::of(&events[0]).unwrap()
+    StoredEvent::of(&events[0], &domain::version::TODAY).unwrap()
 }
 
 /// A command of the journal that writes nothing yet; [`Compose`] adds what it writes.

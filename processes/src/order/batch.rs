@@ -62,17 +62,25 @@ impl Plan {
             orders,
             ..Self::default()
         };
-        for event in events {
-            let bookid = bookid(event)?;
+        // A row that is read as several events is one cause: the steps that follow from it are counted through all
+        // of them, so that no two of its commands have the same id, and a split that changes nothing changes no id.
+        for parts in events.chunk_by(|one, next| one.position == next.position) {
+            let Some(first) = parts.first() else { continue };
+            let bookid = bookid(first)?;
             let row = plan.orders.entry(bookid).or_default();
-            if event.position <= row.position {
+            if first.position <= row.position {
                 continue;
             }
-            let intents = row.order.react(BookId(bookid), &event.event);
-            row.position = event.position;
+            let react = |event| row.order.react(BookId(bookid), event);
+            let intents: Vec<Intent> = parts
+                .iter()
+                .map(|part| &part.event)
+                .flat_map(react)
+                .collect();
+            row.position = first.position;
             plan.changed.insert(bookid);
             for (step, intent) in (0..).zip(intents) {
-                plan.take_up(BookId(bookid), event, step, intent, settings, now);
+                plan.take_up(BookId(bookid), first, step, intent, settings, now);
             }
         }
         Ok(plan)

@@ -18,11 +18,12 @@ fn recorded(position: i64, event: Event) -> Recorded {
     };
     Recorded {
         position,
+        part: 0,
         stream: StreamId::new(aggregate_type, "7"),
         sequence: position,
         event_id: Uuid::from_u128(u128::try_from(position).unwrap()),
         command_id: Uuid::nil(),
-        event_type: String::new(),
+        event_type: event.name(),
         recorded_at: Timestamp::UNIX_EPOCH,
         metadata: Metadata {
             occurred_at: Timestamp::UNIX_EPOCH,
@@ -118,4 +119,53 @@ fn a_stream_that_no_booking_has_is_poison() {
         folded,
         Err(HandlerError::Poison { position: 2, .. })
     ));
+}
+
+/// Two events of one row: the parts of what was split since it was written.
+fn of_one_row(first: Event, second: Event) -> Vec<Recorded> {
+    let mut second = recorded(4, second);
+    second.part = 1;
+    vec![recorded(4, first), second]
+}
+
+#[test]
+fn the_parts_of_a_row_are_one_cause_whose_steps_are_counted_on() {
+    let bookid = BookId(7);
+    let declined = Paid::PaymentDeclined {
+        payid: bookid,
+        status: Status::PayFailed,
+        charge_no: 1,
+        code: "declined".to_owned(),
+        message: "no".to_owned(),
+    };
+    let cancelled = book::Event::Bookcancelled {
+        bookid,
+        userid: None,
+        spacename: "numberone".to_owned(),
+        status: Status::CancelBooking,
+        refund: PRICE,
+        reason: None,
+    };
+    let parts = of_one_row(Event::Payment(declined), Event::Book(cancelled));
+    let settings = PaymentSettings::default();
+    let fold = |orders, events: &[Recorded]| {
+        Plan::fold(orders, events, &settings, Timestamp::UNIX_EPOCH).unwrap()
+    };
+    let mut plan = fold(Orders::new(), &parts);
+    let ids: Vec<Uuid> = plan
+        .take_requests()
+        .iter()
+        .map(|(_, request)| request.command_id)
+        .collect();
+    let id = |step| command_id(parts[0].event_id, step);
+    // Step 0 is that the charge has its outcome.
+    assert_eq!(ids, [id(1), id(2)]);
+    assert_eq!(plan.settled(), [charge_key(bookid, 1)]);
+
+    let seen = fold(plan.orders, &parts).take_requests();
+    assert_eq!(
+        seen.len(),
+        0,
+        "seen again, whole or in part, it moves nothing"
+    );
 }

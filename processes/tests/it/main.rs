@@ -16,6 +16,7 @@ mod customers;
 mod drains;
 mod guards;
 mod outages;
+mod past;
 mod refunds;
 mod remote;
 mod saga;

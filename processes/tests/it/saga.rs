@@ -16,11 +16,8 @@ async fn read(world: &World) -> Vec<Recorded> {
         .read(0, 1_000)
         .await
         .unwrap();
-    let event = |item| match item {
-        Item::Event(event) => *event,
-        Item::Unreadable(event) => panic!("{event:?}"),
-    };
-    page.items.into_iter().map(event).collect()
+    let events = |item: Item| item.into_events().unwrap();
+    page.items.into_iter().flat_map(events).collect()
 }
 
 fn saga(world: &World) -> OrderSaga {

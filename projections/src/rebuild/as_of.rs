@@ -202,8 +202,10 @@ fn fold(projection: &'static Projection, items: &[Item]) -> (Rows, Option<Parked
     let mut rows = Rows::new(projection);
     for (sound, item) in items.iter().enumerate() {
         let folded = match item {
-            Item::Event(event) => (projection.fold)(&mut rows, event)
-                .map_err(|unfit| (event.position, unfit.to_string())),
+            Item::Events { position, events } => events
+                .iter()
+                .try_for_each(|event| (projection.fold)(&mut rows, event))
+                .map_err(|unfit| (*position, unfit.to_string())),
             Item::Unreadable(event) => Err((event.position, event.reason.clone())),
         };
         if let Err((position, reason)) = folded {

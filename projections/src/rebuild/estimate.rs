@@ -166,14 +166,14 @@ impl Rebuilder<'_> {
                 break;
             }
             position = page.position;
-            let read = page.items.into_iter().filter_map(|item| match item {
-                Item::Event(event) => Some(*event),
-                Item::Unreadable(_) => None,
+            let rows = page.items.into_iter().filter_map(|item| match item {
+                Item::Events { position, events } if position <= last => Some(events),
+                Item::Events { .. } | Item::Unreadable(_) => None,
             });
-            let read = read
-                .filter(|event| event.position <= last)
-                .collect::<Vec<_>>();
-            events += read.len() as u64;
+            let rows = rows.collect::<Vec<_>>();
+            // Rows, as the whole journal is counted: one that was split is read once.
+            events += rows.len() as u64;
+            let read = rows.into_iter().flatten().collect::<Vec<_>>();
             apply(&fill, tx, read, &mut parked).await?;
         }
         sqlx::raw_sql(&projection.index(&schema))

@@ -169,7 +169,9 @@ impl<'a> Slices<'a> {
         let mut parts: Vec<_> = self.writers.iter().map(|_| vec![]).collect();
         let count = parts.len();
         for item in items {
-            if let Some(part) = parts.get_mut(slice_of(item.key(), count)) {
+            // A row that means nothing is in no slice.
+            let slice = item.key().map(|key| slice_of(key, count));
+            if let Some(part) = slice.and_then(|slice| parts.get_mut(slice)) {
                 part.push(item);
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use journal::Recorded;
-use journal::feed::{Feed, Item};
+use journal::feed::Feed;
 use projections::PROJECTIONS;
 use projections::cell::Cell;
 use projections::projection::{Key, Projection};
@@ -75,10 +75,10 @@ async fn events() -> Vec<Recorded> {
         .read(0, 1_000)
         .await
         .unwrap();
-    let read = page.items.into_iter().map(|item| match item {
-        Item::Event(event) => *event,
-        Item::Unreadable(event) => panic!("{event:?}"),
-    });
+    let read = page
+        .items
+        .into_iter()
+        .flat_map(|item| item.into_events().unwrap());
     read.collect()
 }
 

@@ -17,6 +17,7 @@ mod calendar;
 mod estimate;
 mod fold;
 mod following;
+mod past;
 mod prepare;
 mod queries;
 mod rebuild;

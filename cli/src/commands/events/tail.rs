@@ -129,7 +129,12 @@ impl Tail {
                 "this is journal {identity}, not {wanted}: its positions mean other events; begin again with --from 0"
             );
         }
-        let writer = Writer::new(args.format, args.time_zone.clone(), identity);
+        let writer = Writer::new(
+            args.format,
+            args.time_zone.clone(),
+            identity,
+            *journal.events(),
+        );
         let head = journal.head().await?;
         let position = match args.from {
             Some(from) if from > head => bail!(
@@ -195,15 +200,16 @@ impl Tail {
                 self.lines.flush()?;
                 return Ok(Next::End);
             }
-            let line = match self.writer.line(event) {
-                Ok(line) => line,
+            let lines = match self.writer.lines(event) {
+                Ok(lines) => lines,
                 Err(error) => {
                     self.lines.flush()?;
                     return Err(error);
                 }
             };
-            if let Some(line) = line {
-                self.left -= 1;
+            // All lines of a position, also beyond the limit: whoever goes on behind it must have had them.
+            for line in lines {
+                self.left = self.left.saturating_sub(1);
                 if self.lines.write(&line)? == Reader::Gone {
                     return Ok(Next::End);
                 }

@@ -2,6 +2,8 @@
 
 use domain::payment::Event;
 use journal::feed::Stored;
+
+use super::tree::Told;
 use serde::Serialize;
 
 /// A charge or a refund.
@@ -26,18 +28,21 @@ pub struct Call {
     pub answer: Option<String>,
 }
 
-/// The calls of these events, in the order of their intents.
-pub fn of(events: &[Stored]) -> Vec<Call> {
+/// The calls of these events, in the order of their intents. What cannot be read says so in the tree.
+pub fn of(events: &[Told<'_>]) -> Vec<Call> {
     let mut calls = Vec::new();
-    for stored in events {
-        if let Ok((domain::Event::Payment(event), _)) = stored.decode() {
-            take(&mut calls, stored, event);
+    for Told { stored, reading } in events {
+        for event in reading.iter().flatten() {
+            if let domain::Event::Payment(event) = event {
+                take(&mut calls, stored, event.clone());
+            }
         }
     }
     calls
 }
 
 fn take(calls: &mut Vec<Call>, stored: &Stored, event: Event) {
+    let name = event.name();
     match event {
         Event::PaymentRequested {
             bookid,
@@ -81,10 +86,16 @@ fn take(calls: &mut Vec<Call>, stored: &Stored, event: Event) {
             charge_no,
             gateway_ref,
             ..
-        } => outcome(calls, stored, "charge", Some(charge_no), Some(gateway_ref)),
+        } => outcome(
+            calls,
+            stored,
+            name,
+            Some(("charge", charge_no)),
+            Some(gateway_ref),
+        ),
         Event::PaymentDeclined {
             charge_no, code, ..
-        } => outcome(calls, stored, "charge", Some(charge_no), Some(code)),
+        } => outcome(calls, stored, name, Some(("charge", charge_no)), Some(code)),
         Event::PartiallyRefunded {
             refund_no,
             refund_ref,
@@ -94,9 +105,15 @@ fn take(calls: &mut Vec<Call>, stored: &Stored, event: Event) {
             refund_no,
             refund_ref,
             ..
-        } => outcome(calls, stored, "refund", Some(refund_no), Some(refund_ref)),
+        } => outcome(
+            calls,
+            stored,
+            name,
+            Some(("refund", refund_no)),
+            Some(refund_ref),
+        ),
         // It names no refund: it ends the one that was open, or nothing had to be given back.
-        Event::Cancelled { .. } => outcome(calls, stored, "refund", None, None),
+        Event::Cancelled { .. } => outcome(calls, stored, name, None, None),
         Event::PointsAccrued { .. }
         | Event::PointsClawedBack { .. }
         | Event::VoidRequested { .. } => {}
@@ -136,15 +153,17 @@ fn without_answer(calls: &mut [Call], stored: &Stored, kind: &str, number: u32) 
     }
 }
 
+/// `of`: kind and number of the call; without, it is the refund that is open.
 fn outcome(
     calls: &mut [Call],
     stored: &Stored,
-    kind: &str,
-    number: Option<u32>,
+    name: &str,
+    of: Option<(&str, u32)>,
     answer: Option<String>,
 ) {
+    let (kind, number) = of.map_or(("refund", None), |(kind, number)| (kind, Some(number)));
     if let Some(call) = find(calls, stored, kind, number) {
-        call.outcome = Some(stored.event_type.clone());
+        call.outcome = Some(name.to_owned());
         call.outcome_at = Some(stored.position);
         call.answer = answer;
     }

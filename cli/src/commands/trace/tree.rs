@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::Event;
+use domain::version::{DecodeError, Table};
 use journal::feed::Stored;
 use serde::Serialize;
 use uuid::Uuid;
@@ -26,22 +28,67 @@ pub struct EventNode {
     pub event_id: Uuid,
     pub stream: String,
     pub sequence: i64,
+    /// As it is stored.
     pub event_type: String,
+    /// As it is stored.
+    pub event_version: String,
+    /// The names of today that it is read as, where that is not the stored one alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_as: Option<Vec<&'static str>>,
+    /// Whether this version of spacerent cannot read it; `waits_for` says why.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unreadable: bool,
     pub recorded_at: jiff::Timestamp,
     pub led_to: Vec<CommandNode>,
 }
 
-/// Puts events into a tree. Every event is in it exactly once, whatever their metadata say.
-pub fn grow(events: &[Stored]) -> Vec<CommandNode> {
-    let mut commands: BTreeMap<Uuid, Vec<&Stored>> = BTreeMap::new();
-    for event in events {
-        commands.entry(event.command_id).or_default().push(event);
+/// A stored event, and what is read from it today.
+pub struct Told<'a> {
+    pub stored: &'a Stored,
+    pub reading: Result<Vec<Event>, DecodeError>,
+}
+
+impl<'a> Told<'a> {
+    pub fn of(stored: &'a Stored, events: &Table) -> Self {
+        let reading = stored.read(events);
+        Self { stored, reading }
     }
-    let known: BTreeMap<Uuid, i64> = events.iter().map(|e| (e.event_id, e.position)).collect();
+
+    /// Why it cannot be read, if so.
+    pub fn unreadable(&self) -> Option<String> {
+        let error = self.reading.as_ref().err()?;
+        Some(format!("position {}: {error}", self.stored.position))
+    }
+
+    fn read_as(&self) -> Option<Vec<&'static str>> {
+        let names: Vec<_> = self
+            .reading
+            .as_ref()
+            .ok()?
+            .iter()
+            .map(Event::name)
+            .collect();
+        (names != [self.stored.event_type.as_str()]).then_some(names)
+    }
+}
+
+/// Puts events into a tree. Every event is in it exactly once, whatever their metadata say.
+pub fn grow(events: &[Told<'_>]) -> Vec<CommandNode> {
+    let mut commands: BTreeMap<Uuid, Vec<&Told<'_>>> = BTreeMap::new();
+    for event in events {
+        commands
+            .entry(event.stored.command_id)
+            .or_default()
+            .push(event);
+    }
+    let stored = events.iter().map(|told| told.stored);
+    let known: BTreeMap<Uuid, i64> = stored.map(|e| (e.event_id, e.position)).collect();
     let mut below: BTreeMap<Uuid, BTreeSet<(i64, Uuid)>> = BTreeMap::new();
     let mut roots = BTreeSet::new();
     for (id, its) in &commands {
-        let Some(first) = its.first() else { continue };
+        let Some(first) = its.first().map(|told| told.stored) else {
+            continue;
+        };
         let place = (first.position, *id);
         // What happened cannot follow from what came later: a wrong id must not make a ring.
         match cause(first).filter(|cause| known.get(cause).is_some_and(|at| *at < first.position)) {
@@ -57,7 +104,7 @@ pub fn grow(events: &[Stored]) -> Vec<CommandNode> {
 }
 
 struct Plot<'a> {
-    commands: BTreeMap<Uuid, Vec<&'a Stored>>,
+    commands: BTreeMap<Uuid, Vec<&'a Told<'a>>>,
     /// The commands that follow from an event, in order.
     below: BTreeMap<Uuid, BTreeSet<(i64, Uuid)>>,
 }
@@ -65,7 +112,9 @@ struct Plot<'a> {
 impl Plot<'_> {
     fn command(&self, id: Uuid, is_root: bool) -> CommandNode {
         let events = self.commands.get(&id).map_or(&[][..], Vec::as_slice);
-        let metadata = events.first().and_then(|first| first.metadata().ok());
+        let metadata = events
+            .first()
+            .and_then(|first| first.stored.metadata().ok());
         CommandNode {
             command_id: id,
             correlation_id: metadata
@@ -82,7 +131,8 @@ impl Plot<'_> {
         }
     }
 
-    fn event(&self, event: &Stored) -> EventNode {
+    fn event(&self, told: &Told<'_>) -> EventNode {
+        let event = told.stored;
         let below = self.below.get(&event.event_id);
         EventNode {
             position: event.position,
@@ -90,6 +140,9 @@ impl Plot<'_> {
             stream: format!("{}/{}", event.aggregate_type, event.aggregate_id),
             sequence: event.sequence,
             event_type: event.event_type.clone(),
+            event_version: event.event_version.clone(),
+            read_as: told.read_as(),
+            unreadable: told.reading.is_err(),
             recorded_at: event.recorded_at,
             led_to: below
                 .into_iter()
@@ -132,6 +185,11 @@ mod tests {
         )
     }
 
+    fn told(events: &[Stored]) -> Vec<Told<'_>> {
+        let told = |event| Told::of(event, &domain::version::TODAY);
+        events.iter().map(told).collect()
+    }
+
     fn drawn(commands: &[CommandNode]) -> String {
         let event = |e: &EventNode| format!("{}{}", e.position, drawn(&e.led_to));
         let command = |c: &CommandNode| c.events.iter().map(event).collect::<Vec<_>>().join(",");
@@ -152,7 +210,7 @@ mod tests {
             stored(4, 94, &caused_by(2)),
             stored(5, 95, &caused_by(3)),
         ];
-        assert_eq!(drawn(&grow(&events)), "(1,2(3(5) 4))");
+        assert_eq!(drawn(&grow(&told(&events))), "(1,2(3(5) 4))");
     }
 
     #[test]
@@ -163,7 +221,7 @@ mod tests {
             stored(3, 93, &caused_by(77)),
             stored(4, 94, &caused_by(4)),
         ];
-        let tree = grow(&events);
+        let tree = grow(&told(&events));
         assert_eq!(drawn(&tree), "(1(2) 3 4)");
         assert_eq!(tree[1].caused_by, Some(Uuid::from_u128(77)));
     }

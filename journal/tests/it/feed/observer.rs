@@ -102,7 +102,12 @@ async fn what_cannot_be_decoded_and_no_float_could_hold_is_given_as_it_stands() 
         let text = format!("select {column}::text from events");
         assert_eq!(sql::text(&mut stage.owner, &text).await, given);
     }
-    assert!(event.decode().unwrap_err().contains("occurred_at"));
+    assert!(event.metadata().unwrap_err().contains("occurred_at"));
+    let error = event.read(stage.journal.events()).unwrap_err().to_string();
+    assert!(
+        error.contains(r#"Kitchen event "Cooked" version "7""#),
+        "{error}"
+    );
 
     let line = serde_json::to_string(event).unwrap();
     assert_eq!(line.lines().count(), 1);

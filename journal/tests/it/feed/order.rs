@@ -52,11 +52,11 @@ async fn a_stream_is_read_in_its_own_order_whoever_had_a_transaction_id_first() 
         .read(0, ALL)
         .await
         .unwrap();
-    let sequence = |item: &Item| match item {
-        Item::Event(event) => event.sequence,
-        Item::Unreadable(event) => panic!("{event:?}"),
-    };
-    let sequences: Vec<_> = page.items.iter().map(sequence).collect();
+    let events = page
+        .items
+        .into_iter()
+        .flat_map(|item| item.into_events().unwrap());
+    let sequences: Vec<_> = events.map(|event| event.sequence).collect();
     assert_eq!(sequences, [1, 2]);
     let by_transaction = "select sequence from events order by tx, position";
     assert_eq!(
@@ -134,7 +134,7 @@ async fn an_event_that_cannot_be_read_is_shown_in_its_place() {
         .unwrap();
     assert_eq!(positions(&page), [1, 2, 3, 4, 5]);
     let reasons = page.items.iter().filter_map(|item| match item {
-        Item::Event(_) => None,
+        Item::Events { .. } => None,
         Item::Unreadable(event) => {
             Some((event.stream.aggregate_id.as_str(), event.reason.as_str()))
         }
@@ -155,8 +155,11 @@ async fn what_is_delivered_says_everything_that_was_stored() {
         .read(0, ALL)
         .await
         .unwrap();
-    let [Item::Event(event)] = &page.items[..] else {
+    let [Item::Events { events, .. }] = &page.items[..] else {
         panic!("{page:?}");
+    };
+    let [event] = &events[..] else {
+        panic!("{events:?}");
     };
     assert_eq!((event.position, event.sequence, event.key()), (1, 1, "7"));
     assert_eq!(event.event_type, "Booked");
