@@ -110,17 +110,14 @@ fn on_fields(
     }
 }
 
-fn unbundle(payload: Value) -> Result<Vec<(&'static str, Value)>, String> {
-    let parts = payload["parts"].as_array().ok_or("no parts")?;
-    let part = |part: &Value| {
+fn unbundle(mut payload: Value) -> Result<Vec<(&'static str, Value)>, String> {
+    let parts = payload["parts"].as_array_mut().ok_or("no parts")?;
+    let part = |part: &mut Value| {
         let name = NAMES.into_iter().find(|name| part["name"] == **name);
-        Some((name?, part["payload"].clone()))
+        Some((name?, part["payload"].take()))
     };
-    parts
-        .iter()
-        .map(part)
-        .collect::<Option<_>>()
-        .ok_or_else(|| "no name".to_owned())
+    let parts = parts.iter_mut().map(part).collect::<Option<_>>();
+    parts.ok_or_else(|| "no name".to_owned())
 }
 
 /// Everything that was ever written.

@@ -79,7 +79,10 @@ static BOOKING_VIEWED: &[Step] = &[Step::nothing(
 
 /// Somebody came in, was registered and left again, told at the end of the day.
 fn two_ends_of_a_visit(payload: Value) -> Result<Vec<(&'static str, Value)>, String> {
-    let field = |name: &str| payload.get(name).cloned().unwrap_or(Value::Null);
+    let Value::Object(fields) = payload else {
+        return Err("it is not an object".to_owned());
+    };
+    let field = |name: &str| fields.get(name).cloned().unwrap_or(Value::Null);
     let registered = json!({
         "spaceid": field("spaceid"),
         "bookid": field("spaceid"),

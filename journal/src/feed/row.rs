@@ -79,7 +79,7 @@ pub enum Item {
         events: Vec<Recorded>,
     },
     /// One that cannot be read: it is shown, not skipped.
-    Unreadable(Unreadable),
+    Unreadable(Box<Unreadable>),
 }
 
 impl Item {
@@ -105,7 +105,7 @@ impl Item {
     ///
     /// # Errors
     /// What it is instead, when it cannot be read.
-    pub fn into_events(self) -> Result<Vec<Recorded>, Unreadable> {
+    pub fn into_events(self) -> Result<Vec<Recorded>, Box<Unreadable>> {
         match self {
             Self::Events { events, .. } => Ok(events),
             Self::Unreadable(event) => Err(event),
@@ -138,13 +138,13 @@ impl FromRow for Item {
         let (reading, metadata) = match read {
             Ok(read) => read,
             Err(reason) => {
-                return Ok(Self::Unreadable(Unreadable {
+                return Ok(Self::Unreadable(Box::new(Unreadable {
                     position,
                     stream,
                     event_type: event_type.to_owned(),
                     event_version: event_version.to_owned(),
                     reason,
-                }));
+                })));
             }
         };
         let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at")?;

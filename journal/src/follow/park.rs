@@ -76,7 +76,7 @@ impl Batch {
                         event_type,
                         event_version,
                         reason,
-                    } = event;
+                    } = *event;
                     blocked.insert(stream.aggregate_id.clone());
                     report(position, &event_type, &event_version, &reason);
                     batch.parked.push(Parked {

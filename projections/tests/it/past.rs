@@ -264,10 +264,10 @@ fn that_learnt() -> Table {
 
 #[tokio::test]
 async fn points_that_one_row_moves_twice_are_one_line_that_says_what_it_comes_to() {
-    fn both_ways(payload: Value) -> Result<Vec<(&'static str, Value)>, String> {
+    fn both_ways(mut payload: Value) -> Result<Vec<(&'static str, Value)>, String> {
         Ok(vec![
-            ("PointsAccrued", payload["accrued"].clone()),
-            ("PointsClawedBack", payload["clawed_back"].clone()),
+            ("PointsAccrued", payload["accrued"].take()),
+            ("PointsClawedBack", payload["clawed_back"].take()),
         ])
     }
     static CORRECTED: &[Step] = &[Step::several(
