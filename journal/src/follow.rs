@@ -18,25 +18,22 @@
 
 mod checkpoints;
 mod database;
+mod handler;
 mod park;
 mod retry;
+mod run;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::{Database, Postgres};
-use tokio_util::sync::CancellationToken;
 
 use crate::connections::{TRANSACTION_MAX, within};
 use crate::feed::{Feed, Item, Page, Span};
-use crate::runtime::Runtime;
-use crate::{Journal, Recorded, StoreError};
+use crate::{Journal, StoreError};
 
 pub use checkpoints::{Checkpoints, Lease};
 pub use database::InDatabase;
+pub use handler::{Handler, HandlerError, Step};
 pub use park::Parked;
+pub use run::run;
 
 /// How long a lease lasts without a sign of life, by the database's clock.
 pub const LEASE_MS: u64 = 5_000;
@@ -48,14 +45,6 @@ pub const BATCH_MAX: i64 = 1_000;
 /// The same in bulk, unless it is told otherwise. As many again are read ahead: these two bound what a follower
 /// holds in memory.
 pub const BULK_BATCH_MAX: i64 = 5_000;
-/// How long an idle follower waits before it looks again without being woken.
-const POLL: Duration = Duration::from_millis(250);
-/// How long a woken follower waits for more to come, so that a burst of appends is one batch.
-const GATHER: Duration = Duration::from_millis(5);
-/// How long a follower that holds at a hole, or lost its lease, waits.
-const HOLD: Duration = Duration::from_millis(20);
-/// The longest wait after repeated errors.
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// Which follower: a name, and the generation and slice of what it fills.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -84,68 +73,6 @@ impl FollowerId {
     pub fn of_slice(self, slice: i32) -> Self {
         Self { slice, ..self }
     }
-}
-
-/// Why a batch was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum HandlerError {
-    /// This event cannot be applied, and will not be able to: park it.
-    #[error("event {position} cannot be applied: {reason}")]
-    Poison {
-        /// Which event.
-        position: i64,
-        /// Why.
-        reason: String,
-    },
-    /// Something else failed; the batch comes again.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<sqlx::Error> for HandlerError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
-/// What is driven along the feed; it writes into a database of the kind `D`, in the transaction of its checkpoint.
-#[async_trait]
-pub trait Handler<D: Database = Postgres>: Send + Sync {
-    /// What [`Handler::plan`] works out and [`Handler::apply`] writes.
-    type Plan: Send;
-
-    /// Works on a batch outside any transaction. What it does to the outside must be safe to do again: the
-    /// batch comes again when the transaction behind it fails.
-    async fn plan(&self, events: &[Recorded]) -> Result<Self::Plan, HandlerError>;
-
-    /// Writes the batch in the checkpoint's transaction.
-    async fn apply(
-        &self,
-        tx: &mut D::Connection,
-        events: &[Recorded],
-        plan: Self::Plan,
-    ) -> Result<(), HandlerError>;
-}
-
-/// What a step did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Somebody else holds the lease.
-    Denied,
-    /// The lease was lost in the middle; nothing was written.
-    Lost,
-    /// There was nothing to take.
-    Idle {
-        /// Where it holds, if it does.
-        hole: Option<Span>,
-    },
-    /// Events were taken.
-    Advanced {
-        /// How many: of a row that was split each part, of one that means nothing none.
-        events: usize,
-        /// Up to where.
-        position: i64,
-    },
 }
 
 /// One follower in one process. Its checkpoint is in the journal's database unless said otherwise.
@@ -429,62 +356,4 @@ impl<C: Checkpoints, H: Handler<C::Database>> Hand<'_, H, C> {
         self.checkpoints.commit(tx).await?;
         Ok(true)
     }
-}
-
-/// Steps until cancelled, woken by appends and by the poll; then gives the lease back.
-pub async fn run<C: Checkpoints, H: Handler<C::Database>>(
-    mut follower: Follower<H, C>,
-    runtime: Arc<dyn Runtime>,
-    stop: CancellationToken,
-) {
-    let mut wake = follower.journal.wake();
-    let mut failures = 0;
-    loop {
-        let step = tokio::select! {
-            biased;
-            () = stop.cancelled() => break,
-            step = follower.step() => step,
-        };
-        follower.checkpoints.stepped(&step);
-        let pause = match step {
-            Ok(step) => {
-                failures = 0;
-                pause_after(step)
-            }
-            Err(error) => {
-                failures += 1;
-                // The connection may have broken after the commit: the position is read again.
-                follower.lease = None;
-                metrics::counter!("follower_errors_total", "follower" => follower.name())
-                    .increment(1);
-                tracing::warn!(follower = follower.name(), %error, failures, "a step failed");
-                Some((backoff(failures), false))
-            }
-        };
-        if let Some((pause, wakes)) = pause {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                () = wake.woken(), if wakes => runtime.sleep(GATHER).await,
-                () = runtime.sleep(pause) => {}
-            }
-        }
-    }
-    if let Err(error) = follower.release().await {
-        tracing::debug!(follower = follower.name(), %error, "the lease was not given back; it will run out");
-    }
-}
-
-/// How long to wait after a step, and whether an append cuts the wait short.
-fn pause_after(step: Step) -> Option<(Duration, bool)> {
-    match step {
-        Step::Advanced { .. } => None,
-        Step::Idle { hole: None } => Some((POLL, true)),
-        Step::Idle { hole: Some(_) } | Step::Lost => Some((HOLD, false)),
-        Step::Denied => Some((POLL, false)),
-    }
-}
-
-fn backoff(failures: u32) -> Duration {
-    (HOLD * 2u32.saturating_pow(failures.min(16))).min(BACKOFF_MAX)
 }
