@@ -5,8 +5,12 @@
 //! together. Commands are sent before that commit, so a crash in between sends them again: their ids are
 //! derived from the event, and the journal answers what it has stored before. A row remembers the last event
 //! it holds, so a second fold of a batch changes nothing.
+//!
+//! Events that were imported are folded like all others, and what was done where they come from is not done again
+//! ([`past`]).
 
 mod batch;
+mod past;
 
 use std::sync::Arc;
 
@@ -23,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::settings::PaymentSettings;
 pub use batch::Plan;
-use batch::{Cause, OrderRow, Orders};
+use batch::{Cause, OrderRow, Orders, Terms};
+use past::Past;
 
 /// The follower's name.
 const NAME: &str = "orders";
@@ -44,7 +49,13 @@ pub async fn run(
 #[must_use]
 pub fn follower(journal: Journal, settings: PaymentSettings) -> Follower<OrderSaga> {
     let saga = OrderSaga::new(journal.clone(), settings);
-    Follower::new(journal, FollowerId::new(NAME, GENERATION), saga)
+    Follower::new(journal, follower_id(), saga)
+}
+
+/// Which follower the saga is: up to its checkpoint, everything that follows from events is done.
+#[must_use]
+pub fn follower_id() -> FollowerId {
+    FollowerId::new(NAME, GENERATION)
 }
 
 /// The saga as a handler of events.
@@ -58,6 +69,15 @@ impl OrderSaga {
     #[must_use]
     pub fn new(journal: Journal, settings: PaymentSettings) -> Self {
         Self { journal, settings }
+    }
+
+    /// What of a batch happened elsewhere.
+    async fn past(&self, events: &[Recorded]) -> Result<Past, StoreError> {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else {
+            return Ok(Past::default());
+        };
+        let imports = self.journal.imported(first.position, last.position);
+        Ok(Past::new(imports.await?))
     }
 
     async fn load(&self, events: &[Recorded]) -> Result<Orders, HandlerError> {
@@ -85,7 +105,12 @@ impl Handler for OrderSaga {
 
     async fn plan(&self, events: &[Recorded]) -> Result<Plan, HandlerError> {
         let orders = self.load(events).await?;
-        let mut plan = Plan::fold(orders, events, &self.settings, self.journal.clock().now())?;
+        let terms = Terms {
+            past: &self.past(events).await?,
+            settings: &self.settings,
+            now: self.journal.clock().now(),
+        };
+        let mut plan = Plan::fold(orders, events, &terms)?;
         let (causes, requests): (Vec<_>, Vec<_>) = plan.take_requests().into_iter().unzip();
         let answers = self.journal.execute(requests).await;
         for (cause, answer) in causes.iter().zip(answers) {

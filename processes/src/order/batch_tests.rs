@@ -4,6 +4,7 @@ use domain::payment::Event as Paid;
 use domain::space::Event as Registering;
 use domain::status::Status;
 use domain::{Event, Money, book};
+use journal::transfer::Imported;
 use journal::{Actor, Metadata, StreamId};
 
 use super::*;
@@ -68,9 +69,29 @@ fn refused() -> Vec<Recorded> {
     ]
 }
 
+/// Folds what happened here.
+fn fold(orders: Orders, events: &[Recorded], now: Timestamp) -> Result<Plan, HandlerError> {
+    fold_with(orders, events, &Past::default(), now)
+}
+
+fn fold_with(
+    orders: Orders,
+    events: &[Recorded],
+    past: &Past,
+    now: Timestamp,
+) -> Result<Plan, HandlerError> {
+    let settings = &PaymentSettings::default();
+    let terms = Terms {
+        past,
+        settings,
+        now,
+    };
+    Plan::fold(orders, events, &terms)
+}
+
 /// Which event each command follows from, and its id.
 fn ids(orders: Orders, events: &[Recorded], now: Timestamp) -> Vec<(i64, Uuid)> {
-    let mut plan = Plan::fold(orders, events, &PaymentSettings::default(), now).unwrap();
+    let mut plan = fold(orders, events, now).unwrap();
     let requests = plan.take_requests().into_iter();
     requests
         .map(|(cause, request)| (cause.position, request.command_id))
@@ -86,12 +107,7 @@ fn the_same_event_and_step_give_the_same_id_whenever_they_are_folded() {
     let distinct: BTreeSet<_> = at_once.iter().map(|(_, id)| id).collect();
     assert_eq!(distinct.len(), 3);
     // Later, and in two batches.
-    let plan = Plan::fold(
-        Orders::new(),
-        &events[..2],
-        &PaymentSettings::default(),
-        Timestamp::MAX,
-    );
+    let plan = fold(Orders::new(), &events[..2], Timestamp::MAX);
     let later = ids(plan.unwrap().orders, &events[2..], Timestamp::MAX);
     assert_eq!(later, at_once[1..]);
 }
@@ -99,10 +115,9 @@ fn the_same_event_and_step_give_the_same_id_whenever_they_are_folded() {
 #[test]
 fn what_a_row_holds_is_not_folded_again() {
     let events = refused();
-    let settings = PaymentSettings::default();
-    let plan = Plan::fold(Orders::new(), &events, &settings, Timestamp::UNIX_EPOCH).unwrap();
+    let plan = fold(Orders::new(), &events, Timestamp::UNIX_EPOCH).unwrap();
     let orders = plan.orders.clone();
-    let mut again = Plan::fold(orders.clone(), &events, &settings, Timestamp::UNIX_EPOCH).unwrap();
+    let mut again = fold(orders.clone(), &events, Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!(again.orders, orders);
     assert_eq!(again.changed().count(), 0);
     assert_eq!(again.take_requests().len(), 0);
@@ -112,10 +127,26 @@ fn what_a_row_holds_is_not_folded_again() {
 fn a_stream_that_no_booking_has_is_poison() {
     let mut events = refused();
     events[1].stream.aggregate_id = "seven".to_owned();
-    let settings = PaymentSettings::default();
-    let folded = Plan::fold(Orders::new(), &events, &settings, Timestamp::UNIX_EPOCH);
+    let folded = fold(Orders::new(), &events, Timestamp::UNIX_EPOCH);
     assert!(matches!(
         folded,
         Err(HandlerError::Poison { position: 2, .. })
     ));
+}
+
+#[test]
+fn what_the_saga_of_an_imported_journal_had_acted_on_is_folded_and_not_sent() {
+    let events = refused();
+    let here = fold(Orders::new(), &events, Timestamp::UNIX_EPOCH).unwrap();
+    for (acted_to, sent) in [(0, 3), (2, 2), (3, 0)] {
+        let past = Past::new(vec![Imported {
+            first: 1,
+            last: 3,
+            acted_to,
+            payments_held: false,
+        }]);
+        let mut plan = fold_with(Orders::new(), &events, &past, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(plan.take_requests().len(), sent, "{acted_to}");
+        assert_eq!(plan.orders, here.orders);
+    }
 }
