@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use crate::{Identity, StoreError};
 
 pub use export::{Export, Exported, Resumed, Target};
-pub use import::{Import, ImportReport, Source};
+pub use import::{BATCH_MAX, Import, ImportReport, Source};
 pub use imported::{Imported, Unfinished};
 pub use line::{FORMAT, VERSION};
 

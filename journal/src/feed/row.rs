@@ -104,13 +104,21 @@ fn decode(
     event_type: String,
 ) -> Result<Result<Recorded, String>, StoreError> {
     let sequence: i64 = row.try_get("sequence")?;
+    let payload: Value = match row.try_get("payload") {
+        Ok(payload) => payload,
+        // A number that is beyond every number of ours.
+        Err(sqlx::Error::ColumnDecode { source, .. }) => {
+            return Ok(Err(format!("its payload: {source}")));
+        }
+        Err(error) => return Err(error.into()),
+    };
     let stored = SerializedEvent::new(
         stream.aggregate_id.clone(),
         usize::try_from(sequence).unwrap_or(0),
         stream.aggregate_type.clone(),
         event_type.clone(),
         row.try_get("event_version")?,
-        row.try_get("payload")?,
+        payload,
         Value::Null,
     );
     let metadata = match row.try_get("metadata") {

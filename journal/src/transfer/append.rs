@@ -11,13 +11,8 @@ use sqlx::{Connection, PgConnection, Row};
 use super::TransferError;
 use super::copy::Rows;
 use super::document::{Document, Entry};
-use super::import::{Import, ImportReport, finish_state, lock_events};
+use super::import::{BATCH_BYTES_MAX, Import, ImportReport, finish_state, lock_events};
 use super::settle::{Part, Settling};
-
-/// Rows of one COPY.
-const BATCH_MAX: i64 = 10_000;
-/// The same in bytes.
-const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// The file's events while they are looked at. `position` is the file's.
 const INCOMING: &str = "
@@ -111,7 +106,7 @@ async fn copy<R: BufRead>(
         let full = match &entry {
             Entry::Event(event) => {
                 rows.push(event);
-                rows.count == BATCH_MAX || rows.bytes() >= BATCH_BYTES_MAX
+                rows.count >= import.batch_max || rows.bytes() >= BATCH_BYTES_MAX
             }
             _ => true,
         };

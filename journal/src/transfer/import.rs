@@ -27,10 +27,10 @@ use super::{Progress, TransferError};
 use crate::schema::connect_as_owner;
 use crate::{Identity, StoreError};
 
-/// Events of one transaction.
-const BATCH_MAX: i64 = 10_000;
+/// Events of one transaction, unless it is told otherwise.
+pub const BATCH_MAX: i64 = 10_000;
 /// The same in bytes of COPY's text, for large events.
-const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub(super) const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long the import waits for those who write to the journal.
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 /// Keeps two imports apart.
@@ -58,6 +58,8 @@ pub struct Import<'a> {
     pub allow_truncated: bool,
     /// Leave charges and refunds without an outcome to people.
     pub hold_payments: bool,
+    /// Events of one transaction.
+    pub batch_max: i64,
     /// Who is told.
     pub told: &'a dyn Progress,
     /// Ends the import after a batch; it can be gone on with.
@@ -290,7 +292,7 @@ impl Import<'_> {
                 }
                 Entry::Event(event) => {
                     rows.push(event);
-                    rows.count == BATCH_MAX || rows.bytes() >= BATCH_BYTES_MAX
+                    rows.count >= self.batch_max || rows.bytes() >= BATCH_BYTES_MAX
                 }
                 _ => true,
             };

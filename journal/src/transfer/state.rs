@@ -14,13 +14,22 @@ use crate::{Journal, StoreError};
 pub(super) const ROWS_MAX: i64 = 1_000;
 
 impl Journal {
-    /// Up to where a follower has dealt with everything: before its checkpoint, and before what it parked.
+    /// Up to where a follower has dealt with everything, here or where the events come from: before its
+    /// checkpoint, and before what it parked.
     pub(super) async fn dealt_with(&self, follower: &FollowerId) -> Result<i64, StoreError> {
         let position: Option<i64> = sqlx::query_scalar(
-            "select least(min(f.position), (
-                 select min(k.position) - 1 from parked k where k.name = $1 and k.generation = $2
-             ))
-             from followers f where f.name = $1 and f.generation = $2",
+            "with here as (
+                 select coalesce(min(position), 0) as position from followers
+                 where name = $1 and generation = $2
+             )
+             select least(
+                 greatest(here.position, (
+                     select max(i.acted_to) from imports i
+                     where i.finished_at is not null and i.first_position <= here.position + 1
+                 )),
+                 (select min(k.position) - 1 from parked k where k.name = $1 and k.generation = $2)
+             )
+             from here",
         )
         .bind(&follower.name)
         .bind(follower.generation)

@@ -32,4 +32,5 @@ mod sql;
 mod stage;
 mod status;
 mod story;
+mod transfer;
 mod wake;

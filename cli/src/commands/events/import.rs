@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use journal::runtime::Tokio;
 use journal::schema;
-use journal::transfer::{Import, ImportReport, Source};
+use journal::transfer::{BATCH_MAX, Import, ImportReport, Source};
 
 use super::progress::Told;
 use crate::args::events::ImportArgs;
@@ -32,6 +32,7 @@ pub async fn run(
             append: args.append,
             allow_truncated: args.allow_truncated,
             hold_payments: args.hold_payments,
+            batch_max: BATCH_MAX,
             told: &told,
             stop,
         };
