@@ -19,4 +19,5 @@ mod replay;
 mod roles;
 mod server;
 mod trace;
+mod transfer;
 mod walkthrough;
