@@ -1,7 +1,7 @@
 //! Carries a journal in a file: out of one database, into another.
 //!
-//! The file is text, one JSON document a line: a header, one line an event with everything that is stored, a few
-//! lines of state that is in no event, and a footer that says how many events there are and what they hash to.
+//! The file is text, one JSON document a line: a header, one line an event with everything that is stored, now and then
+//! a mark that says what the events so far hash to, a few lines of state that is in no event, and a footer.
 //! [`Export`] writes one and goes on with one that is there; [`Import`] fills an empty journal from it, position
 //! for position, or appends it to a journal that has other bookings. What each keeps, derives and leaves away, and
 //! why nothing is charged again afterwards, is docs/adr/0014.
@@ -25,7 +25,7 @@ use std::path::PathBuf;
 
 use crate::{Identity, StoreError};
 
-pub use export::{Export, Exported, Resumed, Target};
+pub use export::{Export, Exported, MARK_EVERY, Resumed, Target};
 pub use import::{BATCH_MAX, Import, ImportReport, Source};
 pub use imported::{Imported, Unfinished};
 pub use line::{FORMAT, VERSION};

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::io::{BufRead, Read};
 
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::TransferError;
-use super::line::{EVENT, FORMAT, Footer, Header, Line, State, VERSION};
+use super::line::{EVENT, FORMAT, Footer, Header, Line, Mark, State, VERSION};
 use super::tally::{Tally, sha256_of};
 use crate::feed::Stored;
 
@@ -35,10 +36,21 @@ pub(super) struct Document<R> {
     pub(super) state: Tally,
     /// The position of the last event; one before the first when there was none.
     pub(super) last_position: i64,
-    /// The last event's line, for who goes on behind it.
-    pub(super) last_event_id: Option<uuid::Uuid>,
-    /// How many bytes the header and the events take.
-    pub(super) events_end: u64,
+    last_event_id: Option<Uuid>,
+    /// How many bytes were read up to the last event or mark.
+    end: u64,
+    /// How far a hash has vouched for the events.
+    pub(super) vouched: Vouched,
+}
+
+/// A beginning of a file that can be gone on with.
+#[derive(Clone)]
+pub(super) struct Vouched {
+    pub(super) events: Tally,
+    pub(super) last_position: i64,
+    pub(super) last_event_id: Option<Uuid>,
+    /// Its length in bytes.
+    pub(super) end: u64,
 }
 
 impl<R: BufRead> Document<R> {
@@ -54,37 +66,47 @@ impl<R: BufRead> Document<R> {
             });
         }
         let header = read_header(&line)?;
+        let vouched = Vouched {
+            events: Tally::new(),
+            last_position: header.first_position - 1,
+            last_event_id: None,
+            end: line.len() as u64,
+        };
         Ok(Self {
             input,
             number: 1,
             header_sha256: sha256_of(&line),
             events: Tally::new(),
             state: Tally::new(),
-            last_position: header.first_position - 1,
+            last_position: vouched.last_position,
             last_event_id: None,
-            events_end: line.len() as u64,
+            end: vouched.end,
+            vouched,
             header,
             line,
         })
     }
 
-    /// The next line, checked.
+    /// What comes next, checked.
     pub(super) fn next(&mut self) -> Result<Entry, TransferError> {
-        self.number += 1;
-        if !read_line(&mut self.input, &mut self.line, self.number)? {
-            return Ok(Entry::Cut);
-        }
-        if self.line.starts_with(EVENT) {
-            return self.event();
-        }
-        match serde_json::from_slice(&self.line) {
-            Ok(Line::State(state)) => {
-                self.state.add(&self.line);
-                Ok(Entry::State(state))
+        loop {
+            self.number += 1;
+            if !read_line(&mut self.input, &mut self.line, self.number)? {
+                return Ok(Entry::Cut);
             }
-            Ok(Line::Footer(footer)) => self.footer(&footer),
-            Ok(Line::Header(_)) => Err(self.damaged("a second header")),
-            Err(error) => Err(self.damaged(&format!("it cannot be read: {error}"))),
+            if self.line.starts_with(EVENT) {
+                return self.event();
+            }
+            match serde_json::from_slice(&self.line) {
+                Ok(Line::Mark(mark)) => self.mark(&mark)?,
+                Ok(Line::State(state)) => {
+                    self.state.add(&self.line);
+                    return Ok(Entry::State(state));
+                }
+                Ok(Line::Footer(footer)) => return self.footer(&footer),
+                Ok(Line::Header(_)) => return Err(self.damaged("a second header")),
+                Err(error) => return Err(self.damaged(&format!("it cannot be read: {error}"))),
+            }
         }
     }
 
@@ -119,28 +141,48 @@ impl<R: BufRead> Document<R> {
             return Err(self.damaged(&format!("its metadata is not a map of texts: {error}")));
         }
         self.events.add(&self.line);
-        self.events_end += self.line.len() as u64;
+        self.end += self.line.len() as u64;
         self.last_position = stored.position;
         self.last_event_id = Some(stored.event_id);
         Ok(Entry::Event(Box::new(stored)))
     }
 
-    fn footer(&mut self, footer: &Footer) -> Result<Entry, TransferError> {
-        let counted = |what: &str, says: i64, are: i64| {
-            (says != are).then(|| format!("the footer says {says} {what}, there are {are}"))
-        };
-        let hashed = |what: &str, says: &str, is: &str| {
-            (says != is)
-                .then(|| format!("the SHA-256 of the {what} is {is}, the footer says {says}"))
-        };
-        let wrong = counted("events", footer.events, self.events.lines)
-            .or_else(|| counted("as last position", footer.last_position, self.last_position))
-            .or_else(|| hashed("events", &footer.sha256, &self.events.hex()))
-            .or_else(|| counted("lines of state", footer.state_lines, self.state.lines))
-            .or_else(|| hashed("state", &footer.state_sha256, &self.state.hex()));
+    fn mark(&mut self, mark: &Mark) -> Result<(), TransferError> {
+        if self.state.lines > 0 {
+            return Err(self.damaged("a mark behind the state that follows the last event"));
+        }
+        let wrong = counted("mark", "events", mark.events, self.events.lines)
+            .or_else(|| hashed("mark", "events", &mark.sha256, &self.events));
         if let Some(wrong) = wrong {
             return Err(self.damaged(&wrong));
         }
+        self.end += self.line.len() as u64;
+        self.vouch();
+        Ok(())
+    }
+
+    /// A hash has shown that all events so far are as they were written.
+    fn vouch(&mut self) {
+        self.vouched = Vouched {
+            events: self.events.clone(),
+            last_position: self.last_position,
+            last_event_id: self.last_event_id,
+            end: self.end,
+        };
+    }
+
+    fn footer(&mut self, footer: &Footer) -> Result<Entry, TransferError> {
+        let counted = |what, says, are| counted("footer", what, says, are);
+        let hashed = |what, says, lines| hashed("footer", what, says, lines);
+        let wrong = counted("events", footer.events, self.events.lines)
+            .or_else(|| counted("as last position", footer.last_position, self.last_position))
+            .or_else(|| hashed("events", &footer.sha256, &self.events))
+            .or_else(|| counted("lines of state", footer.state_lines, self.state.lines))
+            .or_else(|| hashed("state", &footer.state_sha256, &self.state));
+        if let Some(wrong) = wrong {
+            return Err(self.damaged(&wrong));
+        }
+        self.vouch();
         self.number += 1;
         if read_line(&mut self.input, &mut self.line, self.number)? || !self.line.is_empty() {
             return Err(self.damaged("it stands behind the footer"));
@@ -154,6 +196,17 @@ impl<R: BufRead> Document<R> {
             what: what.to_owned(),
         }
     }
+}
+
+/// What is wrong with a count.
+fn counted(who: &str, what: &str, says: i64, are: i64) -> Option<String> {
+    (says != are).then(|| format!("the {who} says {says} {what}, there are {are}"))
+}
+
+/// What is wrong with a hash.
+fn hashed(who: &str, what: &str, says: &str, lines: &Tally) -> Option<String> {
+    let is = lines.hex();
+    (says != is).then(|| format!("the SHA-256 of the {what} is {is}, the {who} says {says}"))
 }
 
 /// The header as any version has it.

@@ -20,6 +20,8 @@ use crate::{Identity, Journal};
 
 /// Events of one read.
 const PAGE_MAX: i64 = 1_000;
+/// Events between two marks, unless it is told otherwise.
+pub const MARK_EVERY: i64 = 1_000;
 /// Between two looks at a hole.
 const HOLD: Duration = Duration::from_millis(20);
 /// After so many looks at one hole it is said: a second.
@@ -45,6 +47,8 @@ pub struct Export<'a> {
     pub from: Option<i64>,
     /// End with this position; else with the last one at the start.
     pub to: Option<i64>,
+    /// Events between two marks: what is written again after a kill, at most.
+    pub mark_every: i64,
     /// For waits.
     pub runtime: &'a dyn Runtime,
     /// Who is told.
@@ -109,11 +113,11 @@ impl Export<'_> {
         let before = writer.events.lines;
         let until = self.to.unwrap_or(start.head).min(start.head);
         let written = self.events(&mut writer, until).await;
-        // Whatever is there stays, for the next run to go on with.
-        if written.is_err() {
-            writer.settle()?;
+        if let Err(error) = written {
+            // Whatever is there stays, for the next run to go on with; what went wrong first is what is said.
+            let _ = writer.settle();
+            return Err(error);
         }
-        written?;
         self.state(&mut writer, &start).await?;
         let footer = writer.finish(self.journal.clock().now())?;
         Ok(Exported {
@@ -181,7 +185,8 @@ impl Export<'_> {
         if self.from.is_some_and(|from| from != first) {
             return Err(TransferError::OtherBeginning { file: first });
         }
-        let Some((position, event_id)) = begun.last else {
+        let position = begun.vouched.last_position;
+        let Some(event_id) = begun.vouched.last_event_id else {
             return Ok(());
         };
         if self.to.is_some_and(|to| to < position) {
@@ -213,6 +218,9 @@ impl Export<'_> {
                 .take_while(|event| event.position <= until)
             {
                 writer.event(event)?;
+                if writer.events.lines % self.mark_every == 0 {
+                    writer.mark()?;
+                }
             }
             self.told
                 .moved(writer.events.lines, page.position.min(until), until);

@@ -20,6 +20,7 @@ pub(super) const EVENT: &[u8] = b"{\"position\":";
 #[serde(rename_all = "snake_case")]
 pub(super) enum Line {
     Header(Header),
+    Mark(Mark),
     State(State),
     Footer(Footer),
 }
@@ -45,6 +46,15 @@ impl Header {
             epoch: self.epoch,
         }
     }
+}
+
+/// What the events before it come to, every so many of them: how far a file without a footer can be trusted.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Mark {
+    /// How many events.
+    pub(super) events: i64,
+    /// Over their lines, as in the footer.
+    pub(super) sha256: String,
 }
 
 /// What is in no event, and cannot be derived from one.

@@ -1,8 +1,9 @@
 //! Where an export is written: a stream, or a file that can be gone on with.
 //!
 //! Lines are only ever added at the end, and the footer last. A file that ends anywhere else, because its writer was
-//! killed, is read back and checked; what stands behind its last whole event is cut off, and writing goes on there.
-//! A finished one loses its footer in the same way when there is more to write.
+//! killed, is read back and checked; what stands behind its last mark is cut off, and writing goes on there: what no
+//! hash vouches for must not be vouched for by the footer. A finished one loses its footer in the same way, and
+//! nothing else.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Seek, SeekFrom, Write};
@@ -12,8 +13,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::TransferError;
-use super::document::Document;
-use super::line::{Footer, Header, Line, State};
+use super::document::{Document, Vouched};
+use super::line::{Footer, Header, Line, Mark, State};
 use super::tally::Tally;
 use crate::feed::Stored;
 
@@ -25,13 +26,9 @@ const MODE: u32 = 0o600;
 /// What is known of a file's beginning.
 pub(super) struct Begun {
     pub(super) header: Header,
-    /// The last event's position and id, when there is one.
-    pub(super) last: Option<(i64, uuid::Uuid)>,
+    pub(super) vouched: Vouched,
     /// Whether it had its footer.
     pub(super) finished: bool,
-    events: Tally,
-    last_position: i64,
-    end: u64,
 }
 
 /// A file that is open and locked.
@@ -72,7 +69,7 @@ impl Place {
     /// Goes on behind the last whole event, or begins with `header`.
     pub(super) fn writer(mut self, header: Header) -> Result<Writer, TransferError> {
         let failed = |error| TransferError::File(self.path.clone(), error);
-        let end = self.begun.as_ref().map_or(0, |begun| begun.end);
+        let end = self.begun.as_ref().map_or(0, |begun| begun.vouched.end);
         self.file.set_len(end).map_err(failed)?;
         self.file.seek(SeekFrom::Start(end)).map_err(failed)?;
         let out = Box::new(self.file.try_clone().map_err(failed)?);
@@ -80,8 +77,8 @@ impl Place {
         let mut writer = Writer::new(out, Some((self.path, self.file)), header.first_position - 1);
         match begun {
             Some(begun) => {
-                writer.events = begun.events;
-                writer.last_position = begun.last_position;
+                writer.events = begun.vouched.events;
+                writer.last_position = begun.vouched.last_position;
             }
             None => writer.header(header)?,
         }
@@ -92,14 +89,10 @@ impl Place {
 impl Begun {
     fn read(mut document: Document<BufReader<&File>>) -> Result<Self, TransferError> {
         let finished = document.read_to_end()?;
-        let last_position = document.last_position;
         Ok(Self {
-            last: document.last_event_id.map(|id| (last_position, id)),
-            finished,
             header: document.header,
-            events: document.events,
-            last_position,
-            end: document.events_end,
+            vouched: document.vouched,
+            finished,
         })
     }
 }
@@ -148,6 +141,15 @@ impl Writer {
         self.events.add(&self.line);
         self.last_position = event.position;
         Ok(())
+    }
+
+    /// Says what the events so far hash to.
+    pub(super) fn mark(&mut self) -> Result<(), TransferError> {
+        let mark = Mark {
+            events: self.events.lines,
+            sha256: self.events.hex(),
+        };
+        self.line(&Line::Mark(mark))
     }
 
     pub(super) fn state(&mut self, state: State) -> Result<(), TransferError> {

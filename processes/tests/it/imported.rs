@@ -8,7 +8,7 @@ use domain::{BookId, Command};
 use journal::follow::FollowerId;
 use journal::recover::Decision;
 use journal::runtime::Tokio;
-use journal::transfer::{BATCH_MAX, Export, Import, Progress, Source, Target};
+use journal::transfer::{BATCH_MAX, Export, Import, MARK_EVERY, Progress, Source, Target};
 use processes::order;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +47,7 @@ async fn carry(from: &World, to: &World, saga: Saga, hold_payments: bool) {
         },
         from: None,
         to: None,
+        mark_every: MARK_EVERY,
         runtime: &Tokio,
         told: &Silent,
         stop: CancellationToken::new(),
@@ -166,7 +167,11 @@ async fn a_charge_in_the_middle_is_asked_for_before_it_is_sent() {
             office.world.run_saga().await;
             office.work(&office.charges()).await;
             let (key, asked) = (charge_key(due.bookid, 1), office.gateway.asked());
-            assert_eq!(asked.look_ups, [key.clone()], "sent {sent}, {saga:?}");
+            assert_eq!(
+                asked.look_ups,
+                std::slice::from_ref(&key),
+                "sent {sent}, {saga:?}"
+            );
             assert_eq!(asked.charges, [key]);
             office.world.run_saga().await;
             assert_eq!(office.world.times(due.bookid, "BookConfirmed").await, 1);

@@ -55,7 +55,7 @@ impl World {
             journal: Journal::new(pool, clock, Arc::new(SystemRandom)),
             timeline,
             owner: database.pool(2).await.unwrap(),
-            database: database,
+            database,
         }
     }
 

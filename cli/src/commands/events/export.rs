@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use journal::runtime::{SystemClock, SystemRandom, Tokio};
-use journal::transfer::{Export, Exported, Resumed, Target, TransferError};
+use journal::transfer::{Export, Exported, MARK_EVERY, Resumed, Target, TransferError};
 use journal::{Journal, schema};
 use processes::order;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +66,7 @@ async fn write(
         acting: order::follower_id(),
         from: args.from_position,
         to: args.to_position,
+        mark_every: MARK_EVERY,
         runtime: &Tokio,
         told,
         stop,

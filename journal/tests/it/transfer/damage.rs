@@ -2,7 +2,7 @@
 
 use journal::transfer::TransferError;
 
-use super::desk::{exported, import, import_stream, import_text, told};
+use super::desk::{changed, exported, import, import_stream, import_text, told, unmarked};
 use crate::stage::Stage;
 
 /// What a damaged file is told.
@@ -21,13 +21,6 @@ async fn refused(stage: &mut Stage, text: &str) -> String {
     error
 }
 
-/// Lines, changed.
-fn changed(text: &str, change: impl FnOnce(&mut Vec<String>)) -> String {
-    let mut lines = text.lines().map(str::to_owned).collect();
-    change(&mut lines);
-    lines.join("\n") + "\n"
-}
-
 #[tokio::test]
 async fn every_kind_of_damage_is_named_and_nothing_is_stored() {
     let source = told().await;
@@ -35,7 +28,7 @@ async fn every_kind_of_damage_is_named_and_nothing_is_stored() {
         .execute(&mut source.session().await)
         .await
         .unwrap();
-    let text = exported(&source).await;
+    let text = unmarked(&exported(&source).await);
     let count = text.lines().count();
     let (state, footer) = (count - 2, count - 1);
     type Change = Box<dyn FnOnce(&mut Vec<String>)>;
@@ -67,7 +60,7 @@ async fn every_kind_of_damage_is_named_and_nothing_is_stored() {
         (
             "is damaged: the footer says 99 as last position",
             Box::new(move |l| {
-                l[footer] = l[footer].replace("\"last_position\":13", "\"last_position\":99")
+                l[footer] = l[footer].replace("\"last_position\":13", "\"last_position\":99");
             }),
         ),
         (
@@ -191,7 +184,7 @@ async fn a_cut_file_is_taken_for_what_is_there_when_that_is_asked_for() {
 
 #[tokio::test]
 async fn a_damaged_stream_leaves_an_import_that_the_whole_file_finishes() {
-    let text = exported(&told().await).await;
+    let text = unmarked(&exported(&told().await).await);
     let mut stage = Stage::open().await;
     let damaged = changed(&text, |lines| lines.swap(9, 10));
     let mut small = import(&stage);
@@ -203,4 +196,30 @@ async fn a_damaged_stream_leaves_an_import_that_the_whole_file_finishes() {
     let report = import_stream(&whole, &text).await.unwrap();
     assert_eq!((report.events, report.events_before), (11, 8));
     assert_eq!(stage.events().await, 11);
+}
+
+#[tokio::test]
+async fn a_mark_finds_the_damage_before_it() {
+    let text = exported(&told().await).await;
+    assert_eq!(text.matches("{\"mark\":").count(), 3);
+    let mut stage = Stage::open().await;
+    for (damaged, expected) in [
+        (
+            text.replacen("room 2", "doom 2", 1),
+            "line 5 is damaged: the SHA-256 of the events is",
+        ),
+        (
+            changed(&text, |lines| drop(lines.remove(1))),
+            "line 4 is damaged: the mark says 3 events, there are 2",
+        ),
+        (
+            changed(&text, |lines| {
+                lines.insert(lines.len() - 1, lines[4].clone());
+            }),
+            "the mark says 3 events, there are 11",
+        ),
+    ] {
+        let error = refused(&mut stage, &damaged).await;
+        assert!(error.contains(expected), "{error}, not {expected}");
+    }
 }

@@ -34,19 +34,6 @@ impl Progress for Silent {
     fn remark(&self, _: &str) {}
 }
 
-/// Waits long at a hole: on a server that others write to as well, proving one dead takes as long as they do.
-pub(super) struct Patient;
-
-impl Runtime for Patient {
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        Tokio.sleep(duration * 5)
-    }
-
-    fn spawn(&self, task: BoxFuture<'static, ()>) {
-        Tokio.spawn(task);
-    }
-}
-
 /// Time that passes at once.
 pub(super) struct Hasty;
 
@@ -101,7 +88,20 @@ pub(super) async fn told() -> Stage {
         .unwrap();
     sql::run(&mut stage.owner, ODD).await;
     stage.append(booked(30, 30)).await.unwrap();
+    prove_holes(&mut stage).await;
     stage
+}
+
+/// As a follower would have proved by now: on a server that others write to as well, it takes as long as they do.
+pub(super) async fn prove_holes(stage: &mut Stage) {
+    sql::run(
+        &mut stage.owner,
+        "insert into dead_spans (first_position, last_position, proof, proved_by)
+         select before + 1, position - 1, pg_current_xact_id(), 'a test'
+         from (select position, lag(position, 1, 0::bigint) over (order by position) as before from events) e
+         where position > before + 1",
+    )
+    .await;
 }
 
 pub(super) fn export(stage: &Stage) -> Export<'_> {
@@ -110,7 +110,8 @@ pub(super) fn export(stage: &Stage) -> Export<'_> {
         acting: saga(),
         from: None,
         to: None,
-        runtime: &Patient,
+        mark_every: 3,
+        runtime: &Tokio,
         told: &Silent,
         stop: CancellationToken::new(),
     }
@@ -163,6 +164,20 @@ pub(super) async fn import_stream(
     import
         .run(Source::Stream(Box::new(BufReader::new(input))))
         .await
+}
+
+/// Lines, changed.
+pub(super) fn changed(text: &str, change: impl FnOnce(&mut Vec<String>)) -> String {
+    let mut lines = text.lines().map(str::to_owned).collect();
+    change(&mut lines);
+    lines.join("\n") + "\n"
+}
+
+/// The file as an export without marks would write it.
+pub(super) fn unmarked(text: &str) -> String {
+    changed(text, |lines| {
+        lines.retain(|line| !line.starts_with("{\"mark\""));
+    })
 }
 
 /// The lines of events, as they are.

@@ -6,7 +6,7 @@ use proptest::{collection, prop_assert_eq, prop_oneof};
 use serde_json::{Map, Value};
 use tokio::runtime::Builder;
 
-use super::desk::{answers, events, exported, footer, import, import_text};
+use super::desk::{answers, events, exported, footer, import, import_text, prove_holes};
 use crate::sql;
 use crate::stage::Stage;
 
@@ -79,6 +79,7 @@ async fn write(stage: &mut Stage, steps: &[Step]) {
 async fn carried(steps: Vec<Step>, batch_max: i64) -> Result<(), TestCaseError> {
     let mut first = Stage::open().await;
     write(&mut first, &steps).await;
+    prove_holes(&mut first).await;
     let text = exported(&first).await;
     let mut second = Stage::open().await;
     let mut import = import(&second);
