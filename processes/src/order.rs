@@ -20,7 +20,7 @@ use domain::{Refusal, space};
 use journal::follow::{self, Follower, FollowerId, Handler, HandlerError};
 use journal::jobs::{schedule, settle};
 use journal::runtime::Runtime;
-use journal::{CommandError, Journal, Recorded, StoreError};
+use journal::{CommandError, Journal, Recorded, Request, StoreError};
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 use tokio_util::sync::CancellationToken;
@@ -71,6 +71,18 @@ impl OrderSaga {
         Self { journal, settings }
     }
 
+    /// Leaves away what was stored before: of a history, that is nearly everything, and sending it would load every
+    /// stream to find that out.
+    async fn without_stored(&self, requests: &mut Vec<(Cause, Request)>) -> Result<(), StoreError> {
+        let ids: Vec<_> = requests
+            .iter()
+            .map(|(_, request)| request.command_id)
+            .collect();
+        let stored = self.journal.stored_commands(&ids).await?;
+        requests.retain(|(_, request)| !stored.contains(&request.command_id));
+        Ok(())
+    }
+
     /// What of a batch happened elsewhere.
     async fn past(&self, events: &[Recorded]) -> Result<Past, StoreError> {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
@@ -111,7 +123,11 @@ impl Handler for OrderSaga {
             now: self.journal.clock().now(),
         };
         let mut plan = Plan::fold(orders, events, &terms)?;
-        let (causes, requests): (Vec<_>, Vec<_>) = plan.take_requests().into_iter().unzip();
+        let mut requests = plan.take_requests();
+        if !terms.past.is_empty() {
+            self.without_stored(&mut requests).await?;
+        }
+        let (causes, requests): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
         let answers = self.journal.execute(requests).await;
         for (cause, answer) in causes.iter().zip(answers) {
             if let Err(error) = answer {

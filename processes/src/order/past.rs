@@ -31,6 +31,11 @@ impl Past {
         Self(imports)
     }
 
+    /// Whether all of the batch happened here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn origin(&self, position: i64) -> Origin {
         let import = self.0.iter().find(|import| import.holds(position));
         import.map_or(Origin::Here, |import| Origin::Elsewhere {
