@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use domain::ports::{PaymentGateway, StubLedger, TakePayment};
 use futures::future::BoxFuture;
 use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
@@ -65,6 +65,7 @@ impl Node {
             .context("the database cannot be used")?;
         let metrics = metrics_upkeep::install()?;
         let parts = Parts::build(settings, roles, pool.clone())?;
+        refuse_half_a_journal(&parts.journal).await?;
         let node = Self {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -164,6 +165,19 @@ impl Node {
         let work: BoxFuture<'static, ()> = Box::pin(self.tasks.track_future(work));
         parts.runtime.spawn(work);
     }
+}
+
+/// An import that was interrupted is nothing to work on: half a history would be acted on as if it were whole.
+async fn refuse_half_a_journal(journal: &Journal) -> anyhow::Result<()> {
+    if let Some(unfinished) = journal.unfinished_import().await? {
+        bail!(
+            "an import of journal {} into this database is unfinished ({} events are here): go on with \
+             `spacerent events import FILE`, or start on an empty database",
+            unfinished.source,
+            unfinished.events
+        );
+    }
+    Ok(())
 }
 
 impl Parts {

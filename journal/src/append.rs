@@ -244,6 +244,14 @@ impl Journal {
             .collect())
     }
 
+    /// Those among `ids` that stored something.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn stored_commands(&self, ids: &[Uuid]) -> Result<HashSet<Uuid>, StoreError> {
+        Ok(self.recorded_answers(ids).await?.into_keys().collect())
+    }
+
     async fn append_alone(&self, command: &Append) -> Result<Outcome, StoreError> {
         match self.send(std::slice::from_ref(command)).await {
             Ok(outcomes) => Ok(outcomes.into_iter().next().unwrap_or(Outcome::Conflict)),

@@ -26,6 +26,7 @@ pub mod schema;
 mod session;
 pub mod status;
 pub mod story;
+pub mod transfer;
 
 use std::sync::Arc;
 

@@ -30,6 +30,7 @@ use crate::guard::permits;
 use crate::payment::record::Recorder;
 use crate::settings::PaymentSettings;
 use charge::ChargeWork;
+use notes::{Elsewhere, Notes};
 use refund::RefundWork;
 
 /// How long a worker with nothing to do waits before it looks again without being woken.
@@ -44,6 +45,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 const CALLS_MAX_PER_CLAIM: u64 = 2;
 /// How much longer than its calls a claim lasts, in milliseconds: for the database.
 const CLAIM_MARGIN_MS: u64 = 10_000;
+/// How long a gateway surely remembers a key. After that the same key could be a second charge or refund.
+const KEY_RETENTION: Duration = Duration::from_hours(20);
 /// The longest wait between two tries, in milliseconds.
 const DELAY_MAX_MS: u64 = 60_000;
 
@@ -297,6 +300,17 @@ impl Desk {
         }
     }
 
+    /// Whether an imported job is left to people: those who imported the journal said so, or its key is `too_old`.
+    /// Until somebody decides that it shall be tried.
+    async fn is_held(&self, job: &Job, notes: &Notes, too_old: bool) -> Result<bool, StoreError> {
+        let held = match notes.imported {
+            None => false,
+            Some(Elsewhere::Asked) => too_old,
+            Some(Elsewhere::Held) => true,
+        };
+        Ok(held && !self.journal.job_was_retried(job.id).await?)
+    }
+
     /// Writes down that the gateway is about to be called, before it is: whoever claims the job after a crash
     /// knows that something may have been sent. Also the last look at the fence.
     async fn note_try(&self, job: &Job, tries: u32) -> Result<(), Setback> {
@@ -321,6 +335,15 @@ impl Desk {
 /// What stands for an answer that was not waited for.
 fn no_answer() -> String {
     "no answer in time".to_owned()
+}
+
+/// Why an imported job is left to people.
+fn held() -> Finish {
+    Finish::Attention {
+        reason: "it was wanted where this journal was imported from, and is not sent from here: see at the gateway what \
+                 became of it, then retry or resolve"
+            .to_owned(),
+    }
 }
 
 fn fence_shut(kind: &'static str, job: &Job) {

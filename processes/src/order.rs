@@ -5,8 +5,12 @@
 //! together. Commands are sent before that commit, so a crash in between sends them again: their ids are
 //! derived from the event, and the journal answers what it has stored before. A row remembers the last event
 //! it holds, so a second fold of a batch changes nothing.
+//!
+//! Events that were imported are folded like all others, and what was done where they come from is not done again
+//! ([`past`]).
 
 mod batch;
+mod past;
 
 use std::sync::Arc;
 
@@ -16,14 +20,15 @@ use domain::{Refusal, space};
 use journal::follow::{self, Follower, FollowerId, Handler, HandlerError};
 use journal::jobs::{schedule, settle};
 use journal::runtime::Runtime;
-use journal::{CommandError, Journal, Recorded, StoreError};
+use journal::{CommandError, Journal, Recorded, Request, StoreError};
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::PaymentSettings;
 pub use batch::Plan;
-use batch::{Cause, OrderRow, Orders};
+use batch::{Cause, OrderRow, Orders, Terms};
+use past::Past;
 
 /// The follower's name.
 const NAME: &str = "orders";
@@ -44,7 +49,13 @@ pub async fn run(
 #[must_use]
 pub fn follower(journal: Journal, settings: PaymentSettings) -> Follower<OrderSaga> {
     let saga = OrderSaga::new(journal.clone(), settings);
-    Follower::new(journal, FollowerId::new(NAME, GENERATION), saga)
+    Follower::new(journal, follower_id(), saga)
+}
+
+/// Which follower the saga is: up to its checkpoint, everything that follows from events is done.
+#[must_use]
+pub fn follower_id() -> FollowerId {
+    FollowerId::new(NAME, GENERATION)
 }
 
 /// The saga as a handler of events.
@@ -58,6 +69,27 @@ impl OrderSaga {
     #[must_use]
     pub fn new(journal: Journal, settings: PaymentSettings) -> Self {
         Self { journal, settings }
+    }
+
+    /// Leaves away what was stored before: of a history, that is nearly everything, and sending it would load every
+    /// stream to find that out.
+    async fn without_stored(&self, requests: &mut Vec<(Cause, Request)>) -> Result<(), StoreError> {
+        let ids: Vec<_> = requests
+            .iter()
+            .map(|(_, request)| request.command_id)
+            .collect();
+        let stored = self.journal.stored_commands(&ids).await?;
+        requests.retain(|(_, request)| !stored.contains(&request.command_id));
+        Ok(())
+    }
+
+    /// What of a batch happened elsewhere.
+    async fn past(&self, events: &[Recorded]) -> Result<Past, StoreError> {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else {
+            return Ok(Past::default());
+        };
+        let imports = self.journal.imported(first.position, last.position);
+        Ok(Past::new(imports.await?))
     }
 
     async fn load(&self, events: &[Recorded]) -> Result<Orders, HandlerError> {
@@ -85,8 +117,17 @@ impl Handler for OrderSaga {
 
     async fn plan(&self, events: &[Recorded]) -> Result<Plan, HandlerError> {
         let orders = self.load(events).await?;
-        let mut plan = Plan::fold(orders, events, &self.settings, self.journal.clock().now())?;
-        let (causes, requests): (Vec<_>, Vec<_>) = plan.take_requests().into_iter().unzip();
+        let terms = Terms {
+            past: &self.past(events).await?,
+            settings: &self.settings,
+            now: self.journal.clock().now(),
+        };
+        let mut plan = Plan::fold(orders, events, &terms)?;
+        let mut requests = plan.take_requests();
+        if !terms.past.is_empty() {
+            self.without_stored(&mut requests).await?;
+        }
+        let (causes, requests): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
         let answers = self.journal.execute(requests).await;
         for (cause, answer) in causes.iter().zip(answers) {
             if let Err(error) = answer {

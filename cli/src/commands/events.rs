@@ -1,6 +1,9 @@
 //! `spacerent events`.
 
+mod export;
+mod import;
 mod line;
+mod progress;
 mod tail;
 
 use std::path::PathBuf;
@@ -16,5 +19,7 @@ pub async fn run(
 ) -> anyhow::Result<ExitCode> {
     match command {
         EventsCommand::Tail(args) => tail::run(settings, folder, args).await,
+        EventsCommand::Export(args) => export::run(settings, folder, args).await,
+        EventsCommand::Import(args) => import::run(settings, folder, args).await,
     }
 }

@@ -21,4 +21,5 @@ mod roles;
 mod server;
 mod terminal;
 mod trace;
+mod transfer;
 mod walkthrough;

@@ -75,6 +75,22 @@ impl Journal {
         rows.iter().map(JobRow::from_row).collect()
     }
 
+    /// Whether somebody decided that a job shall be tried once more.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn job_was_retried(&self, id: i64) -> Result<bool, StoreError> {
+        let retried = sqlx::query_scalar(
+            "select exists (
+                 select from decisions where action = 'job.retry' and subject->>'id' = $1::text
+             )",
+        )
+        .bind(id.to_string())
+        .fetch_one(self.pool())
+        .await?;
+        Ok(retried)
+    }
+
     /// One job.
     ///
     /// # Errors

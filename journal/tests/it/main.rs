@@ -33,4 +33,5 @@ mod sql;
 mod stage;
 mod status;
 mod story;
+mod transfer;
 mod wake;

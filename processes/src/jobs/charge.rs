@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use journal::jobs::{Finish, Job};
 
 use super::notes::Notes;
-use super::{Desk, Setback, Work, delay, no_answer};
+use super::{Desk, KEY_RETENTION, Setback, Work, delay, held, no_answer};
 use crate::deadline::later;
 use crate::guard::Guard;
 use crate::payment::record::{NotRecorded, Record};
@@ -26,8 +26,6 @@ use crate::payment::verdict;
 
 /// How long after it was wanted a charge is worked on; then people look.
 const BUDGET: Duration = Duration::from_hours(24);
-/// How long a gateway surely remembers a key. After that the same key could be a second charge.
-const KEY_RETENTION: Duration = Duration::from_hours(20);
 /// How long after a "not found" the gateway is asked a second time.
 const SECOND_LOOK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -112,7 +110,12 @@ impl Work for ChargeWork {
             Ok(case) => case,
             Err(reason) => return Ok(Finish::Attention { reason }),
         };
-        match case.first_move() {
+        let first = case.first_move();
+        // An old key of a charge is no hindrance: it is asked for, and never sent again.
+        if first != Move::Nothing && self.desk.is_held(job, &case.notes, false).await? {
+            return Ok(held());
+        }
+        match first {
             Move::Nothing => Ok(Finish::Done),
             Move::SayNotCharged => self.say_not_charged(&case).await,
             Move::Charge => self.charge_first(job, &case).await,

@@ -12,24 +12,45 @@ const NUMBER: &str = "number";
 const SENT: &str = "sent";
 /// How often a worker was about to call the gateway.
 const TRIES: &str = "tries";
+/// That the charge or refund was wanted in the journal that this one was imported from: `ask` or `hold`.
+const ELSEWHERE: &str = "imported";
 const CORRELATION_ID: &str = "correlation_id";
 const CAUSATION_ID: &str = "causation_id";
 const TRACEPARENT: &str = "traceparent";
 
+/// What becomes of an imported charge or refund that has no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// The gateway is asked, as if somebody had perhaps sent it: somebody else perhaps did.
+    Asked,
+    /// People look.
+    Held,
+}
+
 /// The notes of a charge's job.
-pub(crate) fn of_charge(event: &Recorded, charge_no: u32, due: Due) -> HashMap<String, String> {
-    let sent = match due {
-        Due::Now => "no",
-        Due::AfterInlineCall => "maybe",
+pub(crate) fn of_charge(
+    event: &Recorded,
+    charge_no: u32,
+    due: Due,
+    imported: Option<Elsewhere>,
+) -> HashMap<String, String> {
+    let sent = match (due, imported) {
+        (Due::Now, None) => "no",
+        // A worker of the other system may have sent it after that: its notes stayed there.
+        (Due::Now, Some(_)) | (Due::AfterInlineCall, _) => "maybe",
     };
-    let mut notes = of_journey(event, charge_no);
+    let mut notes = of_journey(event, charge_no, imported);
     notes.insert(SENT.to_owned(), sent.to_owned());
     notes
 }
 
 /// The notes of a refund's job.
-pub(crate) fn of_refund(event: &Recorded, refund_no: u32) -> HashMap<String, String> {
-    of_journey(event, refund_no)
+pub(crate) fn of_refund(
+    event: &Recorded,
+    refund_no: u32,
+    imported: Option<Elsewhere>,
+) -> HashMap<String, String> {
+    of_journey(event, refund_no, imported)
 }
 
 /// That a worker is about to call for the `tries`th time.
@@ -37,7 +58,11 @@ pub(super) fn of_try(tries: u32) -> HashMap<String, String> {
     HashMap::from([(TRIES.to_owned(), tries.to_string())])
 }
 
-fn of_journey(event: &Recorded, number: u32) -> HashMap<String, String> {
+fn of_journey(
+    event: &Recorded,
+    number: u32,
+    imported: Option<Elsewhere>,
+) -> HashMap<String, String> {
     let mut notes = HashMap::from([
         (NUMBER.to_owned(), number.to_string()),
         (
@@ -48,6 +73,13 @@ fn of_journey(event: &Recorded, number: u32) -> HashMap<String, String> {
     ]);
     let traceparent = event.metadata.traceparent.clone();
     notes.extend(traceparent.map(|traceparent| (TRACEPARENT.to_owned(), traceparent)));
+    notes.extend(imported.map(|imported| {
+        let word = match imported {
+            Elsewhere::Asked => "ask",
+            Elsewhere::Held => "hold",
+        };
+        (ELSEWHERE.to_owned(), word.to_owned())
+    }));
     notes
 }
 
@@ -60,6 +92,8 @@ pub(super) struct Notes {
     pub(super) inline_sent: bool,
     /// How often a worker was about to call before.
     pub(super) tries: u32,
+    /// Whether it was wanted elsewhere, and what then.
+    pub(super) imported: Option<Elsewhere>,
     /// The journey that recordings belong to.
     pub(super) trace: Trace,
 }
@@ -76,6 +110,10 @@ impl Notes {
             // Only a clear no is a no.
             inline_sent: text(SENT).is_none_or(|sent| sent != "no"),
             tries: count(TRIES).transpose()?.unwrap_or(0),
+            imported: text(ELSEWHERE).map(|word| match word.as_str() {
+                "ask" => Elsewhere::Asked,
+                _ => Elsewhere::Held,
+            }),
             trace: Trace {
                 correlation_id: text(CORRELATION_ID).unwrap_or_default(),
                 causation_id: text(CAUSATION_ID).and_then(|id| id.parse().ok()),

@@ -8,8 +8,10 @@ use domain::ports::{PaymentGateway, RefundOutcome, RefundRequest};
 use journal::jobs::{Finish, Job};
 
 use super::notes::Notes;
-use super::{Desk, Setback, Work, delay, no_answer};
+use super::{Desk, KEY_RETENTION, Setback, Work, delay, held, no_answer};
+use crate::deadline::later;
 use crate::payment::record::{NotRecorded, Record};
+use crate::payment::standing::refund_requested_at;
 
 /// How often a refund is tried before people look.
 const TRIES_MAX: u32 = 8;
@@ -32,13 +34,22 @@ impl Work for RefundWork {
             Ok(notes) => notes,
             Err(reason) => return Ok(Finish::Attention { reason }),
         };
-        let payment = self.desk.journal.load::<Payment>(job.bookid).await?;
-        match payment
-            .as_ref()
-            .and_then(|(payment, _)| payment.refund(notes.number))
-        {
+        let payment = self.desk.journal.history::<Payment>(job.bookid).await?;
+        let Some(payment) = payment else {
+            let reason = "there is no such payment".to_owned();
+            return Ok(Finish::Attention { reason });
+        };
+        match payment.aggregate.refund(notes.number) {
             Some(refund) if refund.done => Ok(Finish::Done),
-            Some(refund) => self.give_back(job, &notes, refund).await,
+            Some(refund) => {
+                // A refund cannot be asked for: its key is all that keeps it from being a second one.
+                let too_old = refund_requested_at(&payment, notes.number)
+                    .is_none_or(|at| self.desk.now() >= later(at, KEY_RETENTION));
+                if self.desk.is_held(job, &notes, too_old).await? {
+                    return Ok(held());
+                }
+                self.give_back(job, &notes, refund).await
+            }
             None => {
                 let reason = "the payment has no such refund".to_owned();
                 Ok(Finish::Attention { reason })

@@ -12,6 +12,7 @@ use journal::jobs::NewJob;
 use journal::{Recorded, Request, Trace};
 use uuid::Uuid;
 
+use super::past::Past;
 use crate::deadline::later;
 use crate::jobs::notes;
 use crate::settings::PaymentSettings;
@@ -39,6 +40,14 @@ pub(super) struct Cause {
     pub(super) position: i64,
 }
 
+/// What a batch is folded under.
+pub(super) struct Terms<'t> {
+    /// What of it happened elsewhere.
+    pub(super) past: &'t Past,
+    pub(super) settings: &'t PaymentSettings,
+    pub(super) now: Timestamp,
+}
+
 /// What a batch comes to.
 #[derive(Debug, Default)]
 pub struct Plan {
@@ -55,8 +64,7 @@ impl Plan {
     pub(super) fn fold(
         orders: Orders,
         events: &[Recorded],
-        settings: &PaymentSettings,
-        now: Timestamp,
+        terms: &Terms<'_>,
     ) -> Result<Self, HandlerError> {
         let mut plan = Self {
             orders,
@@ -80,7 +88,7 @@ impl Plan {
             row.position = first.position;
             plan.changed.insert(bookid);
             for (step, intent) in (0..).zip(intents) {
-                plan.take_up(BookId(bookid), first, step, intent, settings, now);
+                plan.take_up(BookId(bookid), first, step, intent, terms);
             }
         }
         Ok(plan)
@@ -92,19 +100,22 @@ impl Plan {
         event: &Recorded,
         step: u32,
         intent: Intent,
-        settings: &PaymentSettings,
-        now: Timestamp,
+        terms: &Terms<'_>,
     ) {
+        let origin = terms.past.origin(event.position);
         match intent {
+            // It was sent there, and what it did stands behind it.
+            Intent::Command(_) if origin.is_done() => {}
             Intent::Command(command) => self.requests.push(request(event, step, command)),
             Intent::ChargeSettled { charge_no } => {
                 self.settled.insert(charge_key(bookid, charge_no));
             }
             Intent::Charge { charge_no, due } => {
                 let due_at = match due {
-                    Due::Now => now,
+                    Due::Now => terms.now,
                     Due::AfterInlineCall => {
-                        let call_ends = later(event.metadata.occurred_at, settings.inline_max());
+                        let call_ends =
+                            later(event.metadata.occurred_at, terms.settings.inline_max());
                         later(call_ends, TAKE_OVER_MARGIN)
                     }
                 };
@@ -112,7 +123,7 @@ impl Plan {
                     kind: CHARGE_JOB,
                     key: charge_key(bookid, charge_no),
                     bookid: bookid.0,
-                    payload: notes::of_charge(event, charge_no, due),
+                    payload: notes::of_charge(event, charge_no, due, origin.imported()),
                     due_at,
                 });
             }
@@ -120,8 +131,8 @@ impl Plan {
                 kind: REFUND_JOB,
                 key: refund_key(bookid, refund_no),
                 bookid: bookid.0,
-                payload: notes::of_refund(event, refund_no),
-                due_at: now,
+                payload: notes::of_refund(event, refund_no, origin.imported()),
+                due_at: terms.now,
             }),
         }
     }

@@ -4,6 +4,7 @@ use domain::payment::Event as Paid;
 use domain::space::Event as Registering;
 use domain::status::Status;
 use domain::{Event, Money, book};
+use journal::transfer::Imported;
 use journal::{Actor, Metadata, StreamId};
 
 use super::*;
@@ -69,9 +70,29 @@ fn refused() -> Vec<Recorded> {
     ]
 }
 
+/// Folds what happened here.
+fn fold(orders: Orders, events: &[Recorded], now: Timestamp) -> Result<Plan, HandlerError> {
+    fold_with(orders, events, &Past::default(), now)
+}
+
+fn fold_with(
+    orders: Orders,
+    events: &[Recorded],
+    past: &Past,
+    now: Timestamp,
+) -> Result<Plan, HandlerError> {
+    let settings = &PaymentSettings::default();
+    let terms = Terms {
+        past,
+        settings,
+        now,
+    };
+    Plan::fold(orders, events, &terms)
+}
+
 /// Which event each command follows from, and its id.
 fn ids(orders: Orders, events: &[Recorded], now: Timestamp) -> Vec<(i64, Uuid)> {
-    let mut plan = Plan::fold(orders, events, &PaymentSettings::default(), now).unwrap();
+    let mut plan = fold(orders, events, now).unwrap();
     let requests = plan.take_requests().into_iter();
     requests
         .map(|(cause, request)| (cause.position, request.command_id))
@@ -87,12 +108,7 @@ fn the_same_event_and_step_give_the_same_id_whenever_they_are_folded() {
     let distinct: BTreeSet<_> = at_once.iter().map(|(_, id)| id).collect();
     assert_eq!(distinct.len(), 3);
     // Later, and in two batches.
-    let plan = Plan::fold(
-        Orders::new(),
-        &events[..2],
-        &PaymentSettings::default(),
-        Timestamp::MAX,
-    );
+    let plan = fold(Orders::new(), &events[..2], Timestamp::MAX);
     let later = ids(plan.unwrap().orders, &events[2..], Timestamp::MAX);
     assert_eq!(later, at_once[1..]);
 }
@@ -100,10 +116,9 @@ fn the_same_event_and_step_give_the_same_id_whenever_they_are_folded() {
 #[test]
 fn what_a_row_holds_is_not_folded_again() {
     let events = refused();
-    let settings = PaymentSettings::default();
-    let plan = Plan::fold(Orders::new(), &events, &settings, Timestamp::UNIX_EPOCH).unwrap();
+    let plan = fold(Orders::new(), &events, Timestamp::UNIX_EPOCH).unwrap();
     let orders = plan.orders.clone();
-    let mut again = Plan::fold(orders.clone(), &events, &settings, Timestamp::UNIX_EPOCH).unwrap();
+    let mut again = fold(orders.clone(), &events, Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!(again.orders, orders);
     assert_eq!(again.changed().count(), 0);
     assert_eq!(again.take_requests().len(), 0);
@@ -113,8 +128,7 @@ fn what_a_row_holds_is_not_folded_again() {
 fn a_stream_that_no_booking_has_is_poison() {
     let mut events = refused();
     events[1].stream.aggregate_id = "seven".to_owned();
-    let settings = PaymentSettings::default();
-    let folded = Plan::fold(Orders::new(), &events, &settings, Timestamp::UNIX_EPOCH);
+    let folded = fold(Orders::new(), &events, Timestamp::UNIX_EPOCH);
     assert!(matches!(
         folded,
         Err(HandlerError::Poison { position: 2, .. })
@@ -147,11 +161,7 @@ fn the_parts_of_a_row_are_one_cause_whose_steps_are_counted_on() {
         reason: None,
     };
     let parts = of_one_row(Event::Payment(declined), Event::Book(cancelled));
-    let settings = PaymentSettings::default();
-    let fold = |orders, events: &[Recorded]| {
-        Plan::fold(orders, events, &settings, Timestamp::UNIX_EPOCH).unwrap()
-    };
-    let mut plan = fold(Orders::new(), &parts);
+    let mut plan = fold(Orders::new(), &parts, Timestamp::UNIX_EPOCH).unwrap();
     let ids: Vec<Uuid> = plan
         .take_requests()
         .iter()
@@ -162,10 +172,29 @@ fn the_parts_of_a_row_are_one_cause_whose_steps_are_counted_on() {
     assert_eq!(ids, [id(1), id(2)]);
     assert_eq!(plan.settled(), [charge_key(bookid, 1)]);
 
-    let seen = fold(plan.orders, &parts).take_requests();
+    let seen = fold(plan.orders, &parts, Timestamp::UNIX_EPOCH)
+        .unwrap()
+        .take_requests();
     assert_eq!(
         seen.len(),
         0,
         "seen again, whole or in part, it moves nothing"
     );
+}
+
+#[test]
+fn what_the_saga_of_an_imported_journal_had_acted_on_is_folded_and_not_sent() {
+    let events = refused();
+    let here = fold(Orders::new(), &events, Timestamp::UNIX_EPOCH).unwrap();
+    for (acted_to, sent) in [(0, 3), (2, 2), (3, 0)] {
+        let past = Past::new(vec![Imported {
+            first: 1,
+            last: 3,
+            acted_to,
+            payments_held: false,
+        }]);
+        let mut plan = fold_with(Orders::new(), &events, &past, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(plan.take_requests().len(), sent, "{acted_to}");
+        assert_eq!(plan.orders, here.orders);
+    }
 }

@@ -100,6 +100,19 @@ pub(crate) fn requested_at(payment: &History<Payment>, charge_no: u32) -> Option
         })
 }
 
+/// When a refund was wanted.
+pub(crate) fn refund_requested_at(payment: &History<Payment>, refund_no: u32) -> Option<Timestamp> {
+    payment
+        .events
+        .iter()
+        .find_map(|(event, metadata)| match event {
+            payment::Event::RefundRequested { refund_no: no, .. } if *no == refund_no => {
+                Some(metadata.occurred_at)
+            }
+            _ => None,
+        })
+}
+
 /// When it was no longer wanted, if so.
 pub(crate) fn void_at(payment: &History<Payment>) -> Option<Timestamp> {
     payment

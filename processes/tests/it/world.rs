@@ -32,7 +32,7 @@ pub(crate) struct World {
     /// Connections of the superuser.
     pub(crate) owner: PgPool,
     // Dropped last.
-    _database: Database,
+    database: Database,
 }
 
 impl World {
@@ -55,8 +55,13 @@ impl World {
             journal: Journal::new(pool, clock, Arc::new(SystemRandom)),
             timeline,
             owner: database.pool(2).await.unwrap(),
-            _database: database,
+            database,
         }
+    }
+
+    /// Where the database is, with a role that may do everything.
+    pub(crate) fn url(&self) -> &str {
+        self.database.url()
     }
 
     /// Places a booking as `POST /books` does: the booking and the intent to charge in one commit.

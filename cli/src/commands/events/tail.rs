@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use journal::feed::{Feed, Span};
 use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
+use journal::transfer::TransferError;
 use journal::{Journal, StoreError, notify, schema};
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,8 @@ const HOLD_LOOKS_MAX: u32 = 50;
 const RETRY: Duration = Duration::from_millis(500);
 /// How long a follower puts up with a database that is away.
 const OUTAGE_MAX_S: i64 = 60;
+/// What it reads.
+const TABLES: &str = "journal, events, dead_spans, _sqlx_migrations";
 /// `insufficient_privilege`.
 const MAY_NOT: &str = "42501";
 
@@ -50,7 +53,7 @@ pub async fn run(
     let database = Database::open(settings, folder).await?;
     let tailed = tail(&database.url, args, stop).await;
     let closed = database.close().await;
-    tailed.map_err(explain)?;
+    tailed.map_err(|error| explain(error, TABLES))?;
     closed?;
     Ok(ExitCode::SUCCESS)
 }
@@ -70,21 +73,23 @@ async fn tail(url: &str, args: &TailArgs, stop: CancellationToken) -> anyhow::Re
     tailed
 }
 
-/// A login that lacks a grant is told which.
-fn explain(error: anyhow::Error) -> anyhow::Error {
+/// A login that lacks a grant is told which: on `tables`.
+pub(super) fn explain(error: anyhow::Error, tables: &str) -> anyhow::Error {
     let sqlstate = error.chain().find_map(|cause| {
         let store = cause.downcast_ref::<StoreError>();
         let schema = cause.downcast_ref::<schema::SchemaError>();
-        match (store, schema) {
-            (Some(error), _) | (_, Some(schema::SchemaError::Store(error))) => error.sqlstate(),
+        let transfer = cause.downcast_ref::<TransferError>();
+        match (store, schema, transfer) {
+            (Some(error), _, _)
+            | (_, Some(schema::SchemaError::Store(error)), _)
+            | (_, _, Some(TransferError::Store(error))) => error.sqlstate(),
             _ => None,
         }
     });
     if sqlstate == Some(MAY_NOT) {
-        return error.context(
-            "this login may not read the journal (as the owner: \
-             `grant select on journal, events, dead_spans, _sqlx_migrations to LOGIN`)",
-        );
+        return error.context(format!(
+            "this login may not read the journal (as the owner: `grant select on {tables} to LOGIN`)"
+        ));
     }
     error
 }

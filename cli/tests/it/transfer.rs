@@ -1,0 +1,440 @@
+//! `spacerent events export` and `import`: a system moves into another database and goes on there as if nothing had
+//! happened; both commands are killed in the middle; and what is refused is one line.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use local_postgres::testing::Database;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::commands::one_line;
+use crate::server::{client, moment, spacerent};
+
+/// Within this time something must have happened.
+const SOON: Duration = Duration::from_secs(30);
+const PROJECTIONS: [&str; 6] = [
+    "books", "payments", "spaces", "mypage", "points", "calendar",
+];
+/// Enough that a command can be killed in the middle of it.
+const MANY: i64 = 60_000;
+
+/// A migrated database.
+struct Site {
+    database: Database,
+    pool: PgPool,
+}
+
+/// A process that serves everything.
+struct Serving {
+    child: Child,
+    url: String,
+}
+
+impl Site {
+    async fn build() -> Self {
+        let database = Database::create("an empty one", async |_| Ok(()))
+            .await
+            .unwrap();
+        let pool = database.pool(2).await.unwrap();
+        let site = Self { database, pool };
+        success(&site.run(&["migrate"]).await);
+        site
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = spacerent(arguments);
+        command.env("DATABASE_URL", self.database.url());
+        command
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Output {
+        timeout(SOON, self.command(arguments).output())
+            .await
+            .expect("it hangs")
+            .unwrap()
+    }
+
+    async fn serve(&self) -> Serving {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let mut command = self.command(&["serve"]);
+        command
+            .env("LISTEN_PORT_GATEWAY", port.to_string())
+            .stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        let url = format!("http://127.0.0.1:{port}");
+        let ready = async {
+            while client()
+                .get(format!("{url}/readyz"))
+                .send()
+                .await
+                .map_or(0, |a| a.status().as_u16())
+                != 200
+            {
+                moment().await;
+            }
+        };
+        timeout(SOON, ready).await.expect("it is never ready");
+        Serving { child, url }
+    }
+
+    async fn number(&self, query: &str) -> i64 {
+        sqlx::query_scalar(query)
+            .fetch_one(&self.pool)
+            .await
+            .unwrap()
+    }
+
+    async fn text(&self, query: &str) -> String {
+        sqlx::query_scalar(query)
+            .fetch_one(&self.pool)
+            .await
+            .unwrap()
+    }
+
+    /// Waits until a query counts something.
+    async fn until(&self, query: &str) {
+        let wanted = async {
+            while self.number(query).await == 0 {
+                moment().await;
+            }
+        };
+        if timeout(SOON, wanted).await.is_err() {
+            panic!("it never came to this: {query}");
+        }
+    }
+
+    async fn happened(&self, bookid: i64, event: &str) {
+        self.until(&format!(
+            "select count(*) from events where aggregate_id = '{bookid}' and event_type = '{event}'"
+        ))
+        .await;
+    }
+
+    /// Every read model as it is at a position, each table in one text.
+    async fn shown_at(&self, position: i64) -> Vec<String> {
+        let mut shown = vec![];
+        for name in PROJECTIONS {
+            let to = position.to_string();
+            success(&self.run(&["replay", name, "--to-position", &to]).await);
+            let schema = format!("{name}_at_{position}");
+            let tables = format!(
+                "select coalesce(string_agg(table_name, ' ' order by table_name), '')
+                 from information_schema.tables where table_schema = '{schema}'"
+            );
+            for table in self.text(&tables).await.split_whitespace() {
+                let rows = format!(
+                    "select '{table} ' || coalesce(string_agg(row, ' ' order by row), '')
+                     from (select to_jsonb(t.*)::text as row from {schema}.{table} t) t"
+                );
+                shown.push(self.text(&rows).await);
+            }
+        }
+        shown
+    }
+}
+
+impl Serving {
+    async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> Option<(u16, Value)> {
+        let mut request = client().post(format!("{}{path}", self.url)).json(body);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        let answer = request.send().await.ok()?;
+        Some((answer.status().as_u16(), answer.json().await.ok()?))
+    }
+
+    async fn book(&self, spacename: &str, key: Option<&str>) -> (u16, Value) {
+        let body = json!({ "userid": 1, "spacename": spacename, "status": "booking" });
+        self.post("/books", &body, key).await.unwrap()
+    }
+
+    async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    async fn stop(mut self) {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+        assert!(
+            timeout(SOON, self.child.wait())
+                .await
+                .expect("it does not stop")
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+fn success(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
+
+fn document(output: &Output) -> Value {
+    success(output);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn file(folder: &TempDir) -> PathBuf {
+    folder.path().join("journal.jsonl")
+}
+
+fn name(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The lines of events.
+fn events(text: &str) -> Vec<&str> {
+    text.lines()
+        .filter(|line| line.starts_with("{\"position\":"))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_system_moves_into_another_database_and_goes_on() {
+    let old = Site::build().await;
+    let serving = old.serve().await;
+    let (status, first) = serving.book("numberone", Some("a key")).await;
+    assert_eq!(status, 201, "{first}");
+    assert_eq!(serving.book("numberone", None).await.0, 201);
+    assert_eq!(serving.book("declined", None).await.0, 402);
+    old.happened(2, "BookConfirmed").await;
+    let cancelled = client()
+        .delete(format!("{}/books/2", serving.url))
+        .send()
+        .await
+        .unwrap();
+    assert!(cancelled.status().is_success(), "{cancelled:?}");
+    for (bookid, event) in [(1, "BookConfirmed"), (2, "BookClosed"), (3, "BookRejected")] {
+        old.happened(bookid, event).await;
+    }
+    // The last one is left in the middle: its charge is on its way when the process dies.
+    let body = json!({ "userid": 1, "spacename": "braker", "status": "booking" });
+    tokio::select! {
+        _ = serving.post("/books", &body, None) => panic!("it was answered"),
+        () = old.happened(4, "PaymentRequested") => {}
+    }
+    serving.kill().await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder);
+    let exported = document(
+        &old.run(&["events", "export", "--output", name(&path), "--json"])
+            .await,
+    );
+    let new = Site::build().await;
+    let imported = document(&new.run(&["events", "import", name(&path), "--json"]).await);
+    assert_eq!(imported["events"], exported["events"]);
+    let head = exported["last_position"].as_i64().unwrap();
+    assert_eq!(new.shown_at(head).await, old.shown_at(head).await);
+
+    let serving = new.serve().await;
+    new.happened(4, "BookConfirmed").await;
+    // A client that never heard of the move asks again: it is answered about its booking, and there is no other one.
+    let (status, again) = serving.book("numberone", Some("a key")).await;
+    assert_eq!(
+        (status, &again["bookid"]),
+        (201, &first["bookid"]),
+        "{again}"
+    );
+    let (status, next) = serving.book("numberone", None).await;
+    assert_eq!(status, 201);
+    assert!(next["bookid"].as_i64().unwrap() > 4, "{next}");
+    // The ledger of the new system's gateway: only what was in the middle, and what is new. Nothing was given back.
+    let charged = "select string_agg(distinct bookid::text, ' ' order by bookid::text) from stub_gateway.charges";
+    assert_eq!(new.text(charged).await, format!("4 {}", next["bookid"]));
+    assert_eq!(
+        new.number("select count(*) from stub_gateway.refunds")
+            .await,
+        0
+    );
+    let repeated = "select count(*) from (
+        select from events where event_type in ('Approved', 'Registered', 'Cancelled', 'BookConfirmed')
+        group by aggregate_type, aggregate_id, event_type having count(*) > 1) r";
+    assert_eq!(new.number(repeated).await, 0);
+    let old_events = format!(
+        "select count(*) from events where position > {head} and aggregate_id in ('1', '2', '3')"
+    );
+    assert_eq!(new.number(&old_events).await, 0);
+    assert_eq!(
+        new.number("select count(*) from jobs where state = 'attention'")
+            .await,
+        0
+    );
+    assert_eq!(new.number("select count(*) from parked").await, 0);
+    serving.stop().await;
+    for projection in PROJECTIONS {
+        let verified = document(&new.run(&["replay", projection, "--verify", "--json"]).await);
+        assert_eq!(verified["differences"], json!([]), "{projection}");
+    }
+}
+
+/// A journal that takes a while to be written or read.
+async fn long() -> Site {
+    let site = Site::build().await;
+    let fill = format!(
+        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+         select 'Book', n::text, 1, 'Unheard', '1', '{{\"text\": \"something\"}}', '{{}}' from generate_series(1, {MANY}) n"
+    );
+    sqlx::raw_sql(&fill).execute(&site.pool).await.unwrap();
+    site
+}
+
+#[tokio::test]
+async fn an_export_that_is_killed_is_gone_on_with() {
+    let site = long().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, straight) = (file(&folder), folder.path().join("straight.jsonl"));
+    success(
+        &site
+            .run(&["events", "export", "--output", name(&straight)])
+            .await,
+    );
+    let whole = std::fs::metadata(&straight).unwrap().len();
+    let mut kills = 0;
+    for part in [4, 2] {
+        let mut child = site
+            .command(&["events", "export", "--output", name(&path)])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let grown = async {
+            while std::fs::metadata(&path).map_or(0, |file| file.len()) < whole / part {
+                assert!(
+                    child.try_wait().unwrap().is_none(),
+                    "it was too quick to be killed"
+                );
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(SOON, grown).await.expect("it does not grow");
+        child.kill().await.unwrap();
+        assert!(
+            !std::fs::read_to_string(&path)
+                .unwrap()
+                .contains("\"footer\""),
+            "it had ended"
+        );
+        kills += 1;
+    }
+    assert_eq!(kills, 2);
+    let report = document(
+        &site
+            .run(&["events", "export", "--output", name(&path), "--json"])
+            .await,
+    );
+    assert_eq!(report["resumed"], "unfinished");
+    assert_eq!(report["events_total"], MANY);
+    let (now, expected) = (
+        std::fs::read_to_string(&path).unwrap(),
+        std::fs::read_to_string(&straight).unwrap(),
+    );
+    assert!(events(&now) == events(&expected), "the files differ");
+}
+
+#[tokio::test]
+async fn an_import_that_is_killed_is_gone_on_with_and_nobody_works_on_half_of_it() {
+    let from = long().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder);
+    success(
+        &from
+            .run(&["events", "export", "--output", name(&path)])
+            .await,
+    );
+    let to = Site::build().await;
+    let mut child = to
+        .command(&["events", "import", name(&path)])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    to.until("select count(*) from imports where events > 0")
+        .await;
+    child.kill().await.unwrap();
+    to.until("select 1 - count(*) from pg_stat_activity where application_name = 'spacerent-owner' and datname = current_database()").await;
+    let half = to
+        .number("select events from imports where finished_at is null")
+        .await;
+    assert!(half > 0 && half < MANY, "{half}");
+
+    for arguments in [&["serve"][..], &["dev"][..]] {
+        let line = last_line(&to.run(arguments).await);
+        assert!(
+            line.contains("is unfinished") && line.contains("spacerent events import"),
+            "{line}"
+        );
+    }
+    let report = document(&to.run(&["events", "import", name(&path), "--json"]).await);
+    assert_eq!(
+        (report["events"].as_i64(), report["events_before"].as_i64()),
+        (Some(MANY), Some(half))
+    );
+    let again = to.run(&["events", "export"]).await;
+    success(&again);
+    let text = String::from_utf8(again.stdout).unwrap();
+    assert!(
+        events(&text) == events(&std::fs::read_to_string(&path).unwrap()),
+        "the files differ"
+    );
+    to.serve().await.stop().await;
+}
+
+/// The last line that was said: `serve` logs its settings before.
+fn last_line(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "it claims success: {said}");
+    said.lines().last().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn what_is_refused_is_one_line_and_one_document() {
+    let site = Site::build().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder);
+    let line = one_line(&site.run(&["events", "import", "/nowhere/at/all"]).await);
+    assert!(line.starts_with("spacerent: /nowhere/at/all: "), "{line}");
+    let line = one_line(
+        &site
+            .run(&["events", "export", "--output", "/nowhere/at/all"])
+            .await,
+    );
+    assert!(line.starts_with("spacerent: /nowhere/at/all: "), "{line}");
+    let line = one_line(
+        &site
+            .run(&["events", "export", "--from-position", "0"])
+            .await,
+    );
+    assert!(line.contains("--from-position"), "{line}");
+
+    std::fs::write(&path, "something else\n").unwrap();
+    for arguments in [
+        ["events", "import", name(&path), "--json"],
+        ["events", "export", "--output", name(&path)],
+    ] {
+        let output = site.run(&arguments).await;
+        assert!(!output.status.success());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("is not an exported journal"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        if arguments.contains(&"--json") {
+            let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(
+                format!("spacerent: {}", document["error"].as_str().unwrap()),
+                said.trim()
+            );
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "something else\n");
+}

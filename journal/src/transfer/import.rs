@@ -1,0 +1,470 @@
+//! Fills an empty journal from a file, position for position.
+//!
+//! Batches of events are copied in, each in a transaction of its own with the row that says how far the import is,
+//! so a killed one goes on behind its last batch, after it has seen that the file begins as it did then. The last
+//! transaction derives what follows from events and makes the import known ([`super::settle`]). Until then the
+//! database refuses everybody else's events and every follower's step (migrations/0016).
+//!
+//! A file is read to its end and checked before anything is stored; what comes as a stream is checked as it comes.
+//!
+//! Memory is one batch, whatever the file's size.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+
+use serde::Serialize;
+use sqlx::{Connection, PgConnection, Row};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::append::append;
+use super::copy::Rows;
+use super::document::{Document, Entry};
+use super::line::State;
+use super::settle::{Part, Settling};
+use super::{Progress, TransferError};
+use crate::schema::connect_as_owner;
+use crate::{Identity, StoreError};
+
+/// Events of one transaction, unless it is told otherwise.
+pub const BATCH_MAX: i64 = 10_000;
+/// The same in bytes of COPY's text, for large events.
+pub(super) const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How long the import waits for those who write to the journal.
+const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
+/// Keeps two imports apart.
+const ADVISORY_LOCK: i64 = 0x1a07_0016;
+/// `lock_not_available`.
+const LOCKED: &str = "55P03";
+/// `unique_violation`.
+const UNIQUE: &str = "23505";
+
+/// Where a file comes from.
+pub enum Source {
+    /// Checked as a whole before anything is stored.
+    File(PathBuf),
+    /// Checked as it comes.
+    Stream(Box<dyn BufRead>),
+}
+
+/// How to import.
+pub struct Import<'a> {
+    /// The database, as the owner of its tables.
+    pub owner_url: &'a str,
+    /// Add to a journal that has events, under new positions.
+    pub append: bool,
+    /// Take a file that has no footer for what is there of it.
+    pub allow_truncated: bool,
+    /// Leave charges and refunds without an outcome to people.
+    pub hold_payments: bool,
+    /// Events of one transaction.
+    pub batch_max: i64,
+    /// Who is told.
+    pub told: &'a dyn Progress,
+    /// Ends the import after a batch; it can be gone on with.
+    pub stop: CancellationToken,
+}
+
+/// What was imported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImportReport {
+    /// The journal that the file is of, as `uuid/epoch`.
+    pub source: String,
+    /// The journal that the events are in now.
+    pub journal: String,
+    /// Events of the file.
+    pub events: i64,
+    /// How many of them an earlier, interrupted run had stored.
+    pub events_before: i64,
+    /// Where the first of them stands now.
+    pub first_position: i64,
+    /// Where the last of them stands now.
+    pub last_position: i64,
+    /// Command ids that are known again, with their answers.
+    pub commands: i64,
+    /// Slots that are held again.
+    pub claims: i64,
+    /// Jobs that people have in hand, or had.
+    pub jobs: i64,
+    /// Whether the file had no footer.
+    pub truncated: bool,
+    /// Whether charges and refunds without an outcome are left to people.
+    pub payments_held: bool,
+}
+
+/// The row that an import keeps of itself.
+pub(super) struct Progressed {
+    id: i64,
+    /// How many events are stored, and what their lines hash to.
+    events: i64,
+    sha256: Vec<u8>,
+}
+
+impl Import<'_> {
+    /// Imports everything.
+    ///
+    /// # Errors
+    /// [`TransferError`]; an import into an empty journal that was begun is gone on with by the same call.
+    pub async fn run(&self, source: Source) -> Result<ImportReport, TransferError> {
+        match source {
+            Source::File(path) => {
+                let truncated = !self.document(&path)?.read_to_end()?;
+                let mut document = self.document(&path)?;
+                if truncated && !self.allow_truncated {
+                    document.read_to_end()?;
+                    return Err(self.truncated(&document));
+                }
+                self.fill(document).await
+            }
+            Source::Stream(_) if self.append => Err(TransferError::AppendsFile),
+            Source::Stream(input) => self.fill(Document::open(input)?).await,
+        }
+    }
+
+    fn document(&self, path: &PathBuf) -> Result<Document<BufReader<File>>, TransferError> {
+        let file = File::open(path).map_err(|error| TransferError::File(path.clone(), error))?;
+        Document::open(BufReader::new(file))
+    }
+
+    fn truncated<R: BufRead>(&self, document: &Document<R>) -> TransferError {
+        TransferError::Truncated {
+            events: document.events.lines,
+            position: document.last_position,
+        }
+    }
+
+    async fn fill<R: BufRead>(&self, document: Document<R>) -> Result<ImportReport, TransferError> {
+        let mut owner = connect_as_owner(self.owner_url).await?;
+        prepare(&mut owner).await?;
+        let filled = if self.append {
+            append(self, &mut owner, document).await
+        } else {
+            self.fill_empty(&mut owner, document).await
+        };
+        // What an abandoned transaction left is rolled back by the server.
+        let closed = owner.close().await;
+        let report = filled?;
+        closed?;
+        Ok(report)
+    }
+
+    async fn fill_empty<R: BufRead>(
+        &self,
+        owner: &mut PgConnection,
+        mut document: Document<R>,
+    ) -> Result<ImportReport, TransferError> {
+        let source = document.header.identity();
+        let mut progress = self.begin(owner, &document).await?;
+        let events_before = progress.events;
+        if events_before > 0 {
+            self.told.remark(&format!(
+                "going on behind event {events_before}, which an interrupted import stored"
+            ));
+        }
+        let copied = self.copy(owner, &mut document, &mut progress).await;
+        if copied.is_err() && progress.events == 0 {
+            // Nothing was stored: the journal is as empty as it was, and free again.
+            forget(owner, progress.id).await?;
+        }
+        let next = copied?;
+        let part = Part {
+            first: document.header.first_position,
+            last: document.last_position,
+        };
+        let mut settling = Settling::begin(owner, part).await?;
+        let truncated = finish_state(&mut settling, &mut document, next).await?;
+        if truncated && !self.allow_truncated {
+            return Err(self.truncated(&document));
+        }
+        self.told.remark("deriving command ids and answers");
+        let settled = settling.derive().await?;
+        settling.renew_identity().await?;
+        let payments_held = self.hold_payments || truncated;
+        sqlx::query(
+            "update imports set acted_to = $2, payments_held = $3, first_position = $4, last_position = $5,
+                    finished_at = clock_timestamp()
+             where id = $1",
+        )
+        .bind(progress.id)
+        .bind(settled.acted_to)
+        .bind(payments_held)
+        .bind(part.first)
+        .bind(part.last)
+        .execute(settling.connection())
+        .await?;
+        let identity = settling.identity().await?;
+        settling.commit().await?;
+        sqlx::raw_sql("analyze events, commands")
+            .execute(owner)
+            .await?;
+        Ok(ImportReport {
+            source: source.to_string(),
+            journal: identity.to_string(),
+            events: document.events.lines,
+            events_before,
+            first_position: part.first,
+            last_position: part.last,
+            commands: settled.commands,
+            claims: settled.claims,
+            jobs: settled.jobs,
+            truncated,
+            payments_held,
+        })
+    }
+
+    /// Claims the empty journal for this import, or finds the one that was interrupted.
+    async fn begin<R: BufRead>(
+        &self,
+        owner: &mut PgConnection,
+        document: &Document<R>,
+    ) -> Result<Progressed, TransferError> {
+        let mut tx = owner.begin().await?;
+        // Whoever is adding events has ended, and whoever comes next finds the row.
+        lock_events(&mut tx).await?;
+        let unfinished = sqlx::query(
+            "select id, source, source_epoch, header_sha256, events, events_sha256 from imports
+             where finished_at is null",
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(row) = unfinished {
+            let progress = Progressed {
+                id: row.try_get("id")?,
+                events: row.try_get("events")?,
+                sha256: row.try_get("events_sha256")?,
+            };
+            if row.try_get::<Vec<u8>, _>("header_sha256")? == document.header_sha256 {
+                return Ok(progress);
+            }
+            if progress.events > 0 {
+                let uuid: Uuid = row.try_get("source")?;
+                let epoch = row.try_get("source_epoch")?;
+                return Err(TransferError::OtherImport(Identity { uuid, epoch }));
+            }
+            forget(&mut tx, progress.id).await?;
+        }
+        // A follower that is ahead of an empty journal would pass over what is imported.
+        let used: bool = sqlx::query_scalar(
+            "select exists (select from events) or exists (select from followers where position > 0)",
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        if used {
+            return Err(TransferError::NotEmpty);
+        }
+        let sha256 = document.events.sha256();
+        let (header, first) = (&document.header, document.header.first_position);
+        let id = sqlx::query_scalar(
+            "insert into imports (source, source_epoch, header_sha256, events_sha256,
+                                  first_position, last_position, payments_held)
+             values ($1, $2, $3, $4, $5, $5 - 1, $6) returning id",
+        )
+        .bind(header.journal)
+        .bind(header.epoch)
+        .bind(&document.header_sha256)
+        .bind(&sha256)
+        .bind(first)
+        .bind(self.hold_payments)
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(Progressed {
+            id,
+            events: 0,
+            sha256,
+        })
+    }
+
+    /// Copies the events that are not here yet; returns what stands behind the last one.
+    async fn copy<R: BufRead>(
+        &self,
+        owner: &mut PgConnection,
+        document: &mut Document<R>,
+        progress: &mut Progressed,
+    ) -> Result<Entry, TransferError> {
+        let mut behind = document.last_position;
+        let mut rows = Rows::default();
+        loop {
+            same_beginning(document, progress)?;
+            let entry = document.next()?;
+            let full = match &entry {
+                Entry::Event(_) if document.events.lines <= progress.events => {
+                    behind = document.last_position;
+                    continue;
+                }
+                Entry::Event(event) => {
+                    rows.push(event);
+                    rows.count >= self.batch_max || rows.bytes() >= BATCH_BYTES_MAX
+                }
+                _ => true,
+            };
+            if full && !rows.is_empty() {
+                let last = rows.last_position;
+                store(owner, &mut rows, behind, document, progress).await?;
+                behind = last;
+                self.told.moved(document.events.lines, last, 0);
+            }
+            if !matches!(entry, Entry::Event(_)) {
+                // The file may be shorter than what was imported of it.
+                return if document.events.lines < progress.events {
+                    Err(TransferError::OtherEvents(progress.events))
+                } else {
+                    Ok(entry)
+                };
+            }
+            if self.stop.is_cancelled() && rows.is_empty() {
+                return Err(TransferError::Stopped);
+            }
+        }
+    }
+}
+
+/// Sets the session up, and keeps other imports away for as long as it lives.
+async fn prepare(owner: &mut PgConnection) -> Result<(), TransferError> {
+    sqlx::raw_sql(LOCK_TIMEOUT).execute(&mut *owner).await?;
+    sqlx::raw_sql("set spacerent.import = 'on'")
+        .execute(&mut *owner)
+        .await?;
+    let alone: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
+        .bind(ADVISORY_LOCK)
+        .fetch_one(&mut *owner)
+        .await?;
+    if alone {
+        Ok(())
+    } else {
+        Err(TransferError::ImportAtWork)
+    }
+}
+
+/// Takes back an import that has stored nothing.
+async fn forget(connection: &mut PgConnection, id: i64) -> Result<(), TransferError> {
+    sqlx::query("delete from imports where id = $1 and events = 0")
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Waits for everybody who is adding events, and keeps others away until the transaction ends.
+pub(super) async fn lock_events(connection: &mut PgConnection) -> Result<(), TransferError> {
+    let locked = sqlx::raw_sql("lock table events in share row exclusive mode")
+        .execute(connection)
+        .await;
+    match locked.map_err(StoreError::from) {
+        Ok(_) => Ok(()),
+        Err(error) if error.sqlstate() == Some(LOCKED) => Err(TransferError::InUse),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where the interrupted import ended, the file's lines must hash to what they did then.
+fn same_beginning<R: BufRead>(
+    document: &Document<R>,
+    progress: &Progressed,
+) -> Result<(), TransferError> {
+    if document.events.lines == progress.events && document.events.sha256() != progress.sha256 {
+        return Err(TransferError::OtherEvents(progress.events));
+    }
+    Ok(())
+}
+
+/// One batch: events, the dead positions between them, and how far the import is.
+async fn store<R: BufRead>(
+    owner: &mut PgConnection,
+    rows: &mut Rows,
+    behind: i64,
+    document: &Document<R>,
+    progress: &mut Progressed,
+) -> Result<(), TransferError> {
+    let (first, last) = (rows.first_position, rows.last_position);
+    let mut tx = owner.begin().await?;
+    match rows.copy_into("events", &mut tx).await {
+        Err(TransferError::Store(error)) if error.sqlstate() == Some(UNIQUE) => {
+            return Err(TransferError::Twice {
+                position: last,
+                what: "an event of this batch".to_owned(),
+            });
+        }
+        copied => copied?,
+    }
+    no_gap(&mut tx, first, last).await?;
+    // No row will ever come between these: followers need no proof of their own.
+    sqlx::query(
+        "insert into dead_spans (first_position, last_position, proof, proved_by)
+         select g.before + 1, g.position - 1, pg_current_xact_id(), 'import'
+         from (
+             select position, lag(position, 1, $1) over (order by position) as before
+             from events where position between $2 and $3
+         ) g
+         where g.position > g.before + 1",
+    )
+    .bind(behind)
+    .bind(first)
+    .bind(last)
+    .execute(&mut *tx)
+    .await?;
+    let (events, sha256) = (document.events.lines, document.events.sha256());
+    sqlx::query(
+        "update imports set events = $2, events_sha256 = $3, last_position = $4 where id = $1",
+    )
+    .bind(progress.id)
+    .bind(events)
+    .bind(&sha256)
+    .bind(last)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    (progress.events, progress.sha256) = (events, sha256);
+    Ok(())
+}
+
+/// Every event that was copied stands behind its predecessor.
+async fn no_gap(connection: &mut PgConnection, first: i64, last: i64) -> Result<(), TransferError> {
+    let gap = sqlx::query(
+        "select e.position, e.aggregate_type || ' ' || e.aggregate_id as stream, e.sequence
+         from events e
+         where e.position between $1 and $2 and e.sequence > 1 and not exists (
+             select from events p
+             where p.aggregate_type = e.aggregate_type and p.aggregate_id = e.aggregate_id
+               and p.sequence = e.sequence - 1 and p.position < e.position
+         )
+         order by e.position limit 1",
+    )
+    .bind(first)
+    .bind(last)
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = gap else { return Ok(()) };
+    let sequence: i64 = row.try_get("sequence")?;
+    Err(TransferError::Gap {
+        position: row.try_get("position")?,
+        stream: row.try_get("stream")?,
+        before: sequence - 1,
+        sequence,
+    })
+}
+
+/// Takes what stands behind the last event, beginning with `next`; says whether the footer is missing.
+pub(super) async fn finish_state<R: BufRead>(
+    settling: &mut Settling<'_>,
+    document: &mut Document<R>,
+    mut next: Entry,
+) -> Result<bool, TransferError> {
+    loop {
+        match next {
+            Entry::State(State::Acted(acted)) => settling.acted(acted.to_position),
+            Entry::State(State::Claim(claim)) => settling.claim(claim).await?,
+            Entry::State(State::Job(job)) => settling.job(job).await?,
+            Entry::Whole => return Ok(false),
+            // Whatever state is there of a cut file may be only some of it.
+            Entry::Cut => {
+                settling.forget_acted();
+                return Ok(true);
+            }
+            // The document refuses an event behind state, and the caller read up to the last one.
+            Entry::Event(_) => {}
+        }
+        next = document.next()?;
+    }
+}

@@ -1,0 +1,89 @@
+//! What of a journal came from elsewhere, for those who must not do again what was done there.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use crate::{Identity, Journal, StoreError};
+
+/// Events that were imported together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// Where the first of them stands.
+    pub first: i64,
+    /// Where the last of them stands.
+    pub last: i64,
+    /// What follows from those up to here was done where they come from.
+    pub acted_to: i64,
+    /// Whether charges and refunds among them that have no outcome are left to people.
+    pub payments_held: bool,
+}
+
+impl Imported {
+    /// Whether the event at this position is one of them.
+    #[must_use]
+    pub fn holds(&self, position: i64) -> bool {
+        (self.first..=self.last).contains(&position)
+    }
+}
+
+/// An import that did not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The journal that its file is of.
+    pub source: Identity,
+    /// How many events are here.
+    pub events: i64,
+    /// Since when.
+    pub begun_at: Timestamp,
+}
+
+impl Journal {
+    /// The imports that brought events between these positions.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn imported(&self, first: i64, last: i64) -> Result<Vec<Imported>, StoreError> {
+        let rows = sqlx::query(
+            "select first_position, last_position, acted_to, payments_held from imports
+             where finished_at is not null and first_position <= $2 and last_position >= $1
+             order by first_position",
+        )
+        .bind(first)
+        .bind(last)
+        .fetch_all(self.pool())
+        .await?;
+        let read = |row: &PgRow| {
+            Ok(Imported {
+                first: row.try_get("first_position")?,
+                last: row.try_get("last_position")?,
+                acted_to: row.try_get("acted_to")?,
+                payments_held: row.try_get("payments_held")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// The import that is under way, or was interrupted: until it is finished, nothing may be stored here, and
+    /// nobody may follow.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn unfinished_import(&self) -> Result<Option<Unfinished>, StoreError> {
+        let row = sqlx::query(
+            "select source, source_epoch, events, begun_at from imports where finished_at is null",
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let begun_at: jiff_sqlx::Timestamp = row.try_get("begun_at")?;
+        Ok(Some(Unfinished {
+            source: Identity {
+                uuid: row.try_get("source")?,
+                epoch: row.try_get("source_epoch")?,
+            },
+            events: row.try_get("events")?,
+            begun_at: begun_at.to_jiff(),
+        }))
+    }
+}

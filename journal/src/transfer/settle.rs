@@ -1,0 +1,220 @@
+//! The last transaction of an import: what is beside the events, and what follows from them.
+//!
+//! Command ids and their answers are derived: a command is recorded exactly when it stored events, and its answer is
+//! where these stand.
+
+use jiff_sqlx::ToSqlx;
+use sqlx::types::Json;
+use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
+use uuid::Uuid;
+
+use super::TransferError;
+use super::line::{Claimed, KeptJob};
+use crate::{Identity, StoreError};
+
+/// Memory for sorting and grouping: an import has the machine for itself.
+const WORK_MEM: &str = "set local work_mem = '64MB'";
+/// `exclusion_violation` and `unique_violation`.
+const TAKEN: [&str; 2] = ["23P01", "23505"];
+
+/// The positions that the imported events have.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub(super) first: i64,
+    pub(super) last: i64,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Settled {
+    pub(super) acted_to: i64,
+    pub(super) commands: i64,
+    pub(super) claims: i64,
+    pub(super) jobs: i64,
+}
+
+/// The transaction.
+pub(super) struct Settling<'c> {
+    tx: Transaction<'c, Postgres>,
+    part: Part,
+    settled: Settled,
+}
+
+impl<'c> Settling<'c> {
+    pub(super) async fn begin(
+        owner: &'c mut PgConnection,
+        part: Part,
+    ) -> Result<Self, TransferError> {
+        let tx = Connection::begin(owner).await?;
+        Ok(Self::within(tx, part))
+    }
+
+    /// In a transaction that is under way.
+    pub(super) fn within(tx: Transaction<'c, Postgres>, part: Part) -> Self {
+        Self {
+            tx,
+            part,
+            settled: Settled::default(),
+        }
+    }
+
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    /// Up to here the saga of the source had acted, in positions of the file.
+    pub(super) fn acted(&mut self, to_position: i64) {
+        self.settled.acted_to = to_position;
+    }
+
+    pub(super) fn forget_acted(&mut self) {
+        self.settled.acted_to = 0;
+    }
+
+    pub(super) async fn claim(&mut self, claim: Claimed) -> Result<(), TransferError> {
+        let what = format!("the slot of booking {}", claim.bookid);
+        let claimed = sqlx::query(
+            "insert into slot_claims (bookid, unit, during) values ($1, $2, $3::text::tstzrange)",
+        )
+        .bind(claim.bookid)
+        .bind(claim.unit)
+        .bind(claim.during)
+        .execute(&mut *self.tx)
+        .await;
+        taken(claimed, what)?;
+        self.settled.claims += 1;
+        Ok(())
+    }
+
+    pub(super) async fn job(&mut self, job: KeptJob) -> Result<(), TransferError> {
+        let what = format!("the {} job {}", job.kind, job.key);
+        let kept = sqlx::query(
+            "insert into jobs (kind, key, bookid, payload, state, timer, attempts, last_error,
+                               due_at, created_at, finished_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind(job.kind)
+        .bind(job.key)
+        .bind(job.bookid)
+        .bind(Json(job.payload))
+        .bind(job.state)
+        .bind(job.timer)
+        .bind(job.attempts)
+        .bind(job.last_error)
+        .bind(job.due_at.to_sqlx())
+        .bind(job.created_at.to_sqlx())
+        .bind(job.finished_at.map(ToSqlx::to_sqlx))
+        .execute(&mut *self.tx)
+        .await;
+        taken(kept, what)?;
+        self.settled.jobs += 1;
+        Ok(())
+    }
+
+    /// Derives command ids with their answers, and moves the counters past what is there.
+    pub(super) async fn derive(&mut self) -> Result<Settled, TransferError> {
+        sqlx::raw_sql(WORK_MEM).execute(&mut *self.tx).await?;
+        self.no_event_twice().await?;
+        self.settled.commands = self.commands().await?;
+        // Sequences are not rolled back; that they are ahead then is an ordinary dead span.
+        sqlx::query(
+            "select setval(pg_get_serial_sequence('events', 'position'), $1)
+             where $1 > 0 and $1 > coalesce(pg_sequence_last_value(pg_get_serial_sequence('events', 'position')::regclass), 0)",
+        )
+        .bind(self.part.last)
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query(
+            "select setval('book_ids', n.last)
+             from (
+                 select max(aggregate_id::bigint) as last from events
+                 where position between $1 and $2 and sequence = 1 and aggregate_id ~ '^[1-9][0-9]{0,17}$'
+             ) n
+             where n.last > coalesce(pg_sequence_last_value('book_ids'), 0)",
+        )
+        .bind(self.part.first)
+        .bind(self.part.last)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(self.settled)
+    }
+
+    /// Follow-up commands are named after event ids: two events with one id would be one command.
+    async fn no_event_twice(&mut self) -> Result<(), TransferError> {
+        let twice = sqlx::query(
+            "select event_id, max(position) as position from events where position between $1 and $2
+             group by event_id having count(*) > 1 limit 1",
+        )
+        .bind(self.part.first)
+        .bind(self.part.last)
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        let Some(row) = twice else { return Ok(()) };
+        let event_id: Uuid = row.try_get("event_id")?;
+        Err(TransferError::Twice {
+            position: row.try_get("position")?,
+            what: format!("event id {event_id}"),
+        })
+    }
+
+    /// The answers are those of `journal_append` (migrations/0001).
+    async fn commands(&mut self) -> Result<i64, TransferError> {
+        let derived = sqlx::query(
+            "insert into commands (command_id, answer, recorded_at)
+             select s.command_id,
+                    jsonb_build_object(
+                        'position', max(s.position),
+                        'streams', jsonb_agg(jsonb_build_object(
+                            'type', s.aggregate_type, 'id', s.aggregate_id, 'version', s.version
+                        ) order by s.aggregate_type, s.aggregate_id)
+                    ),
+                    max(s.recorded_at)
+             from (
+                 select command_id, aggregate_type, aggregate_id, max(sequence) as version,
+                        max(position) as position, max(recorded_at) as recorded_at
+                 from events where position between $1 and $2
+                 group by 1, 2, 3
+             ) s
+             group by s.command_id",
+        )
+        .bind(self.part.first)
+        .bind(self.part.last)
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(i64::try_from(derived.rows_affected()).unwrap_or(i64::MAX))
+    }
+
+    /// Nobody's checkpoint of the source, or of this journal before, means anything here.
+    pub(super) async fn renew_identity(&mut self) -> Result<(), TransferError> {
+        sqlx::query(
+            "update journal set identity = gen_random_uuid(), epoch = 1, created_at = clock_timestamp()",
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    pub(super) async fn identity(&mut self) -> Result<Identity, TransferError> {
+        let row = sqlx::query("select identity, epoch from journal")
+            .fetch_one(&mut *self.tx)
+            .await?;
+        Ok(Identity {
+            uuid: row.try_get("identity")?,
+            epoch: row.try_get("epoch")?,
+        })
+    }
+
+    pub(super) async fn commit(self) -> Result<(), TransferError> {
+        Ok(self.tx.commit().await?)
+    }
+}
+
+/// What is there already is a collision.
+fn taken<T>(stored: Result<T, sqlx::Error>, what: String) -> Result<(), TransferError> {
+    let Err(error) = stored else { return Ok(()) };
+    let error = StoreError::from(error);
+    if error.sqlstate().is_some_and(|state| TAKEN.contains(&state)) {
+        return Err(TransferError::Collision(what));
+    }
+    Err(error.into())
+}

@@ -1,0 +1,121 @@
+//! What is written behind the events: how far the saga had acted, slots that are held, and jobs that people have in
+//! hand. Only what belongs to events of the file; all else follows from them.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+
+use super::line::{Claimed, KeptJob};
+use crate::follow::FollowerId;
+use crate::{Journal, StoreError};
+
+/// How many rows are read at a time.
+pub(super) const ROWS_MAX: i64 = 1_000;
+
+impl Journal {
+    /// Up to where a follower has dealt with everything, here or where the events come from: before its
+    /// checkpoint, and before what it parked.
+    pub(super) async fn dealt_with(&self, follower: &FollowerId) -> Result<i64, StoreError> {
+        let position: Option<i64> = sqlx::query_scalar(
+            "with here as (
+                 select coalesce(min(position), 0) as position from followers
+                 where name = $1 and generation = $2
+             )
+             select least(
+                 greatest(here.position, (
+                     select max(i.acted_to) from imports i
+                     where i.finished_at is not null and i.first_position <= here.position + 1
+                 )),
+                 (select min(k.position) - 1 from parked k where k.name = $1 and k.generation = $2)
+             )
+             from here",
+        )
+        .bind(&follower.name)
+        .bind(follower.generation)
+        .fetch_one(self.pool())
+        .await?;
+        Ok(position.unwrap_or(0))
+    }
+
+    /// The claims behind `after` (booking and unit) of bookings that were placed by position `last`.
+    pub(super) async fn claims(
+        &self,
+        after: (i64, i64),
+        last: i64,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let rows = sqlx::query(
+            "select c.bookid, c.unit, c.during::text as during from slot_claims c
+             where (c.bookid, c.unit) > ($1, $2) and exists (
+                 select from events e
+                 where e.aggregate_type = 'Book' and e.aggregate_id = c.bookid::text and e.sequence = 1
+                   and e.position <= $3
+             )
+             order by c.bookid, c.unit limit $4",
+        )
+        .bind(after.0)
+        .bind(after.1)
+        .bind(last)
+        .bind(ROWS_MAX)
+        .fetch_all(self.pool())
+        .await?;
+        let read = |row: &PgRow| {
+            Ok(Claimed {
+                bookid: row.try_get("bookid")?,
+                unit: row.try_get("unit")?,
+                during: row.try_get("during")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// The jobs behind row `after` that are for people, or that people have settled by hand, and that an event up to
+    /// position `last` led to; each with its row.
+    pub(super) async fn jobs_of_people(
+        &self,
+        after: i64,
+        last: i64,
+    ) -> Result<Vec<(i64, KeptJob)>, StoreError> {
+        let rows = sqlx::query(
+            "select j.* from jobs j
+             where j.id > $1
+               and (j.state = 'attention' or j.state = 'done' and exists (
+                   select from decisions d where d.action = 'job.resolve' and d.subject->>'id' = j.id::text
+               ))
+               and exists (
+                   select from events e
+                   where e.aggregate_type in ('Book', 'Payment') and e.aggregate_id = j.bookid::text
+                     and e.event_id::text = j.payload->>'causation_id' and e.position <= $2
+               )
+             order by j.id limit $3",
+        )
+        .bind(after)
+        .bind(last)
+        .bind(ROWS_MAX)
+        .fetch_all(self.pool())
+        .await?;
+        rows.iter().map(read_job).collect()
+    }
+}
+
+fn read_job(row: &PgRow) -> Result<(i64, KeptJob), StoreError> {
+    let Json(payload) = row.try_get("payload")?;
+    let time = |name: &str| -> Result<Option<Timestamp>, sqlx::Error> {
+        let time: Option<jiff_sqlx::Timestamp> = row.try_get(name)?;
+        Ok(time.map(jiff_sqlx::Timestamp::to_jiff))
+    };
+    let job = KeptJob {
+        kind: row.try_get("kind")?,
+        key: row.try_get("key")?,
+        bookid: row.try_get("bookid")?,
+        payload,
+        state: row.try_get("state")?,
+        timer: row.try_get("timer")?,
+        attempts: row.try_get("attempts")?,
+        last_error: row.try_get("last_error")?,
+        due_at: time("due_at")?.unwrap_or_default(),
+        created_at: time("created_at")?.unwrap_or_default(),
+        finished_at: time("finished_at")?,
+    };
+    Ok((row.try_get("id")?, job))
+}

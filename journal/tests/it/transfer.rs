@@ -1,0 +1,10 @@
+//! A journal in a file: out of one database, into another, and nothing lost, doubled or believed on the way.
+
+mod adding;
+mod damage;
+mod desk;
+mod going_on;
+mod live;
+mod property;
+mod refusals;
+mod round;
