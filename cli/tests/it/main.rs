@@ -18,6 +18,7 @@ mod recovery;
 mod replay;
 mod roles;
 mod server;
+mod site;
 mod trace;
 mod transfer;
 mod walkthrough;
