@@ -9,6 +9,7 @@
 //! Reading and writing the file blocks the thread: this is a command's work, not a service's.
 
 mod append;
+mod batch;
 mod copy;
 mod document;
 mod export;

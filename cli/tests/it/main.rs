@@ -19,6 +19,7 @@ mod recovery;
 mod replay;
 mod roles;
 mod server;
+mod site;
 mod terminal;
 mod trace;
 mod transfer;
