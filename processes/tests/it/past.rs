@@ -120,6 +120,11 @@ async fn a_job_of_a_booking_that_only_a_newer_program_reads_asks_nobody_and_wait
             (job.state.as_str(), job.attempts, job.waits),
             ("open", claim, true)
         );
+        let pause = job
+            .due_at
+            .duration_since(office.world.journal.clock().now());
+        // Half of a second, a second, two seconds at least.
+        assert!(pause.as_millis() >= 500 << (claim - 1), "{pause:?}");
         let error = job.last_error.unwrap();
         assert!(
             error.contains(r#"Payment event "Paid" version "1""#),
