@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgRow;
 
-use crate::feed::Stored;
+use crate::feed::{Stored, of_one_booking};
 use crate::recover::JobRow;
 use crate::{Journal, StoreError};
 
@@ -14,7 +14,7 @@ const JOBS_MAX: i64 = 1_000;
 /// What a story is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// A booking: all of its three streams.
+    /// A booking: all streams that carry its number.
     Booking(i64),
     /// A correlation id: what one request led to, in whatever streams.
     Journey(String),
@@ -29,12 +29,10 @@ impl Journal {
     /// [`StoreError`] when the database does not answer in time.
     pub async fn story(&self, subject: &Subject) -> Result<Vec<Stored>, StoreError> {
         let query = match subject {
-            Subject::Booking(bookid) => sqlx::query(
-                "select * from events
-                 where aggregate_type in ('Book', 'Payment', 'Space') and aggregate_id = $1
-                 order by position limit $2",
-            )
-            .bind(bookid.to_string()),
+            Subject::Booking(bookid) => {
+                sqlx::query(of_one_booking!("order by e.position limit $2"))
+                    .bind(bookid.to_string())
+            }
             Subject::Journey(correlation_id) => sqlx::query(
                 "select * from events where metadata ->> 'correlation_id' = $1 order by position limit $2",
             )

@@ -9,6 +9,8 @@ use journal::follow::{Handler, HandlerError};
 use processes::order::{self, OrderSaga};
 use serde_json::{Value, json};
 
+use crate::scripted::Scripted;
+use crate::workers::Office;
 use crate::world::{World, settings};
 
 #[allow(
@@ -102,6 +104,35 @@ async fn both_parts_of_a_row_lead_to_commands_once_whatever_crashes() {
     let saga = OrderSaga::new(world.journal.clone(), settings());
     saga.plan(&events[3..]).await.unwrap();
     assert_eq!(world.story(due.bookid).await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_job_of_a_booking_that_only_a_newer_program_reads_asks_nobody_and_waits_longer_each_time()
+{
+    let office = Office::open(Scripted::new([])).await;
+    let due = office.never_sent().await;
+    write(&office.world, due.bookid, paid(due.bookid)).await;
+    let worker = office.charges();
+    for claim in 1..=3 {
+        office.work(&worker).await;
+        let job = office.charge_job(due.bookid).await;
+        assert_eq!(
+            (job.state.as_str(), job.attempts, job.waits),
+            ("open", claim, true)
+        );
+        let pause = job
+            .due_at
+            .duration_since(office.world.journal.clock().now());
+        // Half of a second, a second, two seconds at least.
+        assert!(pause.as_millis() >= 500 << (claim - 1), "{pause:?}");
+        let error = job.last_error.unwrap();
+        assert!(
+            error.contains(r#"Payment event "Paid" version "1""#),
+            "{error}"
+        );
+    }
+    let asked = office.gateway.asked();
+    assert_eq!((asked.charges.len(), asked.look_ups.len()), (0, 0));
 }
 
 #[tokio::test]
