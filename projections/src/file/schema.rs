@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use journal::{Identity, StoreError};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
+use sqlx::{Connection, Executor, Row, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::{BUSY_MAX, READER_WAIT_MAX, READERS_MAX, fault, tables};
@@ -245,9 +245,6 @@ pub(super) async fn is_of_this_shape(
 }
 
 async fn run(connection: &mut SqliteConnection, sql: &str) -> Result<(), StoreError> {
-    sqlx::raw_sql(sql)
-        .execute(connection)
-        .await
-        .map_err(fault)?;
+    connection.execute(sql).await.map_err(fault)?;
     Ok(())
 }

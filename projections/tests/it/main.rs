@@ -14,13 +14,16 @@
 mod as_of;
 mod bulk;
 mod calendar;
+mod conformance;
 mod estimate;
+mod file;
 mod fold;
 mod following;
 mod prepare;
 mod queries;
 mod rebuild;
 mod resume;
+mod shelf;
 mod story;
 mod switch;
 mod verify;
