@@ -9,7 +9,7 @@ use journal::feed::Feed;
 use journal::follow::{self, BATCH_MAX, BULK_BATCH_MAX, Follower};
 use journal::runtime::Runtime;
 use journal::{Journal, StoreError};
-use sqlx::{Connection, SqliteConnection, SqlitePool};
+use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -159,7 +159,7 @@ impl Keeper {
         }
         // The follower is gone, and nobody else holds it.
         if let Some(writer) = Arc::into_inner(file.writer)
-            && let Err(error) = writer.into_inner().close().await
+            && let Err(error) = schema::close(writer.into_inner()).await
         {
             tracing::debug!(%error, "the file was not closed in order; it is mended when it is opened");
         }

@@ -73,17 +73,20 @@ pub(super) async fn readers(path: &Path) -> Result<SqlitePool, StoreError> {
         .filename(path)
         .busy_timeout(BUSY_MAX)
         .read_only(true);
-    SqlitePoolOptions::new()
+    let pool = SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
-        // All from the start and for good: a later one would open what is at the path then.
-        .min_connections(READERS_MAX)
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(READER_WAIT_MAX)
         .test_before_acquire(false)
-        .connect_with(options)
-        .await
-        .map_err(fault)
+        .connect_lazy_with(options);
+    // All from the start and for good: a later one would open what is at the path then. By hand, because the pool's
+    // own way of it goes on behind our back, also when it is closed.
+    let mut all = Vec::new();
+    for _ in 0..READERS_MAX {
+        all.push(pool.acquire().await.map_err(fault)?);
+    }
+    Ok(pool)
 }
 
 /// Sets up the connection that writes.
@@ -98,6 +101,14 @@ pub(super) async fn set_up(writer: &mut SqliteConnection) -> Result<(), StoreErr
         "pragma journal_mode = wal; pragma synchronous = normal; pragma journal_size_limit = 67108864",
     )
     .await
+}
+
+/// Closes the connection that writes, with everything in the file itself. SQLite's last connection would do that, but
+/// sqlx's pool may let go of readers before they are closed.
+pub(super) async fn close(mut writer: SqliteConnection) -> Result<(), StoreError> {
+    let settled = run(&mut writer, "pragma wal_checkpoint(truncate)").await;
+    writer.close().await.map_err(fault)?;
+    settled
 }
 
 /// Makes everything in an empty file: all of it or nothing.
