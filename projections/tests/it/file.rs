@@ -256,7 +256,7 @@ async fn rows_without_todays_columns_are_not_shown() {
 #[tokio::test]
 async fn killed_at_any_moment_it_goes_on() {
     let (world, shelf) = (World::new().await, Shelf::new());
-    bookings(&world, 990).await;
+    bookings(&world, 450).await;
     world.follow_to_the_end().await;
     let mut killed = 0;
     for round in 0..200_u64 {
