@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use journal::StoreError;
+use journal::recover::{Decision, ParkedAt};
 use journal::runtime::{Runtime, Tokio};
 use projections::file::{MypageFile, OpenError};
 use projections::{BookingFilter, MypageRow, PageRequest, ReadModels};
@@ -324,6 +325,38 @@ async fn a_poison_event_parks_its_booking_until_it_can_be_taken() {
         shelf.text("select count(*) || '' from parked_keys").await,
         "0"
     );
+    kept.stop().await;
+}
+
+#[tokio::test]
+async fn what_people_discard_in_postgres_is_not_waited_for_in_the_file() {
+    let (world, shelf) = (World::new().await, Shelf::new());
+    play(&world, 2, &[Step::Register, Step::Prepare]).await;
+    world.follow_to_the_end().await;
+    let kept = shelf.keep(&world.journal).await.unwrap();
+    kept.caught_up(&world).await;
+    let parked = "select count(*) || '' from parked";
+    assert_eq!(shelf.text(parked).await, "2");
+    let at = ParkedAt {
+        name: "mypage".into(),
+        generation: 1,
+        key: "2".into(),
+    };
+    let decision = Decision {
+        by: "ann",
+        reason: "no such booking",
+    };
+    world
+        .journal
+        .discard_parked(&at, true, &decision)
+        .await
+        .unwrap();
+    shelf.run_sql("update parked_keys set due_at = 0").await;
+    eventually("it is still waited for", async || {
+        shelf.text(parked).await == "0"
+            && shelf.text("select count(*) || '' from parked_keys").await == "0"
+    })
+    .await;
     kept.stop().await;
 }
 
