@@ -5,7 +5,7 @@ use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use local_postgres::testing::Database;
+use local_postgres::testing::{self, Database};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
@@ -109,9 +109,9 @@ impl House {
         assert_eq!(answer.status().as_u16(), 201);
         let location = answer.headers()["location"].to_str().unwrap().to_owned();
         let id = location.rsplit('/').next().unwrap().parse().unwrap();
-        let path = format!("/mypages/{id}");
+        let path = format!("/mypages/{id}/trace");
         let registered = async {
-            while !self.get(node, &path).await.1.contains("\"Registered\"") {
+            while !self.get(node, &path).await.1.contains("BookConfirmed") {
                 moment().await;
             }
         };
@@ -409,11 +409,25 @@ async fn dev_keeps_it_in_its_data_folder() {
     server
         .status_becomes("gateway", "/mypages/1", "Registered")
         .await;
-    assert!(server.stop().await.success());
+    // It is answered from the file also while Postgres is away.
+    testing::kill(folder.path()).await.unwrap();
+    assert_eq!(
+        server.get("mypage", "/mypages/1").await["status"],
+        "Registered"
+    );
+    assert_eq!(
+        server.get("mypage", "/readyz").await["checks"]["database"],
+        "failed"
+    );
+    server.kill().await;
     assert!(folder.path().join("mypage.sqlite").exists());
     // Emptied, the journal is another one, and the file knows.
     let server = Server::start_set(&folder, &["--fresh"], &sqlite).await;
-    assert_eq!(server.get("mypage", "/mypages/1").await, Value::Null);
+    // Nothing of the old one is shown, also not before the new one is built.
+    assert_ne!(
+        server.get("mypage", "/mypages/1").await["spacename"],
+        "numberone"
+    );
     assert_eq!(server.book("numbertwo").await.0, 201);
     server
         .status_becomes("mypage", "/mypages/1", "Registered")
