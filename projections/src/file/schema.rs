@@ -148,7 +148,7 @@ pub(super) async fn begin(
 }
 
 /// Has readers see generation `number` with its indexes, and drops the one they saw before. All at once: a reader is
-/// on one side or on the other.
+/// on one side or on the other. Once more changes nothing.
 pub(super) async fn switch(
     writer: &mut SqliteConnection,
     projection: &Projection,
@@ -160,7 +160,7 @@ pub(super) async fn switch(
         run(&mut tx, &tables::show(table, number)).await?;
     }
     let old = generations(&mut tx).await?;
-    for old in old.iter().filter(|generation| generation.live) {
+    for old in old.iter().filter(|old| old.live && old.number != number) {
         forget(&mut tx, projection, old.number).await?;
     }
     sqlx::query("update generations set state = 'live' where number = $1")
