@@ -203,15 +203,14 @@ impl follow::Checkpoints for Checkpoints {
         lease: Lease,
         to: i64,
     ) -> Result<bool, StoreError> {
-        let moved = sqlx::query(
-            "update generations set position = $3 where number = $1 and position = $2", // guard: old position
-        )
-        .bind(self.generation)
-        .bind(lease.position)
-        .bind(to)
-        .execute(tx)
-        .await
-        .map_err(fault)?;
+        let moved =
+            sqlx::query("update generations set position = $3 where number = $1 and position = $2")
+                .bind(self.generation)
+                .bind(lease.position)
+                .bind(to)
+                .execute(tx)
+                .await
+                .map_err(fault)?;
         Ok(moved.rows_affected() == 1)
     }
 
