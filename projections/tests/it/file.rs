@@ -97,6 +97,15 @@ async fn what_is_worth_nothing_is_made_anew() {
         is_right(&world, &shelf).await;
         assert!(!is_marked(&shelf, 1).await, "{what}");
     }
+    // One page of rows, which nothing reads at the start but the check.
+    mark(&shelf).await;
+    let page = shelf
+        .text("select rootpage || '' from sqlite_schema where name = 'timeline_1'")
+        .await;
+    let page: u64 = page.parse().unwrap();
+    garbage_at(&shelf.path(), (page - 1) * 4_096, 4_096);
+    is_right(&world, &shelf).await;
+    assert!(!is_marked(&shelf, 1).await, "a damaged page");
     for sql in [
         "update generations set journal = '00000000-0000-0000-0000-000000000000'",
         "update generations set journal = 'no identity'",
