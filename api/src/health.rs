@@ -15,6 +15,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use serde::Serialize;
 
+use crate::Role;
 use crate::limits::within;
 use crate::state::Api;
 
@@ -48,6 +49,9 @@ struct Checks {
     /// Migrations done and listeners bound, and no stop under way.
     started: &'static str,
     database: &'static str,
+    /// Named while it fails: on the port of `/mypages`, while their file does not answer or has not caught up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mypage: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -74,12 +78,14 @@ pub(crate) async fn live() -> Json<Actuator> {
 /// `GET /readyz`.
 pub(crate) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Health>) {
     let (started, database) = (api.readiness.is_set(), database_answers(&api).await);
+    let mypage = mypage_is_ready(&api);
     let word = |fine| if fine { "ok" } else { "failed" };
     let checks = Checks {
         started: word(started),
         database: word(database),
+        mypage: (!mypage).then(|| word(mypage)),
     };
-    let fine = started && database;
+    let fine = started && database && mypage;
     (
         status(fine),
         Json(Health {
@@ -91,7 +97,7 @@ pub(crate) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Health>) 
 
 /// `GET /actuator/health` and `/actuator/health/readiness`.
 pub(crate) async fn actuator_ready(State(api): State<Api>) -> (StatusCode, Json<Actuator>) {
-    let fine = api.readiness.is_set() && database_answers(&api).await;
+    let fine = api.readiness.is_set() && mypage_is_ready(&api) && database_answers(&api).await;
     (
         status(fine),
         Json(Actuator {
@@ -129,6 +135,11 @@ fn status(fine: bool) -> StatusCode {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     }
+}
+
+/// Only the port of `/mypages` asks for it: whatever else a process does, it does without.
+fn mypage_is_ready(api: &Api) -> bool {
+    api.role != Role::Mypage || api.read_models.mypage_is_ready()
 }
 
 async fn database_answers(api: &Api) -> bool {

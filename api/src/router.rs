@@ -25,7 +25,7 @@ use crate::{App, Role, correlation, cors, forwarded, health, ledger, limits, poi
 
 /// The routes of a role, with health and metrics beside them.
 pub fn router(role: Role, app: App) -> Router {
-    let api = Api::new(app);
+    let api = Api::new(role, app);
     let settings = &api.settings;
     let origins = cors::rules(&settings.cors_origins, settings.cors_allow_credentials);
     let nosniff = HeaderValue::from_static("nosniff");

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::App;
 use crate::backlog::Backlog;
 use crate::command::COMMANDS_MAX;
 use crate::forwarded::PublicAddress;
+use crate::{App, Role};
 
 /// The parts of the application, and what the handlers of one router share beside them.
 #[derive(Clone)]
 pub(crate) struct Api {
     app: Arc<App>,
+    /// What this router speaks as.
+    pub(crate) role: Role,
     /// The address that the operator says clients see.
     pub(crate) public: Option<PublicAddress>,
     /// How many bookings wait for money.
@@ -23,7 +25,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    pub(crate) fn new(app: App) -> Self {
+    pub(crate) fn new(role: Role, app: App) -> Self {
         let public = app
             .settings
             .public_url
@@ -31,6 +33,7 @@ impl Api {
             .and_then(PublicAddress::parse);
         Self {
             app: Arc::new(app),
+            role,
             public,
             backlog: Arc::default(),
             places: Arc::new(Semaphore::new(COMMANDS_MAX)),

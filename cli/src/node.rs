@@ -13,12 +13,13 @@ use processes::payment::InlinePayment;
 use processes::remote::RemotePayment;
 use processes::settings::{BreakerSettings, PaymentSettings};
 use projections::ReadModels;
+use projections::file::{Keeper, MypageFile};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::args::Role;
 use crate::listen::Sockets;
-use crate::settings::{Gateway, Settings};
+use crate::settings::{Gateway, Settings, Store};
 
 mod metrics_upkeep;
 
@@ -46,6 +47,7 @@ struct Parts {
     gateway: Arc<dyn PaymentGateway>,
     ledger: Arc<dyn StubLedger>,
     payment: Arc<dyn TakePayment>,
+    read_models: ReadModels,
     limits: PaymentSettings,
 }
 
@@ -64,8 +66,9 @@ impl Node {
             .await
             .context("the database cannot be used")?;
         let metrics = metrics_upkeep::install()?;
-        let parts = Parts::build(settings, roles, pool.clone())?;
+        let mut parts = Parts::build(settings, roles, pool.clone())?;
         refuse_half_a_journal(&parts.journal).await?;
+        let keeper = parts.open_file(settings, roles).await?;
         let node = Self {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -73,6 +76,9 @@ impl Node {
             pool,
         };
         node.start_workers(&parts, roles, &metrics);
+        if let Some(keeper) = keeper {
+            node.task(&parts, keeper.run(parts.runtime.clone(), node.stop.clone()));
+        }
         node.start_listeners(settings, &parts, roles, sockets, place, metrics);
         node.readiness.set(true);
         Ok(node)
@@ -144,7 +150,7 @@ impl Node {
     ) {
         let app = api::App {
             journal: parts.journal.clone(),
-            read_models: ReadModels::new(parts.journal.clone()),
+            read_models: parts.read_models.clone(),
             payment: parts.payment.clone(),
             ledger: (place == Place::Development).then(|| parts.ledger.clone()),
             runtime: parts.runtime.clone(),
@@ -204,6 +210,7 @@ impl Parts {
             )),
         };
         Ok(Self {
+            read_models: ReadModels::new(journal.clone()),
             journal,
             runtime,
             gateway,
@@ -211,6 +218,26 @@ impl Parts {
             payment,
             limits,
         })
+    }
+}
+
+impl Parts {
+    /// Opens My Page's file where this process keeps it in one; what comes back fills it.
+    async fn open_file(
+        &mut self,
+        settings: &Settings,
+        roles: &[Role],
+    ) -> anyhow::Result<Option<Keeper>> {
+        if settings.mypage_store != Store::Sqlite || !roles.contains(&Role::Mypage) {
+            return Ok(None);
+        }
+        let path = settings.mypage_sqlite_file.as_ref().context(
+            "MYPAGE_STORE=sqlite needs MYPAGE_SQLITE_FILE: a file on a local disk that outlives the process",
+        )?;
+        let opened = MypageFile::open(path, &self.journal).await;
+        let (file, keeper) = opened.context("the file of MYPAGE_SQLITE_FILE cannot be used")?;
+        self.read_models = self.read_models.clone().with_mypage_in(file);
+        Ok(Some(keeper))
     }
 }
 

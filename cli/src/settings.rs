@@ -165,8 +165,10 @@ settings! {
     auth: Auth = "AUTH", "open";
     /// Allows AUTH=open on an address that others can reach.
     auth_allow_open: bool = "AUTH_ALLOW_OPEN", "0";
-    /// Where My Page is kept: `postgres`.
+    /// Where a process with the mypage role keeps My Page: `postgres`, or `sqlite`, a file of its own.
     mypage_store: Store = "MYPAGE_STORE", "postgres";
+    /// The file of MYPAGE_STORE=sqlite, on a local disk, one a process; default: `mypage.sqlite` in the data folder of `dev`, none for `serve`.
+    mypage_sqlite_file: Option<std::path::PathBuf> = "MYPAGE_SQLITE_FILE", "";
 }
 
 impl Settings {
@@ -289,6 +291,7 @@ fn refuse_unknown(variables: &BTreeMap<String, String>, known: &[&str]) -> Resul
         name.starts_with("CB_")
             || name.starts_with("CORS_")
             || name.starts_with("LISTEN_PORT_")
+            || name.starts_with("MYPAGE_S") && !name.starts_with("MYPAGE_SERVICE_")
             || (name.starts_with("PAYMENT_") && (name.ends_with("_MS") || name.ends_with("_MAX")))
             || (name.starts_with("SPACERENT_PG_") && !of_kubernetes(name))
     };
@@ -370,6 +373,22 @@ mod tests {
             let row = format!("| `{name}` |");
             assert!(page.contains(&row), "docs/operations.md lacks {name}");
         }
+    }
+
+    #[test]
+    fn mypage_may_be_kept_in_a_file() {
+        let settings = read(&[
+            ("MYPAGE_STORE", "sqlite"),
+            ("MYPAGE_SQLITE_FILE", "/x/m.db"),
+        ]);
+        let settings = settings.unwrap();
+        assert_eq!(settings.mypage_store, Store::Sqlite);
+        assert_eq!(settings.shown()["MYPAGE_SQLITE_FILE"], "/x/m.db");
+        assert_eq!(
+            read(&[("MYPAGE_SQLITE_FIEL", "/x/m.db")]).unwrap_err(),
+            Error::Unknown("MYPAGE_SQLITE_FIEL".into())
+        );
+        assert!(read(&[("MYPAGE_SERVICE_HOST", "10.0.0.1")]).is_ok());
     }
 
     #[test]
@@ -464,11 +483,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_says_so() {
-        for (name, value) in [
-            ("AUTH", "jwt"),
-            ("GATEWAY", "toss"),
-            ("MYPAGE_STORE", "sqlite"),
-        ] {
+        for (name, value) in [("AUTH", "jwt"), ("GATEWAY", "toss")] {
             assert!(
                 matches!(read(&[(name, value)]), Err(Error::NotBuilt(_))),
                 "{name}={value}"

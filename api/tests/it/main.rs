@@ -24,6 +24,7 @@ mod orders;
 mod reading;
 mod routes;
 mod server;
+mod stores;
 mod surface;
 mod till;
 mod walkthrough;

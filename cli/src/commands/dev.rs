@@ -8,7 +8,7 @@ use crate::args::Role;
 use crate::database::Database;
 use crate::listen::Sockets;
 use crate::node::Node;
-use crate::settings::Settings;
+use crate::settings::{Settings, Store};
 use crate::signal::Stop;
 use crate::{log, node, output};
 
@@ -18,8 +18,11 @@ const LOOPBACK: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::LOCALHOST),
 ];
 
+/// Where `dev` keeps My Page when it is to be in a file, in the data folder.
+const MYPAGE_FILE: &str = "mypage.sqlite";
+
 pub async fn run(
-    settings: Settings,
+    mut settings: Settings,
     folder: Option<PathBuf>,
     fresh: bool,
 ) -> anyhow::Result<ExitCode> {
@@ -27,6 +30,12 @@ pub async fn run(
     let mut stop = Stop::catch()?;
     // Ports first: a second `dev --fresh` must not empty the database under the one that runs.
     let sockets = Sockets::bind(&settings, &Role::ALL, &LOOPBACK).await?;
+    if settings.mypage_store == Store::Sqlite && settings.mypage_sqlite_file.is_none() {
+        let folder = folder
+            .clone()
+            .unwrap_or_else(local_postgres::default_folder);
+        settings.mypage_sqlite_file = Some(folder.join(MYPAGE_FILE));
+    }
     let database = Database::open(&settings, folder).await?;
     let outcome = run_on(&settings, &database, sockets, fresh, &mut stop).await;
     let closed = database.close().await;
@@ -58,6 +67,9 @@ async fn run_on(
     output::say("spacerent is ready:");
     for (name, address) in addresses {
         output::say(&format!("  {name:<8} http://{address}"));
+    }
+    if let (Store::Sqlite, Some(file)) = (settings.mypage_store, &settings.mypage_sqlite_file) {
+        output::say(&format!("  mypage is kept in {}", file.display()));
     }
     let signal = stop.requested().await;
     tracing::info!(signal, "stopping");

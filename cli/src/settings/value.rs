@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
@@ -78,6 +79,17 @@ impl Value for Option<String> {
 
     fn shown(&self) -> String {
         self.clone().unwrap_or_else(|| "(not set)".to_owned())
+    }
+}
+
+impl Value for Option<PathBuf> {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+    }
+
+    fn shown(&self) -> String {
+        self.as_ref()
+            .map_or_else(|| "(not set)".to_owned(), |path| path.display().to_string())
     }
 }
 
@@ -222,8 +234,8 @@ choices! {
     Store {
         /// In the same database.
         Postgres = "postgres",
+        /// In an SQLite file of the process's own.
+        Sqlite = "sqlite",
     }
-    missing {
-        "sqlite" => "MYPAGE_STORE=sqlite: this version keeps My Page in Postgres only",
-    }
+    missing {}
 }

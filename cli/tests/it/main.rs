@@ -13,6 +13,7 @@ mod commands;
 mod crashes;
 mod events;
 mod load;
+mod mypage_file;
 mod newer;
 mod outages;
 mod recovery;

@@ -125,7 +125,8 @@ impl House {
                         select from events c where c.aggregate_id = b.aggregate_id and c.event_type = 'BookConfirmed'
                     )
                     or b.event_type = 'Booked' and not exists (
-                        select from mypage.mypages m where m.bookid = b.aggregate_id::bigint and m.status = 'Registered'
+                        select from mypage.mypages m join books.books using (bookid)
+                        where m.bookid = b.aggregate_id::bigint and m.status = 'Registered'
                     )";
         let jobs = "select count(*) from jobs where state = 'open'";
         let converged = async {

@@ -142,6 +142,22 @@ impl Journal {
         .await?)
     }
 
+    /// The events of a key that people took away from a follower, of whatever generation: for a store of the same
+    /// read model that nobody can be asked about.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn discarded(&self, name: &str, key: &str) -> Result<Vec<i64>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "select distinct (subject->>'position')::bigint from decisions
+             where action = 'parked.discard' and subject->>'name' = $1 and subject->>'key' = $2",
+        )
+        .bind(name)
+        .bind(key)
+        .fetch_all(self.pool())
+        .await?)
+    }
+
     /// Takes away the first parked event of a key, or all of them: the follower never takes them. What stands
     /// behind is tried again. How many went.
     ///

@@ -76,6 +76,34 @@ impl Checkpoints {
         Ok(ours.map(|one| one.position))
     }
 
+    /// What people decided about the tables in Postgres holds here too: an event that they gave up is not waited for.
+    async fn let_go_of_discarded(&self, key: &str) -> Result<(), StoreError> {
+        let name = self.shared.projection.name;
+        let discarded = self.journal.discarded(name, key).await?;
+        if discarded.is_empty() {
+            return Ok(());
+        }
+        let gone = sqlx::query(
+            "delete from parked
+             where generation = $1 and key = $2 and position in (select value from json_each($3))",
+        )
+        .bind(self.generation)
+        .bind(key)
+        .bind(serde_json::json!(discarded).to_string())
+        .execute(&mut *self.writer.lock().await)
+        .await
+        .map_err(fault)?;
+        if gone.rows_affected() > 0 {
+            let events = gone.rows_affected();
+            tracing::warn!(
+                key,
+                events,
+                "parked events were discarded, as they were in Postgres"
+            );
+        }
+        Ok(())
+    }
+
     fn caught_up(&self) {
         if self.building {
             self.ends(End::Built);
@@ -101,7 +129,9 @@ impl follow::Checkpoints for Checkpoints {
     }
 
     async fn renew(&self, lease: Lease) -> Result<bool, StoreError> {
-        Ok(self.look().await? == Some(lease.position))
+        // Found to be worth nothing, it was not lost to anybody: this follower has come to its end.
+        let position = self.look().await?;
+        Ok(position.is_none_or(|position| position == lease.position))
     }
 
     /// Nobody waits for it.
@@ -130,14 +160,18 @@ impl follow::Checkpoints for Checkpoints {
             }
             *tried_at = now;
         }
-        sqlx::query_scalar(
+        let due: Option<String> = sqlx::query_scalar(
             "select key from parked_keys where generation = $1 and due_at <= $2 order by due_at limit 1",
         )
         .bind(self.generation)
         .bind(now.as_microsecond())
         .fetch_optional(&mut *self.writer.lock().await)
         .await
-        .map_err(fault)
+        .map_err(fault)?;
+        if let Some(key) = &due {
+            self.let_go_of_discarded(key).await?;
+        }
+        Ok(due)
     }
 
     async fn parked_positions(&self, key: &str, limit: i64) -> Result<Vec<i64>, StoreError> {
@@ -169,15 +203,14 @@ impl follow::Checkpoints for Checkpoints {
         lease: Lease,
         to: i64,
     ) -> Result<bool, StoreError> {
-        let moved = sqlx::query(
-            "update generations set position = $3 where number = $1 and position = $2", // guard: old position
-        )
-        .bind(self.generation)
-        .bind(lease.position)
-        .bind(to)
-        .execute(tx)
-        .await
-        .map_err(fault)?;
+        let moved =
+            sqlx::query("update generations set position = $3 where number = $1 and position = $2")
+                .bind(self.generation)
+                .bind(lease.position)
+                .bind(to)
+                .execute(tx)
+                .await
+                .map_err(fault)?;
         Ok(moved.rows_affected() == 1)
     }
 

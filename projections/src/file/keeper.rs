@@ -9,7 +9,7 @@ use journal::feed::Feed;
 use journal::follow::{self, BATCH_MAX, BULK_BATCH_MAX, Follower};
 use journal::runtime::Runtime;
 use journal::{Journal, StoreError};
-use sqlx::{Connection, SqliteConnection, SqlitePool};
+use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -90,36 +90,51 @@ impl Keeper {
         // Why the file cannot be used, while there is no new one yet.
         let mut worthless = None;
         while !stop.is_cancelled() {
-            let done = match (&self.file, worthless) {
-                (Some(file), _) => match self.follow(file, &runtime, &stop).await {
-                    None => continue,
-                    Some(End::Built) => self.switch().await.map_err(|error| error.to_string()),
-                    Some(End::Worthless(reason)) => {
-                        worthless = Some(reason);
-                        self.close(&*runtime).await;
-                        continue;
-                    }
-                },
-                (None, reason) => match self.open(reason).await {
-                    Ok(()) => {
-                        worthless = None;
-                        continue;
-                    }
-                    Err(error) => Err(error.to_string()),
-                },
-            };
-            if let Err(error) = done {
-                self.state.send_replace(State::Failing);
-                self.show();
-                tracing::warn!(error, "the file cannot be used; it is tried again");
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => {}
-                    () = runtime.sleep(AGAIN) => {}
+            let Some(file) = &self.file else {
+                match self.open(worthless).await {
+                    Ok(()) => worthless = None,
+                    Err(error) => self.wait(&error, &*runtime, &stop).await,
                 }
+                continue;
+            };
+            let end = match self.follow(file, &runtime, &stop).await {
+                None => break,
+                Some(End::Built) => match self.switch().await {
+                    Ok(()) => continue,
+                    Err(error) if fault::is_damage(&error) => Reason::Damaged,
+                    Err(error) => {
+                        self.wait(&error, &*runtime, &stop).await;
+                        continue;
+                    }
+                },
+                Some(End::Worthless(reason)) => reason,
+            };
+            worthless = Some(end);
+            let was_good = self.shared.caught_up.load(Ordering::Acquire);
+            self.close(&*runtime).await;
+            if !was_good {
+                // On a disk that spoils everything it is not begun anew all the time.
+                self.wait(&"it was never good", &*runtime, &stop).await;
             }
         }
         self.close(&*runtime).await;
+    }
+
+    /// After something failed.
+    async fn wait(
+        &self,
+        error: &(dyn std::fmt::Display + Sync),
+        runtime: &dyn Runtime,
+        stop: &CancellationToken,
+    ) {
+        self.state.send_replace(State::Failing);
+        self.show();
+        tracing::warn!(%error, "the file cannot be used; it is tried again");
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = runtime.sleep(AGAIN) => {}
+        }
     }
 
     async fn open(&mut self, known: Option<Reason>) -> Result<(), OpenError> {
@@ -159,7 +174,7 @@ impl Keeper {
         }
         // The follower is gone, and nobody else holds it.
         if let Some(writer) = Arc::into_inner(file.writer)
-            && let Err(error) = writer.into_inner().close().await
+            && let Err(error) = schema::close(writer.into_inner()).await
         {
             tracing::debug!(%error, "the file was not closed in order; it is mended when it is opened");
         }

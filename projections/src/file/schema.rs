@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use journal::{Identity, StoreError};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
+use sqlx::{Connection, Executor, Row, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::{BUSY_MAX, READER_WAIT_MAX, READERS_MAX, fault, tables};
@@ -73,17 +73,20 @@ pub(super) async fn readers(path: &Path) -> Result<SqlitePool, StoreError> {
         .filename(path)
         .busy_timeout(BUSY_MAX)
         .read_only(true);
-    SqlitePoolOptions::new()
+    let pool = SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
-        // All from the start and for good: a later one would open what is at the path then.
-        .min_connections(READERS_MAX)
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(READER_WAIT_MAX)
         .test_before_acquire(false)
-        .connect_with(options)
-        .await
-        .map_err(fault)
+        .connect_lazy_with(options);
+    // All from the start and for good: a later one would open what is at the path then. By hand, because the pool's
+    // own way of it goes on behind our back, also when it is closed.
+    let mut all = Vec::new();
+    for _ in 0..READERS_MAX {
+        all.push(pool.acquire().await.map_err(fault)?);
+    }
+    Ok(pool)
 }
 
 /// Sets up the connection that writes.
@@ -98,6 +101,14 @@ pub(super) async fn set_up(writer: &mut SqliteConnection) -> Result<(), StoreErr
         "pragma journal_mode = wal; pragma synchronous = normal; pragma journal_size_limit = 67108864",
     )
     .await
+}
+
+/// Closes the connection that writes, with everything in the file itself. SQLite's last connection would do that, but
+/// sqlx's pool may let go of readers before they are closed.
+pub(super) async fn close(mut writer: SqliteConnection) -> Result<(), StoreError> {
+    let settled = run(&mut writer, "pragma wal_checkpoint(truncate)").await;
+    writer.close().await.map_err(fault)?;
+    settled
 }
 
 /// Makes everything in an empty file: all of it or nothing.
@@ -137,7 +148,7 @@ pub(super) async fn begin(
 }
 
 /// Has readers see generation `number` with its indexes, and drops the one they saw before. All at once: a reader is
-/// on one side or on the other.
+/// on one side or on the other. Once more changes nothing.
 pub(super) async fn switch(
     writer: &mut SqliteConnection,
     projection: &Projection,
@@ -149,7 +160,7 @@ pub(super) async fn switch(
         run(&mut tx, &tables::show(table, number)).await?;
     }
     let old = generations(&mut tx).await?;
-    for old in old.iter().filter(|generation| generation.live) {
+    for old in old.iter().filter(|old| old.live && old.number != number) {
         forget(&mut tx, projection, old.number).await?;
     }
     sqlx::query("update generations set state = 'live' where number = $1")
@@ -245,9 +256,6 @@ pub(super) async fn is_of_this_shape(
 }
 
 async fn run(connection: &mut SqliteConnection, sql: &str) -> Result<(), StoreError> {
-    sqlx::raw_sql(sql)
-        .execute(connection)
-        .await
-        .map_err(fault)?;
+    connection.execute(sql).await.map_err(fault)?;
     Ok(())
 }

@@ -49,7 +49,7 @@ pub(super) fn index(table: &Table, generation: i64) -> String {
     let indexes = table.indexes.iter().zip(1..).map(|(index, number)| {
         // Which method is Postgres's business: SQLite has one.
         let columns = index.split_once('(').map_or("", |(_, columns)| columns);
-        format!("create index {name}_index_{number} on {name} ({columns};\n")
+        format!("create index if not exists {name}_index_{number} on {name} ({columns};\n")
     });
     indexes.collect()
 }

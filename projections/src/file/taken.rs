@@ -113,6 +113,20 @@ pub(super) async fn open(
     journal: &Journal,
     known: Option<Reason>,
 ) -> Result<Opened, OpenError> {
+    match try_to_open(shared, journal, known).await {
+        // `quick_check` does not see everything.
+        Err(OpenError::Store { error, .. }) if known.is_none() && fault::is_damage(&error) => {
+            try_to_open(shared, journal, Some(Reason::Damaged)).await
+        }
+        opened => opened,
+    }
+}
+
+async fn try_to_open(
+    shared: &Shared,
+    journal: &Journal,
+    known: Option<Reason>,
+) -> Result<Opened, OpenError> {
     let path = shared.path();
     let store = |error| OpenError::Store {
         path: path.to_owned(),

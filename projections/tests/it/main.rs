@@ -14,7 +14,9 @@
 mod as_of;
 mod bulk;
 mod calendar;
+mod conformance;
 mod estimate;
+mod file;
 mod fold;
 mod following;
 mod past;
@@ -22,6 +24,7 @@ mod prepare;
 mod queries;
 mod rebuild;
 mod resume;
+mod shelf;
 mod story;
 mod switch;
 mod verify;
