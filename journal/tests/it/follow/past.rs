@@ -212,7 +212,9 @@ async fn what_still_cannot_be_read_or_is_parked_for_another_reason_is_not_tried_
     }
 
     let mut new = clerk("new").following(&upgraded(&stage));
-    while new.step().await.unwrap() != (Step::Idle { hole: None }) {}
+    for _ in 0..8 {
+        new.step().await.unwrap();
+    }
     let after = parked(&mut stage).await;
     assert_eq!(after, [before[3].as_str(), &before[5]]);
 }
@@ -236,8 +238,8 @@ async fn a_booking_that_stopped_for_another_stream_is_freed_with_it() {
     assert!(waiting[4].starts_with("7 Booked 2 unread: "), "{waiting:?}");
 
     let mut new = clerk("new").following(&upgraded(&stage));
-    while !parked(&mut stage).await.is_empty() {
-        let step = new.step().await.unwrap();
-        assert!(matches!(step, Step::Advanced { .. }), "{step:?}");
+    for _ in 0..8 {
+        new.step().await.unwrap();
     }
+    assert_eq!(parked(&mut stage).await, [""; 0]);
 }
