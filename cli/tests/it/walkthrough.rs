@@ -117,11 +117,12 @@ async fn the_operators_commands_agree(folder: &Folder) {
     let url = folder.run(&["url"]).await;
     let url = String::from_utf8(url.stdout).unwrap();
     let pool = sqlx::PgPool::connect(url.trim()).await.unwrap();
-    let events: i64 = sqlx::query_scalar("select count(*) from events")
+    // Not their number: a command that was decided again has left positions behind.
+    let head: i64 = sqlx::query_scalar("select max(position) from events")
         .fetch_one(&pool)
         .await
         .unwrap();
-    assert_eq!(Value::from(events), status["head"]);
+    assert_eq!(Value::from(head), status["head"]);
     pool.close().await;
 
     assert!(
