@@ -123,7 +123,7 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("moment").args(["to_position", "to_time"]))]
 pub struct ReplayArgs {
-    /// Which read model: books, payments, spaces, mypage, points, calendar
+    #[arg(help = format!("Which read model: {}", projections::NAMES.join(", ")))]
     pub name: String,
     /// Compare only: switch nothing, and end with status 1 on any difference
     #[arg(long, conflicts_with_all = ["rollback", "dry_run", "to_position", "to_time"])]

@@ -354,6 +354,7 @@ impl<C: Checkpoints, H: Handler<C::Database>> Hand<'_, H, C> {
         }
         self.handler.apply(&mut tx, &batch.live, plan).await?;
         self.checkpoints.commit(tx).await?;
+        self.handler.committed();
         Ok(true)
     }
 }

@@ -44,7 +44,8 @@ pub struct FollowerStatus {
     pub lag_events: i64,
     /// Age of the oldest of them, in seconds.
     pub lag_seconds: i64,
-    /// `running`, `unowned` (nobody holds the lease), `holding` (at a hole). A program that knows another version
+    /// `running`, `unowned` (nobody holds the lease), `holding` (at a hole); of a generation that is not live and that
+    /// nobody fills now, what it is: `building`, `kept`. A program that knows another version
     /// than [`FollowerStatus::version`] makes it `outdated`.
     pub state: String,
     /// Parked events.
@@ -84,14 +85,15 @@ impl Journal {
     /// [`StoreError`] when the database does not answer.
     pub async fn status(&self) -> Result<Status, StoreError> {
         let head = self.head().await?;
+        let watermark = self.watermark().await?.min(head);
         let all = self.follower_status().await?;
         let (followers, generations): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|(_, live)| *live);
         let strip = |list: Vec<(FollowerStatus, bool)>| list.into_iter().map(|(f, _)| f).collect();
         Ok(Status {
             head,
-            watermark: self.watermark().await?.min(head),
-            hole: self.open_hole().await?,
+            watermark,
+            hole: self.open_hole(watermark).await?,
             followers: strip(followers),
             generations: strip(generations),
             as_of: self.as_of().await?,
@@ -132,6 +134,7 @@ impl Journal {
                     bool_and(f.lease_until is not null and f.lease_until > clock_timestamp()) as owned,
                     coalesce(bool_and(p.state = 'live'), true) as live,
                     min(p.version) as version,
+                    min(p.state) as generation_state,
                     exists (select from open_holes h where h.follower = f.name || '/' || f.generation) as holding,
                     (select count(*) from parked k where k.name = f.name and k.generation = f.generation) as parked,
                     (select count(*) from events e where e.position > min(f.position)) as lag_events,
@@ -140,6 +143,7 @@ impl Journal {
                         where e.position > min(f.position) order by e.position limit 1
                     ), 0) as lag_seconds
              from followers f left join projections p using (name, generation)
+             where p.state is distinct from 'gone'
              group by f.name, f.generation order by f.name, f.generation",
         )
         .fetch_all(self.pool())
@@ -187,7 +191,11 @@ impl Journal {
 
 fn read_follower(row: &sqlx::postgres::PgRow) -> Result<(FollowerStatus, bool), StoreError> {
     let (owned, holding): (bool, bool) = (row.try_get("owned")?, row.try_get("holding")?);
+    let live: bool = row.try_get("live")?;
+    let kind: Option<&str> = row.try_get("generation_state")?;
     let state = match (owned, holding) {
+        // Nobody has to have it: it is indexed or compared, was stopped, or waits to be switched back to.
+        (false, _) if !live => kind.unwrap_or("unowned"),
         (false, _) => "unowned",
         (true, true) => "holding",
         (true, false) => "running",
@@ -202,5 +210,5 @@ fn read_follower(row: &sqlx::postgres::PgRow) -> Result<(FollowerStatus, bool), 
         state: state.to_owned(),
         parked: row.try_get("parked")?,
     };
-    Ok((status, row.try_get("live")?))
+    Ok((status, live))
 }

@@ -111,8 +111,8 @@ pub(crate) async fn begin_following(
     Ok(())
 }
 
-/// Makes an empty generation with the next number: schema, tables without indexes, rights, and a follower at the
-/// beginning.
+/// Makes an empty generation with the next number: schema, tables without indexes, rights. Who is to fill it is
+/// said by [`begin_following`].
 pub(crate) async fn create(
     tx: &mut PgConnection,
     projection: &'static Projection,
@@ -221,6 +221,9 @@ pub(crate) async fn switch(
         "update projections set state = 'kept' where name = $1 and generation <> $2 and state = 'live'",
         "update projections set state = 'live' where name = $1 and generation = $2",
         "delete from rebuilt_rows where name = $1 and generation = $2",
+        // Nobody reads for the one that was live any more: it waits at no hole.
+        "delete from open_holes using projections p
+         where p.name = $1 and p.generation <> $2 and follower = p.name || '/' || p.generation",
     ] {
         sqlx::query(sql)
             .bind(projection.name)
@@ -282,6 +285,21 @@ pub(crate) async fn discard_as_of(
     forget(&mut tx, projection, number, &projection.schema_at(as_of)).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// How many bookings are parked in a generation.
+pub(crate) async fn parked(
+    connection: &mut PgConnection,
+    projection: &Projection,
+    number: i32,
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select count(distinct key) from parked where name = $1 and generation = $2",
+    )
+    .bind(projection.name)
+    .bind(number)
+    .fetch_one(connection)
+    .await?)
 }
 
 /// Drops a generation that nobody sees. Its number stays taken.

@@ -50,11 +50,17 @@ pub(crate) enum Pace {
 /// Sees what was written: a rebuild compares it with what it finds in the end.
 #[async_trait]
 pub(crate) trait Witness: Send + Sync {
+    /// A batch begins. What was written before and not committed never was.
+    fn begun(&self);
+
     /// These rows of the table at `place` in the projection's list were written.
     fn written(&self, place: usize, rows: &[Changed]);
 
     /// The batch is written, and commits next.
     async fn settle(&self, tx: &mut PgConnection) -> Result<(), StoreError>;
+
+    /// It is committed.
+    fn committed(&self);
 }
 
 impl Fill {
@@ -173,12 +179,21 @@ impl Handler for Fill {
         events: &[Recorded],
         (): (),
     ) -> Result<(), HandlerError> {
+        if let Some(witness) = &self.witness {
+            witness.begun();
+        }
         let mut tables = Generated { fill: self, tx };
         batch::fold(self.projection, &mut tables, events).await?;
         if let Some(witness) = &self.witness {
             witness.settle(tx).await?;
         }
         Ok(())
+    }
+
+    fn committed(&self) {
+        if let Some(witness) = &self.witness {
+            witness.committed();
+        }
     }
 }
 

@@ -26,7 +26,8 @@ pub struct Projection {
     pub version: i32,
     /// Its tables.
     pub tables: &'static [Table],
-    /// Whether every row belongs to one booking, and is made of its events alone.
+    /// Whether every row belongs to one booking, and is made of its events alone: only then one booking can be shown as
+    /// it was, and a rebuild cut into slices of bookings.
     pub by_booking: bool,
     /// How an event changes the rows. Pure: the same events always make the same rows.
     pub fold: Fold,

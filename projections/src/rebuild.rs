@@ -97,6 +97,21 @@ pub enum ReplayError {
     /// The follower of the new generation was taken away.
     #[error("another process took over the new generation of {0}")]
     TakenOver(&'static str),
+    /// Slices that were filled beside each other stand at different places.
+    #[error("the slices of {0} were not brought to one position; nothing was switched")]
+    Uneven(&'static str),
+    /// The live generation is of a newer program.
+    #[error(
+        "{name} was filled by version {found} of its fold and this program knows {known}: an older program does not replace it"
+    )]
+    Newer {
+        /// Which projection.
+        name: &'static str,
+        /// The version in the database.
+        found: i32,
+        /// The version in this program.
+        known: i32,
+    },
     /// The live generation was too busy for the switch.
     #[error("the switch did not get its locks: {0}")]
     Busy(StoreError),

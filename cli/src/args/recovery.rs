@@ -61,7 +61,7 @@ pub enum ParkedCommand {
 /// Which parked booking.
 #[derive(Debug, Args)]
 pub struct At {
-    /// The follower: books, payments, spaces, mypage, points, calendar, orders
+    #[arg(help = format!("The follower: {}, orders", projections::NAMES.join(", ")))]
     pub name: String,
     /// The booking's number
     pub key: String,

@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use journal::runtime::Tokio;
 use journal::schema;
-use projections::rebuild::{BookingAsOf, Dropped, Estimate, Goal, Moment, Rebuilder, Report};
+use projections::rebuild::{
+    BookingAsOf, Dropped, Estimate, Goal, Moment, Rebuilder, Report, SLICES_MAX,
+};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +23,9 @@ use crate::settings::Settings;
 use crate::signal::Stop;
 use progress::Told;
 
-/// Connections that a rebuild takes besides the owner's and one a slice: one reads, one draws transaction ids.
-const CONNECTIONS: u32 = 2;
+/// Connections that a rebuild takes at most, besides the owner's: one a slice, and one reads. A rebuild that is gone
+/// on with keeps the slices that it began with.
+const CONNECTIONS: u32 = SLICES_MAX + 1;
 /// How many slices are filled beside each other unless it is said: one a core, and no more than this.
 const SLICES_DEFAULT_MAX: u32 = 4;
 
@@ -90,7 +93,7 @@ async fn on_rebuilder<T>(
     let stopped = CancellationToken::new();
     let slices = slices.unwrap_or_else(one_a_core);
     let working = async {
-        let pool = schema::connect(&database.url, CONNECTIONS + slices)?;
+        let pool = schema::connect(&database.url, CONNECTIONS)?;
         let journal = database::journal(pool);
         schema::check(journal.pool()).await?;
         let rebuilder = Rebuilder::new(&database.owner_url, &journal, &Tokio)

@@ -45,6 +45,9 @@ pub trait Handler<D: Database = Postgres>: Send + Sync {
         events: &[Recorded],
         plan: Self::Plan,
     ) -> Result<(), HandlerError>;
+
+    /// What was applied last is committed. Not told when that is not known.
+    fn committed(&self) {}
 }
 
 /// What a step did.

@@ -115,6 +115,7 @@ impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
         let stuck = !batch.parked.is_empty();
         let left = checkpoints.tried(&mut tx, key, stuck).await?;
         checkpoints.commit(tx).await?;
+        self.handler.committed();
         tracing::info!(
             follower = checkpoints.name(),
             key,

@@ -42,12 +42,14 @@ pub struct Blocker {
 }
 
 impl Journal {
-    pub(super) async fn open_hole(&self) -> Result<Option<Hole>, StoreError> {
+    /// The first one behind the watermark: a reader that is gone may have left one that was passed long ago.
+    pub(super) async fn open_hole(&self, watermark: i64) -> Result<Option<Hole>, StoreError> {
         // Positions are drawn by transactions with an id. The proof waits for all ids below its own, wherever in
         // the server; the oldest one is waited for longest.
         let row = sqlx::query(
             "with hole as (
-                 select first_position, last_position, since, proof from open_holes order by first_position limit 1
+                 select first_position, last_position, since, proof from open_holes
+                 where first_position > $1 order by first_position limit 1
              ), writing as (
                  select backend_xid as xid, pid, null as prepared, datname::text as database, usename::text as role,
                         xact_start as began, state, nullif(query, '<insufficient privilege>') as query
@@ -64,6 +66,7 @@ impl Journal {
                  order by age(xid) desc limit 1
              ) oldest on true",
         )
+        .bind(watermark)
         .fetch_optional(self.pool())
         .await?;
         row.as_ref().map(read).transpose()

@@ -21,6 +21,10 @@ async fn status_says_how_far_everybody_is_and_what_waits() {
                ('mypage', 2, 2, gen_random_uuid(), clock_timestamp() + interval '1 hour'),
                ('order', 1, 3, gen_random_uuid(), clock_timestamp() - interval '1 hour');
         insert into parked (name, generation, position, key, event_type) values ('mypage', 2, 1, '1', 'Booked');
+        -- A reader that is gone left a hole that was passed, and a process that slept a generation that is gone.
+        insert into open_holes (follower, first_position, last_position) values ('mypage/1', 1, 1);
+        insert into projections (name, generation, version, state) values ('mypage', 3, 1, 'gone');
+        insert into followers (name, generation, position) values ('mypage', 3, 0);
         insert into jobs (kind, key, bookid, payload, due_at, state, timer)
         values ('charge', '1', 1, '{}', clock_timestamp() - interval '1 hour', 'open', false),
                ('charge', '2', 2, '{}', clock_timestamp() + interval '1 hour', 'open', false),
@@ -48,7 +52,7 @@ async fn status_says_how_far_everybody_is_and_what_waits() {
     );
     assert_eq!(
         lines(&status.generations),
-        ["mypage 1 at 1, 2 behind, 0 parked, unowned"]
+        ["mypage 1 at 1, 2 behind, 0 parked, kept"]
     );
     let jobs = status.jobs;
     assert_eq!(

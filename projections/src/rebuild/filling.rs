@@ -32,6 +32,8 @@ pub(super) struct Filling<'a> {
     pub(super) number: i32,
     /// Everything up to here is in it, or parked.
     pub(super) position: i64,
+    /// Where the slice stood that was furthest when an earlier run ended.
+    furthest: i64,
     /// Where it is to stand in the end, as far as that is known: for who is told how far it is.
     pub(super) aim: i64,
     /// How many events were taken.
@@ -68,6 +70,7 @@ impl<'a> Filling<'a> {
             projection,
             number: half.number,
             position: half.position,
+            furthest: half.furthest,
             aim: half.position,
             events: 0,
             memory: Arc::new(Memory::of_addition(projection)),
@@ -88,14 +91,20 @@ impl<'a> Filling<'a> {
             projection,
             number,
             position,
+            furthest: position,
             aim: position,
             events: 0,
             memory,
         }
     }
 
+    /// Brings slices that an earlier run left at different places to one: where the first of them stands.
+    pub(super) async fn level(&mut self) -> Result<(), ReplayError> {
+        self.fill_to(self.furthest).await
+    }
+
     /// Goes on as the live follower does.
-    pub(super) async fn steadily(&mut self, owner: &mut PgConnection) -> Result<(), StoreError> {
+    pub(super) async fn steadily(&mut self, owner: &mut PgConnection) -> Result<(), ReplayError> {
         if let Writing::InBulk(slices) = &mut self.writing {
             let merged = slices.merge(owner, self.projection, self.number).await?;
             self.memory = Arc::new(merged);

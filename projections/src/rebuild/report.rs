@@ -38,6 +38,8 @@ pub struct Report {
     pub resumed_from: Option<i64>,
     /// The schema that shows how things were at `to_position`; null when that was not asked for.
     pub schema: Option<String>,
+    /// How many bookings are parked in the new generation: they stand where their first parked event found them.
+    pub parked: i64,
     /// Whether the live rows could be compared: those of another version cannot.
     pub compared: bool,
     /// How many rows differ between the live generation and the new one at the same position.

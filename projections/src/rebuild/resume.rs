@@ -18,6 +18,8 @@ pub(super) struct HalfBuilt {
     pub(super) number: i32,
     /// Where the last slice stands.
     pub(super) position: i64,
+    /// Where the first one stands: it was ahead when the run ended.
+    pub(super) furthest: i64,
     /// What each slice holds, one sum a table.
     pub(super) sums: BTreeMap<i32, Vec<Sum>>,
 }
@@ -30,7 +32,10 @@ pub(super) async fn half_built(
     as_of: Option<i64>,
 ) -> Result<Option<HalfBuilt>, ReplayError> {
     let mut found = None;
-    for left in generation::in_state(owner, projection, State::Building).await? {
+    let left = generation::in_state(owner, projection, State::Building).await?;
+    // One that is to become live and one of the past are nothing to each other.
+    let of_this_kind = |left: &Generation| left.as_of.is_some() == as_of.is_some();
+    for left in left.into_iter().filter(of_this_kind) {
         let number = left.number;
         let verdict = match found {
             None => look(owner, projection, left, as_of).await?,
@@ -39,8 +44,9 @@ pub(super) async fn half_built(
         match verdict {
             Ok(half) => {
                 rebuilder.progress.remark(&format!(
-                    "going on with the half-built generation {number}, which stands at position {}",
-                    half.position
+                    "going on with the half-built generation {number}, which stands at position {}, in {} slices",
+                    half.position,
+                    half.sums.len()
                 ));
                 found = Some(half);
             }
@@ -79,6 +85,7 @@ async fn look(
     .execute(&mut *owner)
     .await?;
     let position = position(owner, projection, left.number, "").await?;
+    let furthest = slices::furthest(owner, projection, left.number).await?;
     let sums = witness::stored(owner, projection, left.number).await?;
     if !slices::are_whole(owner, projection, left.number, &sums).await? {
         return Ok(Err(
@@ -102,6 +109,7 @@ async fn look(
     Ok(Ok(HalfBuilt {
         number: left.number,
         position,
+        furthest,
         sums,
     }))
 }

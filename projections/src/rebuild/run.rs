@@ -42,6 +42,11 @@ impl<'a> Run<'a> {
         as_of: Option<i64>,
     ) -> Result<Self, ReplayError> {
         let (mut owner, live) = lock(rebuilder.owner_url, projection).await?;
+        let (name, known) = (projection.name, projection.version);
+        if live.version > known {
+            let found = live.version;
+            return Err(ReplayError::Newer { name, found, known });
+        }
         let left = half_built(&rebuilder, &mut owner, projection, as_of).await?;
         let resumed_from = left.as_ref().map(|half| half.position);
         let half = match left {
@@ -99,14 +104,21 @@ impl<'a> Run<'a> {
     /// Fills the new generation, verifies it, and switches if that is the goal.
     pub(super) async fn rebuild(&mut self, goal: Goal) -> Result<(), ReplayError> {
         self.rebuilder.progress.stage(Stage::Fill);
+        self.filling.level().await?;
         self.chase().await?;
         self.index().await?;
         self.compare_with_live().await?;
         self.report.verified = true;
-        match goal {
-            Goal::Compare => Ok(()),
-            Goal::Switch => self.switch().await,
+        if goal == Goal::Switch {
+            self.switch().await?;
         }
+        self.count_parked().await
+    }
+
+    async fn count_parked(&mut self) -> Result<(), ReplayError> {
+        let number = self.filling.number;
+        self.report.parked = generation::parked(&mut self.owner, self.projection, number).await?;
+        Ok(())
     }
 
     /// Fills the generation up to `last`, verifies it, and gives it its name.
@@ -125,6 +137,7 @@ impl<'a> Run<'a> {
             self.filling.check(place, found)?;
         }
         self.report.verified = true;
+        self.count_parked().await?;
         let number = self.filling.number;
         let schema =
             generation::finish_as_of(&mut self.owner, self.projection, number, last).await?;
@@ -136,7 +149,8 @@ impl<'a> Run<'a> {
     pub(super) async fn take_over(&mut self) -> Result<(), ReplayError> {
         self.chase().await?;
         self.compare_with_live().await?;
-        self.switch().await
+        self.switch().await?;
+        self.count_parked().await
     }
 
     /// Drops what is not needed any more, gives back lease and lock, and hands out the report.

@@ -17,9 +17,9 @@ use journal::runtime::Runtime;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::oneshot;
 
-use super::Rebuilder;
 use super::resume::HalfBuilt;
 use super::witness::{self, Memory, Sum};
+use super::{Rebuilder, ReplayError};
 use crate::generation;
 use crate::live::{Fill, Pace};
 use crate::projection::Projection;
@@ -67,6 +67,7 @@ pub(super) async fn create(
     Ok(HalfBuilt {
         number,
         position: 0,
+        furthest: 0,
         sums: slices.map(|slice| (slice, nothing.clone())).collect(),
     })
 }
@@ -93,6 +94,22 @@ pub(super) async fn are_whole(
             .values()
             .all(|sums| sums.len() == projection.tables.len());
     Ok(in_order && summed)
+}
+
+/// Where the slice stands that is furthest.
+pub(super) async fn furthest(
+    connection: &mut PgConnection,
+    projection: &Projection,
+    number: i32,
+) -> Result<i64, StoreError> {
+    let furthest: Option<i64> = sqlx::query_scalar(
+        "select max(position) from followers where name = $1 and generation = $2",
+    )
+    .bind(projection.name)
+    .bind(number)
+    .fetch_one(connection)
+    .await?;
+    Ok(furthest.unwrap_or(0))
 }
 
 impl<'a> Slices<'a> {
@@ -210,12 +227,18 @@ impl<'a> Slices<'a> {
     }
 
     /// Ends the bulk: from now on slice 0 stands where all of them stand. The memory of all that was written.
+    ///
+    /// # Errors
+    /// [`ReplayError::Uneven`] when they stand at different places: slice 0 would take events again that some have.
     pub(super) async fn merge(
         &mut self,
         owner: &mut PgConnection,
         projection: &'static Projection,
         number: i32,
-    ) -> Result<Memory, StoreError> {
+    ) -> Result<Memory, ReplayError> {
+        let Some(stand) = self.stand().await? else {
+            return Err(ReplayError::TakenOver(projection.name));
+        };
         self.release().await?;
         let sum = |place| {
             let sums = self.writers.iter().map(|writer| writer.memory.sum(place));
@@ -223,6 +246,9 @@ impl<'a> Slices<'a> {
         };
         let sums: Vec<_> = (0..projection.tables.len()).map(sum).collect();
         let mut tx = owner.begin().await?;
+        if furthest(&mut tx, projection, number).await? != stand {
+            return Err(ReplayError::Uneven(projection.name));
+        }
         for sql in [
             "insert into followers (name, generation, slice, position)
              select name, generation, 0, min(position) from followers

@@ -28,10 +28,7 @@ impl Run<'_> {
     pub(super) async fn switch(&mut self) -> Result<(), ReplayError> {
         let mut refused = None;
         for _ in 0..SWITCHES_MAX {
-            self.rebuilder.progress.stage(Stage::CatchUp);
-            self.catch_up().await?;
-            self.rebuilder.progress.stage(Stage::Switch);
-            match self.try_switch().await {
+            match self.catch_up_and_switch().await {
                 Ok(()) => {
                     self.report.switched = true;
                     return Ok(());
@@ -49,25 +46,36 @@ impl Run<'_> {
         ))
     }
 
+    async fn catch_up_and_switch(&mut self) -> Result<(), ReplayError> {
+        self.rebuilder.progress.stage(Stage::CatchUp);
+        self.catch_up().await?;
+        self.rebuilder.progress.stage(Stage::Switch);
+        self.try_switch().await
+    }
+
     /// Fills up to the head; reads back what it writes.
     async fn catch_up(&mut self) -> Result<(), ReplayError> {
         let head = self.rebuilder.journal.head().await?;
         self.filling.aim = head;
         while self.filling.position < head {
             let before = self.filling.position;
-            let filled = self
-                .filling
-                .fill_to(head.min(before.saturating_add(CHUNK)))
-                .await;
+            let filling = self.filling.fill_to(head.min(before.saturating_add(CHUNK)));
+            let held = match filling.await {
+                Ok(()) => None,
+                Err(held @ ReplayError::Held { .. }) => Some(held),
+                // What was not committed cannot be read back.
+                Err(error) => return Err(error),
+            };
             read_back(&mut self.owner, self.projection, &self.filling).await?;
-            if let Err(ReplayError::Held { .. }) = filled {
+            if let Some(held) = held {
                 let live = position(&mut self.owner, self.projection, self.live.number, "").await?;
                 // The live generation holds at the same hole: this is as far as anybody gets.
-                if self.filling.position >= live {
-                    return Ok(());
-                }
+                return if self.filling.position >= live {
+                    Ok(())
+                } else {
+                    Err(held)
+                };
             }
-            filled?;
             if self.filling.position == before {
                 break;
             }
@@ -79,20 +87,42 @@ impl Run<'_> {
     async fn try_switch(&mut self) -> Result<(), ReplayError> {
         self.rebuilder.go_on(self.projection)?;
         let mut tx = self.owner.begin().await?;
-        sqlx::raw_sql("set local lock_timeout = '200ms'")
-            .execute(&mut *tx)
-            .await?;
-        let live = position(&mut tx, self.projection, self.live.number, "for update").await?;
-        let locked_at = self.rebuilder.journal.clock().now();
-        self.filling.fill_to(live).await?;
-        read_back(&mut tx, self.projection, &self.filling).await?;
-        // Given back before readers come: whoever follows the live generation may take it at once.
-        self.filling.release().await?;
-        generation::switch(&mut tx, self.projection, self.filling.number).await?;
-        tx.commit().await?;
-        let held = between(locked_at, self.rebuilder.journal.clock().now());
-        self.report.switch_lock_seconds = Some(seconds(held));
-        Ok(())
+        // Whoever stops this process in here holds followers and readers up no longer than that.
+        sqlx::raw_sql(
+            "set local lock_timeout = '200ms'; set local idle_in_transaction_session_timeout = '4s'",
+        )
+        .execute(&mut *tx)
+        .await?;
+        let (projection, live, clock) = (
+            self.projection,
+            self.live.number,
+            self.rebuilder.journal.clock(),
+        );
+        let filling = &mut self.filling;
+        let switched = async {
+            let last = position(&mut tx, projection, live, "for update").await?;
+            let locked_at = clock.now();
+            filling.fill_to(last).await?;
+            read_back(&mut tx, projection, filling).await?;
+            // Given back before readers come: whoever follows the live generation may take it at once.
+            filling.release().await?;
+            generation::switch(&mut tx, projection, filling.number).await?;
+            Ok::<_, ReplayError>(locked_at)
+        }
+        .await;
+        match switched {
+            Ok(locked_at) => {
+                tx.commit().await?;
+                let held = between(locked_at, clock.now());
+                self.report.switch_lock_seconds = Some(seconds(held));
+                Ok(())
+            }
+            Err(error) => {
+                // At once, and not when the connection is used next: the live follower waits.
+                tx.rollback().await?;
+                Err(error)
+            }
+        }
     }
 }
 

@@ -62,6 +62,8 @@ pub(super) struct Memory {
 #[derive(Debug)]
 struct Notes {
     tables: Vec<Given>,
+    /// As they were before the batch that is under way, if one is.
+    before: Option<Vec<Given>>,
     keep_keys: bool,
 }
 
@@ -98,6 +100,7 @@ impl Memory {
             stored_for: None,
             notes: Mutex::new(Notes {
                 tables: given.collect(),
+                before: None,
                 keep_keys: false,
             }),
         }
@@ -138,6 +141,18 @@ impl Memory {
 
 #[async_trait]
 impl Witness for Memory {
+    fn begun(&self) {
+        let mut notes = self.notes();
+        if let Some(before) = notes.before.take() {
+            notes.tables = before;
+        }
+        notes.before = Some(notes.tables.clone());
+    }
+
+    fn committed(&self) {
+        self.notes().before = None;
+    }
+
     fn written(&self, place: usize, rows: &[Changed]) {
         let mut notes = self.notes();
         let keep_keys = notes.keep_keys;

@@ -75,6 +75,7 @@ async fn the_report_is_the_promised_json() {
       "differences_total": 1,
       "events": 6,
       "events_per_second": null,
+      "parked": 0,
       "projection": "books",
       "resumed_from": null,
       "rows": 1,

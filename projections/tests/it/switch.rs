@@ -179,3 +179,39 @@ async fn readers_are_never_taken_back_to_what_they_have_seen_change() {
     assert_eq!(switched.unwrap().to_position, head);
     assert_eq!(world.models.timeline(BookId(2)).await.unwrap().len(), 2);
 }
+
+/// A batch that was rolled back was never written: neither is it looked for, nor counted.
+#[tokio::test]
+async fn a_batch_that_fails_while_it_catches_up_is_taken_again() {
+    let world = World::new().await;
+    play(&world, 1, &REGISTERED).await;
+    world.follow_to_the_end().await;
+    let live = world.journal.head().await.unwrap();
+    play(&world, 2, &REGISTERED).await;
+    // The commit of the first batch that the live model does not have fails, once.
+    world
+        .run_sql(&format!(
+            "create sequence tries;
+             grant usage on sequence tries to public;
+             create function fail_once() returns trigger language plpgsql as $$
+             begin
+                 if nextval('tries') = 1 then
+                     raise 'no connection is left' using errcode = 'too_many_connections';
+                 end if;
+                 return null;
+             end $$;
+             create constraint trigger fail_once after update on followers deferrable initially deferred
+             for each row when (new.generation = 2 and new.position > {live}) execute function fail_once()"
+        ))
+        .await;
+    let report = world.replay("mypage", Goal::Switch).await.unwrap();
+    let tries: i64 = world
+        .text("select last_value::text from tries")
+        .await
+        .parse()
+        .unwrap();
+    assert!(tries > 1, "nothing failed");
+    assert!(report.verified && report.switched, "{report:?}");
+    let rows = "select ((select count(*) from mypage.mypages) + (select count(*) from mypage.timeline))::text";
+    assert_eq!(report.rows.to_string(), world.text(rows).await);
+}

@@ -32,6 +32,9 @@ fn of_report(report: &Report) -> String {
         report.events_per_second,
         report.to_position,
     );
+    if report.parked > 0 {
+        let _ = write!(text, "; {} bookings are parked in it", report.parked);
+    }
     if let Some(schema) = &report.schema {
         let _ = write!(text, "; in the schema {schema}");
         return text;
