@@ -13,6 +13,7 @@
 //! A follower's reader shares what it proves and tells of the holes that it waits at, in tables. An observer
 //! ([`Feed::observer`]) reads by the same rule and writes nothing.
 
+mod ahead;
 mod look;
 mod row;
 mod stored;
@@ -22,6 +23,7 @@ use sqlx::postgres::PgRow;
 
 use crate::{Journal, StoreError};
 
+pub use ahead::Ahead;
 pub use look::Look;
 pub(crate) use look::of_one_booking;
 pub use row::{Item, Recorded, Unreadable};

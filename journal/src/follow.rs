@@ -26,7 +26,7 @@ mod run;
 use jiff::Timestamp;
 
 use crate::connections::{TRANSACTION_MAX, within};
-use crate::feed::{Feed, Item, Page, Span};
+use crate::feed::{Ahead, Feed, Item, Page, Span};
 use crate::{Journal, StoreError};
 
 pub use checkpoints::{Checkpoints, Lease};
@@ -79,15 +79,12 @@ impl FollowerId {
 pub struct Follower<H, C = InDatabase> {
     journal: Journal,
     checkpoints: C,
-    feed: Feed,
+    reader: Ahead,
     handler: H,
     lease: Option<Lease>,
     renewed_at: Timestamp,
     parked: park::Keys,
-    batch_max: i64,
     reads_ahead: bool,
-    /// What was read while the batch before it was written, and behind which position.
-    ahead: Option<(i64, Page)>,
 }
 
 /// The parts of a follower that write, apart from its feed, which reads meanwhile.
@@ -120,14 +117,12 @@ impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
         Self {
             journal,
             checkpoints,
-            feed,
+            reader: Ahead::new(feed, BATCH_MAX),
             handler,
             lease: None,
             renewed_at,
             parked: park::Keys::default(),
-            batch_max: BATCH_MAX,
             reads_ahead: false,
-            ahead: None,
         }
     }
 
@@ -135,7 +130,7 @@ impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
     #[must_use]
     pub fn in_bulk(self, batch_max: i64) -> Self {
         Self {
-            batch_max,
+            reader: self.reader.in_pages_of(batch_max),
             reads_ahead: true,
             ..self
         }
@@ -160,10 +155,7 @@ impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
         if let Some(step) = self.retry_parked(lease).await? {
             return Ok(step);
         }
-        let page = match self.ahead.take() {
-            Some((behind, page)) if behind == lease.position => page,
-            _ => self.feed.read(lease.position, self.batch_max).await?,
-        };
+        let page = self.reader.read(lease.position).await?;
         let page = page.up_to(last.max(lease.position));
         if page.position == lease.position {
             return self.renew(lease, page.hole).await;
@@ -180,11 +172,8 @@ impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
         };
         let batch = park::Batch::sort(items, &self.parked);
         let writing = hand.take_or_park(lease, position, batch);
-        let reading = self.feed.read(position, self.batch_max);
-        let (taken, ahead) = futures::future::join(writing, reading).await;
-        // A read that failed is done again, and says then what is wrong.
-        self.ahead = ahead.ok().map(|ahead| (position, ahead));
-        Ok(self.moved(lease, position, taken?))
+        let taken = self.reader.read_during(position, writing).await?;
+        Ok(self.moved(lease, position, taken))
     }
 
     /// Where it stands, under its lease; `None` when somebody else holds that.

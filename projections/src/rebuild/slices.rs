@@ -9,9 +9,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::future::join;
 use journal::StoreError;
-use journal::feed::{Feed, Item, Page};
+use journal::feed::{Ahead, Feed, Item, Page};
 use journal::follow::{Follower, FollowerId, HandlerError, Step};
 use journal::runtime::Runtime;
 use sqlx::{Connection, PgConnection};
@@ -30,11 +29,8 @@ const ALL_KEYS: i32 = 0;
 /// Who fills a generation in bulk.
 pub(super) struct Slices<'a> {
     runtime: &'a dyn Runtime,
-    feed: Feed,
+    reader: Ahead,
     writers: Vec<Writer>,
-    batch_max: i64,
-    /// What was read while the batch before it was written, and behind which position.
-    ahead: Option<(i64, Page)>,
 }
 
 /// Fills one slice.
@@ -133,10 +129,11 @@ impl<'a> Slices<'a> {
         };
         Self {
             runtime: rebuilder.runtime,
-            feed: Feed::new(journal.clone(), &format!("{}/{number}", projection.name)),
+            reader: Ahead::new(
+                Feed::new(journal.clone(), &format!("{}/{number}", projection.name)),
+                rebuilder.batch_max,
+            ),
             writers: half.sums.iter().map(writer).collect(),
-            batch_max: rebuilder.batch_max,
-            ahead: None,
         }
     }
 
@@ -145,21 +142,14 @@ impl<'a> Slices<'a> {
         let Some(position) = self.stand().await? else {
             return Ok(Step::Denied);
         };
-        let page = match self.ahead.take() {
-            Some((behind, page)) if behind == position => page,
-            _ => self.feed.read(position, self.batch_max).await?,
-        };
         let Page {
             items,
             position: to,
             hole,
-        } = page.up_to(last.max(position));
+        } = self.reader.read(position).await?.up_to(last.max(position));
         let writing = all_of(self.begin(items, to));
         let back = if position < to && to < last {
-            let (back, ahead) = join(writing, self.feed.read(to, self.batch_max)).await;
-            // A read that failed is done again, and says then what is wrong.
-            self.ahead = ahead.ok().map(|ahead| (to, ahead));
-            back
+            self.reader.read_during(to, writing).await
         } else {
             writing.await
         };
