@@ -49,6 +49,9 @@ struct Checks {
     /// Migrations done and listeners bound, and no stop under way.
     started: &'static str,
     database: &'static str,
+    /// Named while it fails: half a journal is there, and nothing may be stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    import: Option<&'static str>,
     /// Named while it fails: on the port of `/mypages`, while their file does not answer or has not caught up.
     #[serde(skip_serializing_if = "Option::is_none")]
     mypage: Option<&'static str>,
@@ -77,15 +80,17 @@ pub(crate) async fn live() -> Json<Actuator> {
 
 /// `GET /readyz`.
 pub(crate) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Health>) {
-    let (started, database) = (api.readiness.is_set(), database_answers(&api).await);
+    let (started, storage) = (api.readiness.is_set(), storage(&api).await);
+    let (database, import) = (storage != Storage::Silent, storage != Storage::HalfImported);
     let mypage = mypage_is_ready(&api);
     let word = |fine| if fine { "ok" } else { "failed" };
     let checks = Checks {
         started: word(started),
         database: word(database),
+        import: (!import).then(|| word(import)),
         mypage: (!mypage).then(|| word(mypage)),
     };
-    let fine = started && database && mypage;
+    let fine = started && database && import && mypage;
     (
         status(fine),
         Json(Health {
@@ -97,7 +102,8 @@ pub(crate) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Health>) 
 
 /// `GET /actuator/health` and `/actuator/health/readiness`.
 pub(crate) async fn actuator_ready(State(api): State<Api>) -> (StatusCode, Json<Actuator>) {
-    let fine = api.readiness.is_set() && mypage_is_ready(&api) && database_answers(&api).await;
+    let fine =
+        api.readiness.is_set() && mypage_is_ready(&api) && storage(&api).await == Storage::Ready;
     (
         status(fine),
         Json(Actuator {
@@ -142,16 +148,29 @@ fn mypage_is_ready(api: &Api) -> bool {
     api.role != Role::Mypage || api.read_models.mypage_is_ready()
 }
 
-async fn database_answers(api: &Api) -> bool {
-    match within(&*api.runtime, PING_MAX, api.journal.ping()).await {
-        Some(Ok(())) => true,
+/// What the database says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Storage {
+    Ready,
+    /// An import is unfinished: nothing is stored and nobody follows until it is gone on with.
+    HalfImported,
+    Silent,
+}
+
+async fn storage(api: &Api) -> Storage {
+    match within(&*api.runtime, PING_MAX, api.journal.unfinished_import()).await {
+        Some(Ok(None)) => Storage::Ready,
+        Some(Ok(Some(import))) => {
+            tracing::warn!(source = %import.source, events = import.events, "not ready: an import is unfinished");
+            Storage::HalfImported
+        }
         Some(Err(error)) => {
             tracing::warn!(%error, "not ready: the database does not answer");
-            false
+            Storage::Silent
         }
         None => {
             tracing::warn!("not ready: the database did not answer in time");
-            false
+            Storage::Silent
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use journal::runtime::{SystemClock, SystemRandom};
 use journal::{Connections, Journal, StoreError, schema};
 use local_postgres::{Options, Profile, Server};
@@ -73,8 +73,21 @@ pub struct Database {
 }
 
 impl Database {
-    /// The database of the settings, or else the local server's, which is started if need be.
+    /// The database of the settings, or else that of the local server, which is started if need be. A server that
+    /// never was is not made: a folder's name may be misspelt.
     pub async fn open(settings: &Settings, data_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+        let folder = data_dir.unwrap_or_else(local_postgres::default_folder);
+        if settings.database_url.is_none() && !local_postgres::has_server(&folder) {
+            bail!(
+                "there is no local server in {}; `spacerent dev` and `spacerent migrate` make one, or set DATABASE_URL",
+                folder.display()
+            );
+        }
+        Self::make(settings, Some(folder)).await
+    }
+
+    /// The same, and the local server is made where there is none.
+    pub async fn make(settings: &Settings, data_dir: Option<PathBuf>) -> anyhow::Result<Self> {
         if let Some(given) = Self::given(settings) {
             return Ok(given);
         }

@@ -82,9 +82,9 @@ pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// A result, on stdout.
+/// A result, on stdout. That nobody reads it any more is nothing wrong.
 pub fn result(text: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{text}")
+    heard(writeln!(io::stdout(), "{text}")).map(drop)
 }
 
 /// Text of others, as one line that cannot steer a terminal.
@@ -95,8 +95,8 @@ pub fn plain(text: &str) -> String {
 /// A result as one JSON document, on stdout.
 pub fn json(document: &impl Serialize) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, document)?;
-    writeln!(out)
+    let written = serde_json::to_writer_pretty(&mut out, document).map_err(io::Error::from);
+    heard(written.and_then(|()| writeln!(out))).map(drop)
 }
 
 /// A result as a table, on stdout: as wide as what is in it, for eyes and for `grep`.

@@ -8,6 +8,7 @@ mod value;
 
 use std::collections::BTreeMap;
 
+use sqlx::postgres::PgConnectOptions;
 use value::Value;
 pub use value::{Auth, Gateway, Networks, Secret, Store};
 
@@ -241,6 +242,20 @@ impl Settings {
                 "CORS_ALLOW_CREDENTIALS",
                 "must be 0 while CORS_ORIGINS is *: any page could act with the cookies of whoever looks at it",
             );
+        }
+        for (name, url) in [
+            ("DATABASE_URL", &self.database_url),
+            ("MIGRATION_DATABASE_URL", &self.migration_database_url),
+        ] {
+            let parsed = url
+                .as_ref()
+                .map(|url| url.reveal().parse::<PgConnectOptions>());
+            if parsed.is_some_and(|parsed| parsed.is_err()) {
+                return malformed(
+                    name,
+                    "is not a libpq URI such as postgresql://app@db.example/spacerent",
+                );
+            }
         }
         if self.database_connections_max < CONNECTIONS_MIN {
             return malformed("DATABASE_CONNECTIONS_MAX", "must be 12 or more");

@@ -8,6 +8,7 @@ use sqlx::Row;
 
 pub use hole::{Blocker, Hole};
 
+use crate::transfer::Unfinished;
 use crate::{Journal, StoreError};
 
 /// The journal's state at one moment, as `spacerent status --json` prints it.
@@ -19,6 +20,8 @@ pub struct Status {
     pub watermark: i64,
     /// Where the feed holds, if it does.
     pub hole: Option<Hole>,
+    /// An import that is under way, or was interrupted: nothing else is stored, and nobody follows.
+    pub import: Option<Unfinished>,
     /// Followers of live generations, one entry a name.
     pub followers: Vec<FollowerStatus>,
     /// Followers of other generations.
@@ -94,6 +97,7 @@ impl Journal {
             head,
             watermark,
             hole: self.open_hole(watermark).await?,
+            import: self.unfinished_import().await?,
             followers: strip(followers),
             generations: strip(generations),
             as_of: self.as_of().await?,

@@ -51,6 +51,12 @@ pub(crate) struct Postmaster {
     pub(crate) socket_folder: Option<PathBuf>,
 }
 
+/// Whether a server was ever made in this folder.
+#[must_use]
+pub fn has_server(folder: &Path) -> bool {
+    Folder::existing(folder).is_some_and(|folder| !matches!(folder.major(), Ok(None)))
+}
+
 impl Folder {
     /// Opens the folder, making it if need be.
     pub(crate) fn open(parent: &Path) -> Result<Self, Error> {

@@ -26,7 +26,7 @@ mod uri;
 mod wait;
 
 pub use error::Error;
-pub use folder::default_folder;
+pub use folder::{default_folder, has_server};
 pub use profile::Profile;
 pub use programs::VARIABLES;
 pub use server::{Options, Server, Stopped};

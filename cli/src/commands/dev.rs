@@ -36,7 +36,7 @@ pub async fn run(
             .unwrap_or_else(local_postgres::default_folder);
         settings.mypage_sqlite_file = Some(folder.join(MYPAGE_FILE));
     }
-    let database = Database::open(&settings, folder).await?;
+    let database = Database::make(&settings, folder).await?;
     let outcome = run_on(&settings, &database, sockets, fresh, &mut stop).await;
     let closed = database.close().await;
     outcome?;

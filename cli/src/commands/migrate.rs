@@ -17,7 +17,7 @@ pub async fn run(
     rebuild: bool,
 ) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::catch()?;
-    let database = Database::open(settings, folder).await?;
+    let database = Database::make(settings, folder).await?;
     let migrated = migrate(&database, rebuild, &mut stop).await;
     database.close().await?;
     migrated?;

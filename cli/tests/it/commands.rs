@@ -64,6 +64,55 @@ async fn a_database_that_does_not_answer_is_one_line() {
 }
 
 #[tokio::test]
+async fn a_url_that_is_none_is_named_and_not_shown() {
+    let output = spacerent(&["status"])
+        .env("DATABASE_URL", "sesame")
+        .output()
+        .await
+        .unwrap();
+    let line = one_line(&output);
+    assert!(
+        line.contains("DATABASE_URL: is not a libpq URI") && !line.contains("sesame"),
+        "{line}"
+    );
+}
+
+#[tokio::test]
+async fn a_misspelt_folder_makes_no_server() {
+    let folder = Folder::new();
+    for command in ["status", "watch", "replay mypage", "trace 1", "events tail"] {
+        let words: Vec<_> = command.split(' ').collect();
+        let line = one_line(&folder.run(&words).await);
+        assert!(
+            line.contains("there is no local server in"),
+            "{command}: {line}"
+        );
+    }
+    let made = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(made, 0, "something was made in it");
+}
+
+/// `jobs list | head -1` is nothing that went wrong.
+#[tokio::test]
+async fn who_does_not_read_to_the_end_gets_no_error() {
+    let folder = Folder::new();
+    let server = Server::start(&folder).await;
+    for arguments in [["status", "--json"], ["man", "replay"]] {
+        let mut child = folder
+            .command(&arguments)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+    }
+    assert!(server.stop().await.success());
+}
+
+#[tokio::test]
 async fn wrong_names_and_taken_ports_are_one_line_each() {
     let folder = Folder::new();
     let server = Server::start(&folder).await;

@@ -458,3 +458,24 @@ async fn help_is_no_error_and_has_an_example() {
     assert!(output.status.success() && output.stderr.is_empty());
     assert!(help.contains("--follow --format seed"), "{help}");
 }
+
+/// An import ends with another identity: positions that somebody keeps mean other events from then on.
+#[tokio::test]
+async fn a_journal_that_becomes_another_one_ends_who_follows_it() {
+    let folder = Folder::new();
+    let server = Server::start(&folder).await;
+    let mut tail = Tail::start(&folder, &["--from", "0", "--follow"]);
+    server.book("numberone").await;
+    assert_eq!(tail.positions(6).await, [1, 2, 3, 4, 5, 6]);
+    let mut owner = connect(&folder).await;
+    sqlx::raw_sql("update journal set identity = gen_random_uuid()")
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    server.book("numberone").await;
+    assert_eq!(tail.position().await, None, "it prints another journal's");
+    let (status, _, said) = tail.drain().await;
+    assert!(!status.success());
+    assert!(said.contains("has become another one"), "{said}");
+    assert!(server.stop().await.success());
+}

@@ -212,3 +212,31 @@ async fn completions_and_manual_pages_name_the_program_and_its_commands() {
     let output = spacerent(&["man", "nonsense"]).output().await.unwrap();
     assert!(one_line(&output).contains("nonsense"));
 }
+
+/// Half a journal under a running server: nothing is stored, and everybody who looks is told.
+#[tokio::test]
+async fn an_unfinished_import_is_seen_wherever_somebody_looks() {
+    let folder = Folder::new();
+    let server = Server::start(&folder).await;
+    assert_eq!(server.status_of("book", "/readyz").await, 200);
+    let mut owner = connect(&folder).await;
+    let begun = "insert into imports (source, source_epoch, header_sha256, events, events_sha256, first_position,
+                                      last_position, payments_held)
+                 values (gen_random_uuid(), 1, '', 7, '', 1, 7, false)";
+    sqlx::raw_sql(begun).execute(&mut owner).await.unwrap();
+    assert_eq!(server.status_of("book", "/readyz").await, 503);
+    let (status, document) = json(&folder, &["status"]).await;
+    assert_eq!(
+        (status, &document["import"]["events"]),
+        (Some(0), &7.into())
+    );
+    let told = folder.run(&["status"]).await.stdout;
+    let told = String::from_utf8(told).unwrap();
+    assert!(told.contains("is unfinished since"), "{told}");
+    sqlx::raw_sql("delete from imports")
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!(server.status_of("book", "/readyz").await, 200);
+    assert!(server.stop().await.success());
+}

@@ -162,6 +162,11 @@ impl Server {
         answer.json().await.unwrap_or(Value::Null)
     }
 
+    pub async fn status_of(&self, role: &str, path: &str) -> u16 {
+        let answer = self.http.get(self.url(role, path)).send().await.unwrap();
+        answer.status().as_u16()
+    }
+
     pub async fn status_becomes(&self, role: &str, path: &str, status: &str) {
         let wanted = async {
             while self.get(role, path).await["status"] != status {

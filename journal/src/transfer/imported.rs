@@ -1,6 +1,7 @@
 //! What of a journal came from elsewhere, for those who must not do again what was done there.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
@@ -28,7 +29,7 @@ impl Imported {
 }
 
 /// An import that did not come to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unfinished {
     /// The journal that its file is of.
     pub source: Identity,

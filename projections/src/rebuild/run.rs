@@ -109,10 +109,11 @@ impl<'a> Run<'a> {
         self.index().await?;
         self.compare_with_live().await?;
         self.report.verified = true;
-        if goal == Goal::Switch {
-            self.switch().await?;
+        self.count_parked().await?;
+        match goal {
+            Goal::Compare => Ok(()),
+            Goal::Switch => self.switch().await,
         }
-        self.count_parked().await
     }
 
     async fn count_parked(&mut self) -> Result<(), ReplayError> {
@@ -149,8 +150,8 @@ impl<'a> Run<'a> {
     pub(super) async fn take_over(&mut self) -> Result<(), ReplayError> {
         self.chase().await?;
         self.compare_with_live().await?;
-        self.switch().await?;
-        self.count_parked().await
+        self.count_parked().await?;
+        self.switch().await
     }
 
     /// Drops what is not needed any more, gives back lease and lock, and hands out the report.

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use journal::feed::{Feed, Span};
 use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
 use journal::transfer::TransferError;
-use journal::{Journal, StoreError, notify, schema};
+use journal::{Identity, Journal, StoreError, notify, schema};
 use tokio_util::sync::CancellationToken;
 
 use super::line::Writer;
@@ -104,6 +104,8 @@ enum Next {
 /// A reader on its way.
 struct Tail {
     journal: Journal,
+    /// Which journal the printed positions are of.
+    identity: Identity,
     feed: Feed,
     stop: CancellationToken,
     writer: Writer,
@@ -154,6 +156,7 @@ impl Tail {
         };
         Ok(Self {
             journal: journal.clone(),
+            identity,
             feed: Feed::observer(journal.clone()),
             stop,
             writer,
@@ -200,6 +203,13 @@ impl Tail {
     async fn step(&mut self) -> anyhow::Result<Next> {
         let page = self.feed.read_stored(self.position, PAGE_MAX).await?;
         self.away_since = None;
+        if !page.items.is_empty() && self.journal.identity().await? != self.identity {
+            bail!(
+                "this journal has become another one, by an import or a restore: positions printed so far are of {}; \
+                 begin again with --from 0",
+                self.identity
+            );
+        }
         for event in &page.items {
             if self.stop.is_cancelled() || event.position > self.until {
                 self.lines.flush()?;

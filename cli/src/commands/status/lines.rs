@@ -1,6 +1,7 @@
 //! The status in lines, for people: printed once, or shown again and again.
 
 use journal::status::{Blocker, FollowerStatus, Hole, Status};
+use journal::transfer::Unfinished;
 
 use super::OUTDATED;
 use crate::output::plain;
@@ -39,6 +40,7 @@ pub fn lines(status: &Status) -> Vec<Line> {
         &format!("head {}   watermark {}", status.head, status.watermark),
     )];
     lines.extend(status.hole.as_ref().map(hole));
+    lines.extend(status.import.as_ref().map(import));
     lines.push(Line::new(
         Tone::Heading,
         &row([
@@ -66,6 +68,19 @@ fn hole(hole: &Hole) -> Line {
         said += ", waits for ";
         said += &who(blocker);
     }
+    Line::new(Tone::Trouble, &said)
+}
+
+fn import(import: &Unfinished) -> Line {
+    let Unfinished {
+        source,
+        events,
+        begun_at,
+    } = import;
+    let said = format!(
+        "an import of journal {source} is unfinished since {begun_at}, {events} events are here: nothing else is stored \
+         and nobody follows until `spacerent events import FILE` has ended"
+    );
     Line::new(Tone::Trouble, &said)
 }
 

@@ -30,6 +30,7 @@ fn seen(second: i64, head: i64) -> Seen {
             head,
             watermark: head,
             hole: None,
+            import: None,
             followers: STATE.map(follower).into(),
             generations: vec![],
             as_of: vec![],
