@@ -145,7 +145,6 @@ impl Import<'_> {
         owner: &mut PgConnection,
         mut document: Document<R>,
     ) -> Result<ImportReport, TransferError> {
-        let source = document.header.identity();
         let mut progress = self.begin(owner, &document).await?;
         let events_before = progress.events;
         if events_before > 0 {
@@ -153,44 +152,65 @@ impl Import<'_> {
                 "going on behind event {events_before}, which an interrupted import stored"
             ));
         }
-        let copied = self.copy(owner, &mut document, &mut progress).await;
-        if copied.is_err() && progress.events == 0 {
+        let filled = self
+            .fill_claimed(owner, &mut document, &mut progress, events_before)
+            .await;
+        if filled.is_err() && progress.events == 0 {
             // Nothing was stored: the journal is as empty as it was, and free again.
             forget(owner, progress.id).await?;
         }
-        let next = copied?;
+        filled
+    }
+
+    async fn fill_claimed<R: BufRead>(
+        &self,
+        owner: &mut PgConnection,
+        document: &mut Document<R>,
+        progress: &mut Progressed,
+        events_before: i64,
+    ) -> Result<ImportReport, TransferError> {
+        let next = self.copy(owner, document, progress).await?;
         let part = Part {
             first: document.header.first_position,
             last: document.last_position,
         };
         let mut settling = Settling::begin(owner, part).await?;
-        let truncated = finish_state(&mut settling, &mut document, next).await?;
+        let truncated = finish_state(&mut settling, document, next)
+            .await
+            .map_err(|error| match error {
+                TransferError::Collision(what) => TransferError::NotFree(what),
+                other => other,
+            })?;
         if truncated && !self.allow_truncated {
-            return Err(self.truncated(&document));
+            return Err(self.truncated(document));
         }
         self.told.remark("deriving command ids and answers");
         let settled = settling.derive().await?;
         settling.renew_identity().await?;
-        let payments_held = self.hold_payments || truncated;
-        sqlx::query(
-            "update imports set acted_to = $2, payments_held = $3, first_position = $4, last_position = $5,
-                    finished_at = clock_timestamp()
-             where id = $1",
+        // What any run was asked to hold stays held.
+        let payments_held: bool = sqlx::query_scalar(
+            "update imports set acted_to = $2, payments_held = payments_held or $3, first_position = $4,
+                    last_position = $5, finished_at = clock_timestamp()
+             where id = $1
+             returning payments_held",
         )
         .bind(progress.id)
         .bind(settled.acted_to)
-        .bind(payments_held)
+        .bind(self.hold_payments || truncated)
         .bind(part.first)
         .bind(part.last)
-        .execute(settling.connection())
+        .fetch_one(settling.connection())
         .await?;
         let identity = settling.identity().await?;
         settling.commit().await?;
-        sqlx::raw_sql("analyze events, commands")
-            .execute(owner)
-            .await?;
+        let analyzed = sqlx::raw_sql("analyze events, commands").execute(owner);
+        if let Err(error) = analyzed.await {
+            self.told.remark(&format!(
+                "everything is imported, but `analyze events, commands` failed, and the first queries may be slow: {error}"
+            ));
+        }
         Ok(ImportReport {
-            source: source.to_string(),
+            source: document.header.identity().to_string(),
             journal: identity.to_string(),
             events: document.events.lines,
             events_before,

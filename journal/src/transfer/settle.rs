@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::TransferError;
 use super::line::{Claimed, KeptJob};
+use super::state::RESOLVED;
 use crate::{Identity, StoreError};
 
 /// Memory for sorting and grouping: an import has the machine for itself.
@@ -91,7 +92,8 @@ impl<'c> Settling<'c> {
         let kept = sqlx::query(
             "insert into jobs (kind, key, bookid, payload, state, timer, attempts, last_error,
                                due_at, created_at, finished_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             values ($1, $2, $3, case when $5 = 'done' then $4 || jsonb_build_object($12::text, 'elsewhere') else $4 end,
+                     $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(job.kind)
         .bind(job.key)
@@ -104,6 +106,7 @@ impl<'c> Settling<'c> {
         .bind(job.due_at.to_sqlx())
         .bind(job.created_at.to_sqlx())
         .bind(job.finished_at.map(ToSqlx::to_sqlx))
+        .bind(RESOLVED)
         .execute(&mut *self.tx)
         .await;
         taken(kept, what)?;

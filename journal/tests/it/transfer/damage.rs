@@ -161,6 +161,13 @@ async fn a_cut_file_is_refused_wherever_it_was_cut() {
             "{end}: {error}"
         );
     }
+    // A stream is known to be cut only at its end; of these there is no event.
+    for end in [header, header + 40] {
+        let error = import_stream(&import(&stage), &text[..end])
+            .await
+            .unwrap_err();
+        assert!(matches!(error, TransferError::Truncated { .. }), "{error}");
+    }
     assert_eq!(stage.events().await, 0);
     assert_eq!(stage.number("select count(*) from imports").await, 0);
 }

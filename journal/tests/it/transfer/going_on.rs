@@ -275,3 +275,54 @@ async fn without_the_guard_half_a_journal_is_followed_and_written_to() {
             > 0
     );
 }
+
+#[tokio::test]
+async fn payments_that_any_run_was_asked_to_hold_stay_held() {
+    let text = exported(&told().await).await;
+    for (first, second, held) in [
+        (true, false, true),
+        (false, true, true),
+        (false, false, false),
+    ] {
+        let stage = Stage::open().await;
+        let mut begun = import(&stage);
+        (begun.batch_max, begun.hold_payments) = (4, first);
+        begun.stop.cancel();
+        let error = import_text(&begun, &text).await.unwrap_err();
+        assert!(matches!(error, TransferError::Stopped), "{error}");
+        let mut finished = import(&stage);
+        finished.hold_payments = second;
+        let report = import_text(&finished, &text).await.unwrap();
+        assert!(report.events_before > 0);
+        assert_eq!(report.payments_held, held, "{first} {second}");
+        let imported = stage.journal.imported(1, 100).await.unwrap();
+        assert_eq!(imported[0].payments_held, held, "{first} {second}");
+    }
+}
+
+#[tokio::test]
+async fn a_cut_file_must_be_allowed_by_the_run_that_finishes_it() {
+    let text = exported(&told().await).await;
+    let cut = &text[..text
+        .find("{\"state\"")
+        .or(text.find("{\"footer\""))
+        .unwrap()];
+    let stage = Stage::open().await;
+    let mut begun = import(&stage);
+    (begun.batch_max, begun.allow_truncated) = (4, true);
+    begun.stop.cancel();
+    let error = import_text(&begun, cut).await.unwrap_err();
+    assert!(matches!(error, TransferError::Stopped), "{error}");
+    for stream in [false, true] {
+        let import = import(&stage);
+        let error = if stream {
+            import_stream(&import, cut).await.unwrap_err()
+        } else {
+            import_text(&import, cut).await.unwrap_err()
+        };
+        assert!(matches!(error, TransferError::Truncated { .. }), "{error}");
+    }
+    // A whole file needs no leave, and has the state that says what is to be held.
+    let report = import_text(&import(&stage), &text).await.unwrap();
+    assert_eq!((report.truncated, report.payments_held), (false, false));
+}
