@@ -43,11 +43,11 @@ pub trait Progress: Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     /// The file system.
-    #[error("{0} cannot be read or written")]
-    File(PathBuf, #[source] io::Error),
+    #[error("{0}: {1}")]
+    File(PathBuf, io::Error),
     /// Whoever reads our output, or writes our input.
-    #[error("the stream broke")]
-    Stream(#[source] io::Error),
+    #[error("the stream broke: {0}")]
+    Stream(io::Error),
     /// The reader of an export left before the end.
     #[error("whoever reads the export left before its end")]
     ReaderGone,

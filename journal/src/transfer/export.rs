@@ -111,8 +111,8 @@ impl Export<'_> {
             Target::File(path) => self.open(path, &start).await?,
         };
         let before = writer.events.lines;
-        let until = self.to.unwrap_or(start.head).min(start.head);
-        let written = self.events(&mut writer, until).await;
+        let until = self.end(&start).await?;
+        let written = self.whole_commands(&mut writer, until).await;
         if let Err(error) = written {
             // Whatever is there stays, for the next run to go on with; what went wrong first is what is said.
             let _ = writer.settle();
@@ -218,6 +218,39 @@ impl Export<'_> {
             return Err(TransferError::Ahead { file: position });
         }
         Ok(())
+    }
+
+    /// The last position to write. A command that goes on behind it is left out whole: where the file is imported it
+    /// would be known as one that did half of what it did.
+    async fn end(&self, start: &Start) -> Result<i64, TransferError> {
+        let Some(to) = self.to.filter(|to| *to < start.head) else {
+            return Ok(start.head);
+        };
+        let mut until = to;
+        while let Some(command) = self.journal.command_across(until).await? {
+            until = command.first - 1;
+        }
+        if until < to {
+            self.told.remark(&format!(
+                "a command goes on behind position {to}: ending before it, at position {until}"
+            ));
+        }
+        Ok(until)
+    }
+
+    /// Writes up to `until`, and the rest of commands whose transaction ended only meanwhile.
+    async fn whole_commands(
+        &self,
+        writer: &mut Writer,
+        mut until: i64,
+    ) -> Result<(), TransferError> {
+        loop {
+            self.events(writer, until).await?;
+            let Some(command) = self.journal.command_across(until).await? else {
+                return Ok(());
+            };
+            until = command.last;
+        }
     }
 
     async fn events(&self, writer: &mut Writer, until: i64) -> Result<(), TransferError> {

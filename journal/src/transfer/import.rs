@@ -19,11 +19,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::append::append;
-use super::batch::{Progressed, same_beginning, store};
-use super::copy::Rows;
+use super::batch::{Batch, Progressed, same_beginning, store};
 use super::document::{Document, Entry};
 use super::line::State;
-use super::settle::{Part, Settling};
+use super::settle::{Numbers, Part, Settling};
 use super::{Progress, TransferError};
 use crate::schema::connect_as_owner;
 use crate::{Identity, StoreError};
@@ -38,6 +37,10 @@ const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 const ADVISORY_LOCK: i64 = 0x1a07_0016;
 /// `lock_not_available`.
 const LOCKED: &str = "55P03";
+
+/// How far booking numbers jump ahead of a file without a footer: numbers that were given behind its end name charges
+/// at the payment company.
+const NUMBERS_BEHIND_CUT: i64 = 10_000;
 
 /// Where a file comes from.
 pub enum Source {
@@ -57,7 +60,9 @@ pub struct Import<'a> {
     pub allow_truncated: bool,
     /// Leave charges and refunds without an outcome to people.
     pub hold_payments: bool,
-    /// Events of one transaction.
+    /// The next booking has at least this number; by default the one behind the file's last.
+    pub next_booking: Option<i64>,
+    /// Events of one transaction; a command is not divided.
     pub batch_max: i64,
     /// Who is told.
     pub told: &'a dyn Progress,
@@ -72,9 +77,11 @@ pub struct ImportReport {
     pub source: String,
     /// The journal that the events are in now.
     pub journal: String,
-    /// Events of the file.
+    /// Events of the file that are here.
     pub events: i64,
-    /// How many of them an earlier, interrupted run had stored.
+    /// How many more a file without a footer has: events of its last command, which may have had others behind them.
+    pub events_left_out: i64,
+    /// How many of the events an earlier, interrupted run had stored.
     pub events_before: i64,
     /// Where the first of them stands now.
     pub first_position: i64,
@@ -86,6 +93,8 @@ pub struct ImportReport {
     pub claims: i64,
     /// Jobs that people have in hand, or had.
     pub jobs: i64,
+    /// The number that the next booking has.
+    pub next_booking: i64,
     /// Whether the file had no footer.
     pub truncated: bool,
     /// Whether charges and refunds without an outcome are left to people.
@@ -169,13 +178,13 @@ impl Import<'_> {
         progress: &mut Progressed,
         events_before: i64,
     ) -> Result<ImportReport, TransferError> {
-        let next = self.copy(owner, document, progress).await?;
+        let copied = self.copy(owner, document, progress).await?;
         let part = Part {
             first: document.header.first_position,
-            last: document.last_position,
+            last: copied.last_position,
         };
         let mut settling = Settling::begin(owner, part).await?;
-        let truncated = finish_state(&mut settling, document, next)
+        let truncated = finish_state(&mut settling, document, copied.next)
             .await
             .map_err(|error| match error {
                 TransferError::Collision(what) => TransferError::NotFree(what),
@@ -185,7 +194,7 @@ impl Import<'_> {
             return Err(self.truncated(document));
         }
         self.told.remark("deriving command ids and answers");
-        let settled = settling.derive().await?;
+        let settled = settling.derive(self.numbers(truncated)).await?;
         settling.renew_identity().await?;
         // What any run was asked to hold stays held.
         let payments_held: bool = sqlx::query_scalar(
@@ -212,16 +221,26 @@ impl Import<'_> {
         Ok(ImportReport {
             source: document.header.identity().to_string(),
             journal: identity.to_string(),
-            events: document.events.lines,
+            events: progress.events,
+            events_left_out: copied.left_out,
             events_before,
             first_position: part.first,
             last_position: part.last,
             commands: settled.commands,
             claims: settled.claims,
             jobs: settled.jobs,
+            next_booking: settled.next_booking,
             truncated,
             payments_held,
         })
+    }
+
+    pub(super) fn numbers(&self, truncated: bool) -> Numbers {
+        match self.next_booking {
+            Some(next) => Numbers::From(next),
+            None if truncated => Numbers::Ahead(NUMBERS_BEHIND_CUT),
+            None => Numbers::Ahead(0),
+        }
     }
 
     /// Claims the empty journal for this import, or finds the one that was interrupted.
@@ -287,48 +306,73 @@ impl Import<'_> {
         })
     }
 
-    /// Copies the events that are not here yet; returns what stands behind the last one.
+    /// Copies the events that are not here yet.
     async fn copy<R: BufRead>(
         &self,
         owner: &mut PgConnection,
         document: &mut Document<R>,
         progress: &mut Progressed,
-    ) -> Result<Entry, TransferError> {
-        let mut behind = document.last_position;
-        let mut rows = Rows::default();
+    ) -> Result<Copied, TransferError> {
+        let mut batch = Batch::new(document.last_position);
         loop {
             same_beginning(document, progress)?;
-            let entry = document.next()?;
-            let full = match &entry {
-                Entry::Event(_) if document.events.lines <= progress.events => {
-                    behind = document.last_position;
-                    continue;
-                }
-                Entry::Event(event) => {
-                    rows.push(event);
-                    rows.count >= self.batch_max || rows.bytes() >= BATCH_BYTES_MAX
-                }
-                _ => true,
+            let event = match document.next()? {
+                Entry::Event(event) => event,
+                next => return self.copy_last(owner, document, progress, batch, next).await,
             };
-            if full && !rows.is_empty() {
-                let last = rows.last_position;
-                store(owner, &mut rows, behind, document, progress).await?;
-                behind = last;
-                self.told.moved(document.events.lines, last, 0);
+            if document.events.lines <= progress.events {
+                batch.pass(document);
+                continue;
             }
-            if !matches!(entry, Entry::Event(_)) {
-                // The file may be shorter than what was imported of it.
-                return if document.events.lines < progress.events {
-                    Err(TransferError::OtherEvents(progress.events))
-                } else {
-                    Ok(entry)
-                };
+            if batch.ends_before(&event, self.batch_max, BATCH_BYTES_MAX) {
+                store(owner, &mut batch, progress).await?;
+                self.told.moved(progress.events, batch.behind, 0);
+                if self.stop.is_cancelled() {
+                    return Err(TransferError::Stopped);
+                }
             }
-            if self.stop.is_cancelled() && rows.is_empty() {
-                return Err(TransferError::Stopped);
-            }
+            batch.push(&event, document);
         }
     }
+
+    /// Copies what is left when `next` stands behind the last event.
+    async fn copy_last<R: BufRead>(
+        &self,
+        owner: &mut PgConnection,
+        document: &Document<R>,
+        progress: &mut Progressed,
+        mut batch: Batch,
+        next: Entry,
+    ) -> Result<Copied, TransferError> {
+        // The file may be shorter than what was imported of it.
+        if document.events.lines < progress.events {
+            return Err(TransferError::OtherEvents(progress.events));
+        }
+        let left_out = if matches!(next, Entry::Cut) {
+            batch.leave_last_command_out()
+        } else {
+            0
+        };
+        if !batch.is_empty() {
+            store(owner, &mut batch, progress).await?;
+            self.told.moved(progress.events, batch.behind, 0);
+        }
+        Ok(Copied {
+            next,
+            last_position: batch.behind,
+            left_out,
+        })
+    }
+}
+
+/// What became of a file's events.
+struct Copied {
+    /// What stands behind the last one.
+    next: Entry,
+    /// Where the last one that is stored stands.
+    last_position: i64,
+    /// How many were not stored, because their command may have had more.
+    left_out: i64,
 }
 
 /// Sets the session up, and keeps other imports away for as long as it lives.

@@ -9,11 +9,14 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
 use super::line::{Claimed, KeptJob};
+use crate::feed::Span;
 use crate::follow::FollowerId;
 use crate::{Journal, StoreError};
 
 /// What the payload of a job says that people settled where the job comes from: the decision itself stays there.
 pub(super) const RESOLVED: &str = "resolved";
+/// How far apart the events of one command are looked for: one statement draws their positions, beside other writers.
+const COMMAND_POSITIONS_MAX: i64 = 100_000;
 /// How many rows are read at a time.
 pub(super) const ROWS_MAX: i64 = 1_000;
 
@@ -40,6 +43,22 @@ impl Journal {
         .fetch_one(self.pool())
         .await?;
         Ok(position.unwrap_or(0))
+    }
+
+    /// From the first to the last event of the commands that have some on either side of a position's end.
+    pub(super) async fn command_across(&self, position: i64) -> Result<Option<Span>, StoreError> {
+        let row = sqlx::query(
+            "select min(e.position) as first, max(l.position) as last
+             from events l join events e using (command_id)
+             where l.position > $1 and l.position <= $1 + $2 and e.position <= $1 and e.position > $1 - $2",
+        )
+        .bind(position)
+        .bind(COMMAND_POSITIONS_MAX)
+        .fetch_one(self.pool())
+        .await?;
+        let (first, last): (Option<i64>, Option<i64>) =
+            (row.try_get("first")?, row.try_get("last")?);
+        Ok(first.zip(last).map(|(first, last)| Span { first, last }))
     }
 
     /// The claims behind `after` (booking and unit) of bookings that were placed between these positions.

@@ -32,6 +32,7 @@ pub async fn run(
             append: args.append,
             allow_truncated: args.allow_truncated,
             hold_payments: args.hold_payments,
+            next_booking: args.next_booking,
             batch_max: BATCH_MAX,
             told: &told,
             stop,
@@ -75,7 +76,11 @@ fn text(imported: &ImportReport) -> String {
          {commands} command ids, {claims} slots, {jobs} jobs of people"
     );
     if imported.truncated {
-        text += "; the file had no footer: claims and jobs of people may be missing";
+        text += &format!(
+            "; the file had no footer: claims and jobs of people may be missing, {} events of its last command were left \
+             out, and the next booking has number {}",
+            imported.events_left_out, imported.next_booking
+        );
     }
     if imported.payments_held {
         text += "; charges and refunds without an outcome will be left to people";

@@ -123,6 +123,7 @@ pub(super) fn import(stage: &Stage) -> Import<'_> {
         append: false,
         allow_truncated: false,
         hold_payments: false,
+        next_booking: None,
         batch_max: BATCH_MAX,
         told: &Silent,
         stop: CancellationToken::new(),

@@ -71,11 +71,11 @@ async fn a_piece_is_written_and_only_read() {
     let folder = folder();
     let path = folder.path().join("piece");
     let mut piece = export(&stage);
-    (piece.from, piece.to) = (Some(2), Some(8));
+    (piece.from, piece.to) = (Some(2), Some(9));
     let exported = piece.run(Target::File(path.clone())).await.unwrap();
     let text = std::fs::read_to_string(path).unwrap();
-    assert_eq!((exported.first_position, exported.last_position), (2, 8));
-    assert_eq!(events(&text).len(), 5);
+    assert_eq!((exported.first_position, exported.last_position), (2, 9));
+    assert_eq!(events(&text).len(), 6);
     // Its streams begin in it: it is as good as any.
     let other = Stage::open().await;
     import_text(&import(&other), &text).await.unwrap();
