@@ -173,7 +173,9 @@ pub enum TransferError {
     )]
     OtherEvents(i64),
     /// What is appended must be checked before anything is stored.
-    #[error("--append needs a file: what comes from stdin cannot be checked before it is stored")]
+    #[error(
+        "--append needs a regular file: what comes from a pipe cannot be checked before it is stored"
+    )]
     AppendsFile,
     /// A stream does not begin at its beginning, or has a gap.
     #[error(

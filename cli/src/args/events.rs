@@ -67,7 +67,7 @@ pub struct ExportArgs {
 /// What to import, and how.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The file, or - for stdin
+    /// The file, or - for stdin; what is no regular file is checked as it comes, like stdin
     #[arg(value_name = "FILE|-")]
     pub file: PathBuf,
     /// Add to a journal that has events, in one transaction and under new positions; refused where a booking, an

@@ -31,6 +31,8 @@ use crate::{Identity, StoreError};
 pub const BATCH_MAX: i64 = 10_000;
 /// The same in bytes of COPY's text, for large events.
 pub(super) const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Events that are checked in one go.
+const CHECK_LINES: i64 = 1_000;
 /// How long the import waits for those who write to the journal.
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 /// Keeps two imports apart.
@@ -107,9 +109,20 @@ impl Import<'_> {
     /// # Errors
     /// [`TransferError`]; an import into an empty journal that was begun is gone on with by the same call.
     pub async fn run(&self, source: Source) -> Result<ImportReport, TransferError> {
+        let imported = self.import(source).await;
+        match imported {
+            // Whoever reads for us gave up because of it.
+            Err(TransferError::Stream(_)) if self.stop.is_cancelled() => {
+                Err(TransferError::Stopped)
+            }
+            imported => imported,
+        }
+    }
+
+    async fn import(&self, source: Source) -> Result<ImportReport, TransferError> {
         match source {
             Source::File(path) => {
-                let truncated = !self.document(&path)?.read_to_end()?;
+                let truncated = !check(self.document(&path)?).await?;
                 let mut document = self.document(&path)?;
                 if truncated && !self.allow_truncated {
                     document.read_to_end()?;
@@ -373,6 +386,20 @@ struct Copied {
     last_position: i64,
     /// How many were not stored, because their command may have had more.
     left_out: i64,
+}
+
+/// Reads to the end; says whether the footer was there. Others have their turn now and then: a second signal, say.
+async fn check<R: BufRead>(mut document: Document<R>) -> Result<bool, TransferError> {
+    loop {
+        match document.next()? {
+            Entry::Event(_) if document.events.lines % CHECK_LINES == 0 => {
+                tokio::task::yield_now().await;
+            }
+            Entry::Event(_) | Entry::State(_) => {}
+            Entry::Whole => return Ok(true),
+            Entry::Cut => return Ok(false),
+        }
+    }
 }
 
 /// Sets the session up, and keeps other imports away for as long as it lives.
