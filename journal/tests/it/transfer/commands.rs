@@ -1,25 +1,18 @@
 //! A command is in a file with all of its events, or with none.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
-use journal::transfer::{Progress, Target};
+use futures::future::{BoxFuture, FutureExt};
+use journal::runtime::{Runtime, Tokio};
+use journal::transfer::{Target, TransferError};
+use sqlx::PgConnection;
 
-use super::desk::{changed, events, export, exported, folder, import, import_stream, import_text};
+use super::desk::{
+    Remarks, changed, events, export, exported, folder, import, import_stream, import_text,
+};
 use crate::samples::{Compose, append as command, booked};
 use crate::sql;
 use crate::stage::Stage;
-
-/// Remarks that were made.
-#[derive(Default)]
-struct Remarks(Mutex<Vec<String>>);
-
-impl Progress for Remarks {
-    fn moved(&self, _: i64, _: i64, _: i64) {}
-    fn remark(&self, line: &str) {
-        let mut remarks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        remarks.push(line.to_owned());
-    }
-}
 
 /// Booking 1, and then commands whose events stand between each other's, as those of two writers do: of `2` at
 /// positions 2 and 4, of `3` at 3 and 5, of `4` at 6.
@@ -52,7 +45,7 @@ async fn an_export_ends_before_a_command_that_goes_on_behind_its_end() {
         (cut.to, cut.told) = (Some(to), &remarks);
         let exported = cut.run(Target::File(path.clone())).await.unwrap();
         assert_eq!(exported.last_position, end, "{to}");
-        let said = remarks.0.into_inner().unwrap();
+        let said = remarks.said();
         let expected =
             format!("a command goes on behind position {to}: ending before it, at position {end}");
         assert_eq!(said.contains(&expected), end < to && to < 6, "{said:?}");
@@ -126,4 +119,68 @@ async fn numbers_that_were_given_behind_the_end_are_not_given_again() {
             assert_eq!(next.0, expected, "{next_booking:?}");
         }
     }
+}
+
+/// Ends a transaction when somebody waits for it.
+struct Committing(Mutex<Option<PgConnection>>);
+
+impl Runtime for Committing {
+    fn sleep(&self, _: std::time::Duration) -> BoxFuture<'static, ()> {
+        let waited_for = self.0.lock().unwrap().take();
+        async move {
+            if let Some(mut session) = waited_for {
+                sqlx::query("commit").execute(&mut session).await.unwrap();
+            }
+        }
+        .boxed()
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        Tokio.spawn(task);
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_was_being_stored_when_the_export_began_is_in_it_whole() {
+    let mut stage = Stage::quiet().await;
+    let mut slow = stage.session().await;
+    sql::run(&mut slow, "begin").await;
+    let of_slow = |kind: &str| {
+        format!(
+            "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, command_id)
+             values ('{kind}', '8', 1, 'X', '1', '{{}}', '{{}}', lpad('8', 32, '0')::uuid)"
+        )
+    };
+    sql::run(&mut slow, &of_slow("Book")).await;
+    sql::insert_event(&mut stage.owner, 1, 1).await;
+    sql::run(&mut slow, &of_slow("Payment")).await;
+    assert_eq!(stage.journal.head().await.unwrap(), 2);
+    let (folder, runtime) = (folder(), Committing(Mutex::new(Some(slow))));
+    let path = folder.path().join("journal.jsonl");
+    let mut beside = export(&stage);
+    beside.runtime = &runtime;
+    let exported = beside.run(Target::File(path)).await.unwrap();
+    assert_eq!((exported.events, exported.last_position), (3, 3));
+}
+
+#[tokio::test]
+async fn an_import_that_began_behind_an_export_spoils_it() {
+    let mut stage = Stage::quiet().await;
+    let mut open = stage.session().await;
+    sql::run(
+        &mut open,
+        "begin; insert into imports (source, source_epoch, header_sha256, events_sha256, first_position, last_position, payments_held)
+         values (gen_random_uuid(), 1, '', '', 1, 0, false)",
+    )
+    .await;
+    sql::run(&mut open, "set local spacerent.import = 'on'").await;
+    sql::insert_event(&mut open, 1, 1).await;
+    sql::insert_event(&mut stage.owner, 2, 1).await;
+    let (folder, runtime) = (folder(), Committing(Mutex::new(Some(open))));
+    let path = folder.path().join("journal.jsonl");
+    let mut beside = export(&stage);
+    beside.runtime = &runtime;
+    let error = beside.run(Target::File(path.clone())).await.unwrap_err();
+    assert!(matches!(error, TransferError::HalfImported(_)), "{error}");
+    assert!(!std::fs::read_to_string(path).unwrap().contains("footer"));
 }

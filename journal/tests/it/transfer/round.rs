@@ -7,7 +7,7 @@ use journal::transfer::Target;
 use serde_json::Value;
 
 use super::desk::{
-    answers, events, export, export_to, exported, folder, footer, import, import_stream,
+    Remarks, answers, events, export, export_to, exported, folder, footer, import, import_stream,
     import_text, state, told,
 };
 use crate::samples::{booked, defer, place, request, request_payment};
@@ -279,4 +279,31 @@ async fn a_file_is_for_its_owner_only() {
     export_to(&stage, &path).await.unwrap();
     let mode = std::fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn what_fails_behind_the_commit_is_a_remark() {
+    let text = exported(&told().await).await;
+    let mut stage = Stage::open().await;
+    sql::run(
+        &mut stage.owner,
+        "create function fails_in_analyze(uuid) returns int immutable language plpgsql as $$
+         begin
+             if current_query() like 'analyze%' then raise exception 'the disk is full'; end if;
+             return 1;
+         end $$;
+         create index on commands (fails_in_analyze(command_id))",
+    )
+    .await;
+    let remarks = Remarks::default();
+    let mut import = import(&stage);
+    import.told = &remarks;
+    let report = import_text(&import, &text).await.unwrap();
+    assert_eq!(report.events, stage.events().await);
+    let said = remarks.said().join("; ");
+    assert!(
+        said.contains("everything is imported") && said.contains("the disk is full"),
+        "{said}"
+    );
+    stage.append(booked(77, 77)).await.unwrap();
 }
