@@ -83,6 +83,7 @@ async fn run(events: i64) -> anyhow::Result<()> {
         append: false,
         allow_truncated: false,
         hold_payments: false,
+        next_booking: None,
         batch_max: BATCH_MAX,
         told: &Silent,
         stop: CancellationToken::new(),

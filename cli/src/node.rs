@@ -176,12 +176,7 @@ impl Node {
 /// An import that was interrupted is nothing to work on: half a history would be acted on as if it were whole.
 async fn refuse_half_a_journal(journal: &Journal) -> anyhow::Result<()> {
     if let Some(unfinished) = journal.unfinished_import().await? {
-        bail!(
-            "an import of journal {} into this database is unfinished ({} events are here): go on with \
-             `spacerent events import FILE`, or start on an empty database",
-            unfinished.source,
-            unfinished.events
-        );
+        bail!("{unfinished}, or start on an empty database");
     }
     Ok(())
 }

@@ -5,6 +5,15 @@ use journal::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// Cancelled by the first signal, and by the second.
+#[derive(Clone)]
+pub struct Twice {
+    /// Stop where it is best.
+    pub asked: CancellationToken,
+    /// Stop at once.
+    pub insisted: CancellationToken,
+}
+
 /// Both signals, caught from the moment this exists.
 pub struct Stop {
     interrupt: Signal,
@@ -27,6 +36,26 @@ impl Stop {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "Ctrl-C",
         }
+    }
+
+    /// Tokens of the first and the second one, also for work that keeps its thread; `heard` is told of the first.
+    pub fn twice(
+        mut self,
+        runtime: &dyn Runtime,
+        heard: impl FnOnce(&'static str) + Send + 'static,
+    ) -> Twice {
+        let twice = Twice {
+            asked: CancellationToken::new(),
+            insisted: CancellationToken::new(),
+        };
+        let Twice { asked, insisted } = twice.clone();
+        runtime.spawn(Box::pin(async move {
+            heard(self.requested().await);
+            asked.cancel();
+            self.requested().await;
+            insisted.cancel();
+        }));
+        twice
     }
 
     /// A token that is cancelled when one of them comes: for who must also ask between two awaits.

@@ -44,10 +44,10 @@ pub trait Progress: Sync {
 pub enum TransferError {
     /// The file system.
     #[error("{0}: {1}")]
-    File(PathBuf, #[source] io::Error),
+    File(PathBuf, io::Error),
     /// Whoever reads our output, or writes our input.
     #[error("the stream broke: {0}")]
-    Stream(#[source] io::Error),
+    Stream(io::Error),
     /// The reader of an export left before the end.
     #[error("whoever reads the export left before its end")]
     ReaderGone,
@@ -116,6 +116,25 @@ pub enum TransferError {
         /// Where it ends.
         file: i64,
     },
+    /// Half an import is no journal.
+    #[error("{0}, and export then")]
+    HalfImported(Unfinished),
+    /// Nothing can stand between these.
+    #[error("--from-position {from} is behind --to-position {to}")]
+    NoRange {
+        /// The first position.
+        from: i64,
+        /// The last one.
+        to: i64,
+    },
+    /// There is nothing yet.
+    #[error("--from-position {from} is beyond the journal, which ends at position {head}")]
+    BehindHead {
+        /// The first position.
+        from: i64,
+        /// Where the journal ends.
+        head: i64,
+    },
     /// A hole that is not proved dead.
     #[error(
         "positions {first} to {last} may still be written by a transaction that has not ended (`spacerent status` says whose); \
@@ -154,7 +173,9 @@ pub enum TransferError {
     )]
     OtherEvents(i64),
     /// What is appended must be checked before anything is stored.
-    #[error("--append needs a file: what comes from stdin cannot be checked before it is stored")]
+    #[error(
+        "--append needs a regular file: what comes from a pipe cannot be checked before it is stored"
+    )]
     AppendsFile,
     /// A stream does not begin at its beginning, or has a gap.
     #[error(
@@ -182,6 +203,12 @@ pub enum TransferError {
     /// What is to be appended is there already.
     #[error("{0} is in this journal already; nothing was appended")]
     Collision(String),
+    /// Beside the events of an import into an empty journal something is there twice.
+    #[error(
+        "{0} stands in the file twice, or stood in this database before its first event: this import cannot be finished; \
+         take another copy of the file, and an empty database"
+    )]
+    NotFree(String),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),

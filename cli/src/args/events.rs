@@ -31,7 +31,7 @@ Examples:
 A file that was not finished (killed, disk full) is checked, and gone on with behind its last whole event.
 It holds personal data in clear, and is made readable to its owner alone.
 Only reads: a login needs no more than SELECT on journal, events, dead_spans, followers, parked, slot_claims, jobs,
-decisions and _sqlx_migrations.")]
+decisions, imports and _sqlx_migrations.")]
     Export(ExportArgs),
     /// Fill an empty journal from an exported file, or add its bookings to another one
     #[command(after_help = "\
@@ -56,7 +56,7 @@ pub struct ExportArgs {
     /// Begin with the event at this position; such a file is to be read, not to be imported
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     pub from_position: Option<i64>,
-    /// End with the event at this position [default: the last one]
+    /// End with the event at this position [default: the last one]; before it when its command has events behind it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     pub to_position: Option<i64>,
     /// What was written as one JSON document on stdout
@@ -67,20 +67,24 @@ pub struct ExportArgs {
 /// What to import, and how.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The file, or - for stdin
+    /// The file, or - for stdin; what is no regular file is checked as it comes, like stdin
     #[arg(value_name = "FILE|-")]
     pub file: PathBuf,
     /// Add to a journal that has events, in one transaction and under new positions; refused where a booking, an
     /// event id or a command id is there already
     #[arg(long)]
     pub append: bool,
-    /// Take a file that ends without its footer for what is there of it; implies --hold-payments
+    /// Take a file that ends without its footer for what is there of it, without its last command; implies --hold-payments
     #[arg(long)]
     pub allow_truncated: bool,
     /// Leave charges and refunds without an outcome to people (`spacerent jobs`) instead of asking the gateway:
     /// for a gateway that never heard of them
     #[arg(long)]
     pub hold_payments: bool,
+    /// Give the next booking at least this number [default: the one behind the file's last, 10,000 further with
+    /// --allow-truncated]: above every number that was given behind the file's end, for they name charges
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..1_000_000_000_000_000_000))]
+    pub next_booking: Option<i64>,
     /// One JSON document on stdout
     #[arg(long)]
     pub json: bool,

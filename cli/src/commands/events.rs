@@ -2,6 +2,7 @@
 
 mod export;
 mod import;
+mod input;
 mod line;
 mod progress;
 mod tail;

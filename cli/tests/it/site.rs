@@ -43,6 +43,14 @@ impl Site {
         site
     }
 
+    /// Its URI for another login.
+    pub fn url_of(&self, login: &str) -> String {
+        let url = self.database.url();
+        let other = url.replace("user=spacerent&", &format!("user={login}&"));
+        assert_ne!(other, url);
+        other
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = spacerent(arguments);
         command.env("DATABASE_URL", self.database.url());

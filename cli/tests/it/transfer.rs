@@ -4,12 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::commands::one_line;
-use crate::server::client;
+use crate::server::{client, moment};
 use crate::site::{PROJECTIONS, SOON, Site, document, success};
 
 /// Enough that a command can be killed in the middle of it.
@@ -231,14 +233,15 @@ async fn what_is_refused_is_one_line_and_one_document() {
     let site = Site::build().await;
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder);
+    let missing = "spacerent: /nowhere/at/all: No such file or directory (os error 2)";
     let line = one_line(&site.run(&["events", "import", "/nowhere/at/all"]).await);
-    assert!(line.starts_with("spacerent: /nowhere/at/all: "), "{line}");
+    assert_eq!(line, missing);
     let line = one_line(
         &site
             .run(&["events", "export", "--output", "/nowhere/at/all"])
             .await,
     );
-    assert!(line.starts_with("spacerent: /nowhere/at/all: "), "{line}");
+    assert_eq!(line, missing);
     let line = one_line(
         &site
             .run(&["events", "export", "--from-position", "0"])
@@ -265,4 +268,152 @@ async fn what_is_refused_is_one_line_and_one_document() {
         }
     }
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "something else\n");
+}
+
+/// A whole journal of one booking, and the site to import it into.
+async fn carried(folder: &TempDir) -> (PathBuf, Site) {
+    let (from, path) = (Site::build().await, file(folder));
+    let fill = "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+                values ('Book', '1', 1, 'Unheard', '1', '{}', '{}')";
+    sqlx::raw_sql(fill).execute(&from.pool).await.unwrap();
+    success(
+        &from
+            .run(&["events", "export", "--output", name(&path)])
+            .await,
+    );
+    (path, Site::build().await)
+}
+
+#[tokio::test]
+async fn an_import_that_waits_for_its_input_can_be_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, site) = carried(&folder).await;
+    let header = std::fs::read_to_string(&path).unwrap();
+    let header = header.split_inclusive('\n').next().unwrap().to_owned();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut child = site
+            .command(&["events", "import", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(header.as_bytes()).await.unwrap();
+        site.until("select count(*) from imports").await;
+        let id = i32::try_from(child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+        let ended = timeout(SOON, child.wait_with_output()).await;
+        let line = last_line(&ended.expect("it waits on").unwrap());
+        assert_eq!(line, "spacerent: stopped; the same command goes on");
+        drop(input);
+        // It had stored nothing.
+        assert_eq!(site.number("select count(*) from imports").await, 0);
+    }
+    success(&site.run(&["events", "import", name(&path)]).await);
+}
+
+#[tokio::test]
+async fn the_second_signal_does_not_wait_for_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, site) = carried(&folder).await;
+    // Its last transaction waits for this one.
+    let mut other = site.pool.begin_with("begin").await.unwrap();
+    sqlx::raw_sql("lock table journal in share mode")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let child = site
+        .command(&["events", "import", name(&path)])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    site.until("select count(*) from pg_locks where not granted and relation = 'journal'::regclass and database = (select oid from pg_database where datname = current_database())")
+        .await;
+    let id = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    let twice = async {
+        // Two that come at once are one.
+        loop {
+            let _ = kill_process(id, Signal::TERM);
+            moment().await;
+        }
+    };
+    let ended = tokio::select! {
+        ended = timeout(SOON, child.wait_with_output()) => ended,
+        never = twice => never,
+    };
+    let line = last_line(&ended.expect("it waits on").unwrap());
+    assert_eq!(line, "spacerent: stopped at once; the same command goes on");
+    other.rollback().await.unwrap();
+    success(&site.run(&["events", "import", name(&path)]).await);
+}
+
+#[tokio::test]
+async fn what_is_no_regular_file_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, site) = carried(&folder).await;
+    let text = std::fs::read(&path).unwrap();
+    let mut child = site
+        .command(&["events", "import", "/dev/stdin", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&text).await.unwrap();
+    drop(input);
+    let report = document(&child.wait_with_output().await.unwrap());
+    assert_eq!(report["events"], 1);
+    let line = one_line(
+        &site
+            .run(&["events", "import", "/dev/null", "--append"])
+            .await,
+    );
+    assert!(line.contains("--append needs a regular file"), "{line}");
+}
+
+#[tokio::test]
+async fn a_login_with_the_grants_that_are_named_exports() {
+    let site = Site::build().await;
+    let help = String::from_utf8(site.run(&["events", "export", "--help"]).await.stdout).unwrap();
+    let (_, named) = help.split_once("SELECT on ").unwrap();
+    let named: Vec<&str> = named
+        .trim_end_matches(['.', '\n'])
+        .split(&[',', ' ', '\n'][..])
+        .filter(|word| !word.is_empty() && *word != "and")
+        .collect();
+    let login = site.text("select 'exports_' || current_database()").await;
+    let grants = format!(
+        "create role \"{login}\" login; grant connect on database \"{}\" to \"{login}\"; grant select on {} to \"{login}\"",
+        site.text("select current_database()").await,
+        named.join(", ")
+    );
+    sqlx::raw_sql(&grants).execute(&site.pool).await.unwrap();
+    let exported = site
+        .command(&["events", "export"])
+        .env("DATABASE_URL", site.url_of(&login))
+        .output()
+        .await
+        .unwrap();
+    success(&exported);
+    // What a login that has nothing is told to ask for is the same.
+    sqlx::raw_sql(&format!("revoke select on imports from \"{login}\""))
+        .execute(&site.pool)
+        .await
+        .unwrap();
+    let refused = site
+        .command(&["events", "export"])
+        .env("DATABASE_URL", site.url_of(&login))
+        .output()
+        .await
+        .unwrap();
+    let line = one_line(&refused);
+    assert!(
+        line.contains(&format!("grant select on {} to", named.join(", "))),
+        "{line}"
+    );
+    let leave = format!("drop owned by \"{login}\"; drop role \"{login}\"");
+    sqlx::raw_sql(&leave).execute(&site.pool).await.unwrap();
 }

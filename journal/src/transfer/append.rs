@@ -49,10 +49,16 @@ pub(super) async fn append<R: BufRead>(
     if let Some(collision) = collision {
         return Err(TransferError::Collision(collision));
     }
-    let part = number(&mut tx, document.events.lines).await?;
+    let left_out = if matches!(next, Entry::Cut) {
+        leave_last_command_out(&mut tx).await?
+    } else {
+        0
+    };
+    let events = document.events.lines - left_out;
+    let part = number(&mut tx, events).await?;
     let mut settling = Settling::within(tx, part);
     let truncated = finish_state(&mut settling, &mut document, next).await?;
-    let settled = settling.derive().await?;
+    let settled = settling.derive(import.numbers(truncated)).await?;
     // The saga's position in the file is a number of events here.
     let acted_to: i64 =
         sqlx::query_scalar("select $1 - 1 + count(*) from incoming where position <= $2")
@@ -69,7 +75,7 @@ pub(super) async fn append<R: BufRead>(
     .bind(source.uuid)
     .bind(source.epoch)
     .bind(&document.header_sha256)
-    .bind(document.events.lines)
+    .bind(events)
     .bind(document.events.sha256())
     .bind(part.first)
     .bind(part.last)
@@ -82,13 +88,15 @@ pub(super) async fn append<R: BufRead>(
     Ok(ImportReport {
         source: source.to_string(),
         journal: identity.to_string(),
-        events: document.events.lines,
+        events,
+        events_left_out: left_out,
         events_before: 0,
         first_position: part.first,
         last_position: part.last,
         commands: settled.commands,
         claims: settled.claims,
         jobs: settled.jobs,
+        next_booking: settled.next_booking,
         truncated,
         payments_held,
     })
@@ -143,6 +151,32 @@ async fn no_gap(connection: &mut PgConnection) -> Result<(), TransferError> {
         before: row.try_get("before")?,
         sequence: row.try_get("sequence")?,
     })
+}
+
+/// The last command of a cut file may have had more events than are here; returns how many were.
+async fn leave_last_command_out(connection: &mut PgConnection) -> Result<i64, TransferError> {
+    let mut first: Option<i64> = sqlx::query_scalar("select max(position) from incoming")
+        .fetch_one(&mut *connection)
+        .await?;
+    loop {
+        // Commands that have events behind it too are left out whole.
+        let earlier: Option<i64> = sqlx::query_scalar(
+            "select min(position) from incoming
+             where command_id in (select command_id from incoming where position >= $1)",
+        )
+        .bind(first)
+        .fetch_one(&mut *connection)
+        .await?;
+        if earlier == first {
+            break;
+        }
+        first = earlier;
+    }
+    let left_out = sqlx::query("delete from incoming where position >= $1")
+        .bind(first)
+        .execute(connection)
+        .await?;
+    Ok(i64::try_from(left_out.rows_affected()).unwrap_or(i64::MAX))
 }
 
 /// What is half imported cannot be added to. A look of its own: the session is one that the database lets through.

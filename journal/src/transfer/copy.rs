@@ -54,6 +54,12 @@ impl Rows {
         self.text.len()
     }
 
+    /// Takes back what was pushed behind the first `count` rows, which end with `bytes` and stand up to `position`.
+    pub(super) fn truncate(&mut self, count: i64, bytes: usize, position: i64) {
+        self.text.truncate(bytes);
+        (self.count, self.last_position) = (count, position);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }

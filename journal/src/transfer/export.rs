@@ -111,14 +111,15 @@ impl Export<'_> {
             Target::File(path) => self.open(path, &start).await?,
         };
         let before = writer.events.lines;
-        let until = self.to.unwrap_or(start.head).min(start.head);
-        let written = self.events(&mut writer, until).await;
+        let until = self.end(&start).await?;
+        let written = self.whole_commands(&mut writer, until).await;
         if let Err(error) = written {
             // Whatever is there stays, for the next run to go on with; what went wrong first is what is said.
             let _ = writer.settle();
             return Err(error);
         }
-        self.state(&mut writer, &start).await?;
+        self.whole().await?;
+        self.state(&mut writer, &start, first_position).await?;
         let footer = writer.finish(self.journal.clock().now())?;
         Ok(Exported {
             journal: start.identity.to_string(),
@@ -132,15 +133,31 @@ impl Export<'_> {
     }
 
     async fn start(&self) -> Result<Start, TransferError> {
+        self.whole().await?;
         let identity = self.journal.identity().await?;
         // Before the head: what the saga's reactions left up to here stands at or before it.
         let acted_to = self.journal.dealt_with(&self.acting).await?;
+        let head = self.journal.head().await?;
+        let from = self.from.unwrap_or(1);
+        match self.to {
+            Some(to) if from > to => return Err(TransferError::NoRange { from, to }),
+            _ if from > head + 1 => return Err(TransferError::BehindHead { from, head }),
+            _ => {}
+        }
         Ok(Start {
             identity,
             acted_to,
-            head: self.journal.head().await?,
+            head,
             at: self.journal.clock().now(),
         })
+    }
+
+    /// Half an import would look like a whole journal.
+    async fn whole(&self) -> Result<(), TransferError> {
+        match self.journal.unfinished_import().await? {
+            Some(unfinished) => Err(TransferError::HalfImported(unfinished)),
+            None => Ok(()),
+        }
     }
 
     fn header(&self, start: &Start) -> Header {
@@ -203,6 +220,39 @@ impl Export<'_> {
         Ok(())
     }
 
+    /// The last position to write. A command that goes on behind it is left out whole: where the file is imported it
+    /// would be known as one that did half of what it did.
+    async fn end(&self, start: &Start) -> Result<i64, TransferError> {
+        let Some(to) = self.to.filter(|to| *to < start.head) else {
+            return Ok(start.head);
+        };
+        let mut until = to;
+        while let Some(command) = self.journal.command_across(until).await? {
+            until = command.first - 1;
+        }
+        if until < to {
+            self.told.remark(&format!(
+                "a command goes on behind position {to}: ending before it, at position {until}"
+            ));
+        }
+        Ok(until)
+    }
+
+    /// Writes up to `until`, and the rest of commands whose transaction ended only meanwhile.
+    async fn whole_commands(
+        &self,
+        writer: &mut Writer,
+        mut until: i64,
+    ) -> Result<(), TransferError> {
+        loop {
+            self.events(writer, until).await?;
+            let Some(command) = self.journal.command_across(until).await? else {
+                return Ok(());
+            };
+            until = command.last;
+        }
+    }
+
     async fn events(&self, writer: &mut Writer, until: i64) -> Result<(), TransferError> {
         let mut feed = Feed::observer(self.journal.clone());
         let mut position = writer.last_position;
@@ -253,8 +303,14 @@ impl Export<'_> {
         Ok(())
     }
 
-    async fn state(&self, writer: &mut Writer, start: &Start) -> Result<(), TransferError> {
+    async fn state(
+        &self,
+        writer: &mut Writer,
+        start: &Start,
+        first: i64,
+    ) -> Result<(), TransferError> {
         let last = writer.last_position;
+        let file = first..=last;
         // A file that ends before the head may lack what the saga's reactions left behind its end.
         if last >= start.head && start.acted_to > 0 {
             let to_position = start.acted_to.min(last);
@@ -262,7 +318,7 @@ impl Export<'_> {
         }
         let mut after = (i64::MIN, i64::MIN);
         loop {
-            let claims = self.journal.claims(after, last).await?;
+            let claims = self.journal.claims(after, &file).await?;
             let Some(claim) = claims.last() else { break };
             after = (claim.bookid, claim.unit);
             for claim in claims {
@@ -271,7 +327,7 @@ impl Export<'_> {
         }
         let mut after = 0;
         loop {
-            let jobs = self.journal.jobs_of_people(after, last).await?;
+            let jobs = self.journal.jobs_of_people(after, &file).await?;
             let Some((row, _)) = jobs.last() else { break };
             after = *row;
             for (_, job) in jobs {

@@ -19,11 +19,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::append::append;
-use super::batch::{Progressed, same_beginning, store};
-use super::copy::Rows;
+use super::batch::{Batch, Progressed, same_beginning, store};
 use super::document::{Document, Entry};
 use super::line::State;
-use super::settle::{Part, Settling};
+use super::settle::{Numbers, Part, Settling};
 use super::{Progress, TransferError};
 use crate::schema::connect_as_owner;
 use crate::{Identity, StoreError};
@@ -32,12 +31,18 @@ use crate::{Identity, StoreError};
 pub const BATCH_MAX: i64 = 10_000;
 /// The same in bytes of COPY's text, for large events.
 pub(super) const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Events that are checked in one go.
+const CHECK_LINES: i64 = 1_000;
 /// How long the import waits for those who write to the journal.
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 /// Keeps two imports apart.
 const ADVISORY_LOCK: i64 = 0x1a07_0016;
 /// `lock_not_available`.
 const LOCKED: &str = "55P03";
+
+/// How far booking numbers jump ahead of a file without a footer: numbers that were given behind its end name charges
+/// at the payment company.
+const NUMBERS_BEHIND_CUT: i64 = 10_000;
 
 /// Where a file comes from.
 pub enum Source {
@@ -57,7 +62,9 @@ pub struct Import<'a> {
     pub allow_truncated: bool,
     /// Leave charges and refunds without an outcome to people.
     pub hold_payments: bool,
-    /// Events of one transaction.
+    /// The next booking has at least this number; by default the one behind the file's last.
+    pub next_booking: Option<i64>,
+    /// Events of one transaction; a command is not divided.
     pub batch_max: i64,
     /// Who is told.
     pub told: &'a dyn Progress,
@@ -72,9 +79,11 @@ pub struct ImportReport {
     pub source: String,
     /// The journal that the events are in now.
     pub journal: String,
-    /// Events of the file.
+    /// Events of the file that are here.
     pub events: i64,
-    /// How many of them an earlier, interrupted run had stored.
+    /// How many more a file without a footer has: events of its last command, which may have had others behind them.
+    pub events_left_out: i64,
+    /// How many of the events an earlier, interrupted run had stored.
     pub events_before: i64,
     /// Where the first of them stands now.
     pub first_position: i64,
@@ -86,6 +95,8 @@ pub struct ImportReport {
     pub claims: i64,
     /// Jobs that people have in hand, or had.
     pub jobs: i64,
+    /// The number that the next booking has.
+    pub next_booking: i64,
     /// Whether the file had no footer.
     pub truncated: bool,
     /// Whether charges and refunds without an outcome are left to people.
@@ -98,9 +109,20 @@ impl Import<'_> {
     /// # Errors
     /// [`TransferError`]; an import into an empty journal that was begun is gone on with by the same call.
     pub async fn run(&self, source: Source) -> Result<ImportReport, TransferError> {
+        let imported = self.import(source).await;
+        match imported {
+            // Whoever reads for us gave up because of it.
+            Err(TransferError::Stream(_)) if self.stop.is_cancelled() => {
+                Err(TransferError::Stopped)
+            }
+            imported => imported,
+        }
+    }
+
+    async fn import(&self, source: Source) -> Result<ImportReport, TransferError> {
         match source {
             Source::File(path) => {
-                let truncated = !self.document(&path)?.read_to_end()?;
+                let truncated = !check(self.document(&path)?).await?;
                 let mut document = self.document(&path)?;
                 if truncated && !self.allow_truncated {
                     document.read_to_end()?;
@@ -145,7 +167,6 @@ impl Import<'_> {
         owner: &mut PgConnection,
         mut document: Document<R>,
     ) -> Result<ImportReport, TransferError> {
-        let source = document.header.identity();
         let mut progress = self.begin(owner, &document).await?;
         let events_before = progress.events;
         if events_before > 0 {
@@ -153,55 +174,86 @@ impl Import<'_> {
                 "going on behind event {events_before}, which an interrupted import stored"
             ));
         }
-        let copied = self.copy(owner, &mut document, &mut progress).await;
-        if copied.is_err() && progress.events == 0 {
+        let filled = self
+            .fill_claimed(owner, &mut document, &mut progress, events_before)
+            .await;
+        if filled.is_err() && progress.events == 0 {
             // Nothing was stored: the journal is as empty as it was, and free again.
             forget(owner, progress.id).await?;
         }
-        let next = copied?;
+        filled
+    }
+
+    async fn fill_claimed<R: BufRead>(
+        &self,
+        owner: &mut PgConnection,
+        document: &mut Document<R>,
+        progress: &mut Progressed,
+        events_before: i64,
+    ) -> Result<ImportReport, TransferError> {
+        let copied = self.copy(owner, document, progress).await?;
         let part = Part {
             first: document.header.first_position,
-            last: document.last_position,
+            last: copied.last_position,
         };
         let mut settling = Settling::begin(owner, part).await?;
-        let truncated = finish_state(&mut settling, &mut document, next).await?;
+        let truncated = finish_state(&mut settling, document, copied.next)
+            .await
+            .map_err(|error| match error {
+                TransferError::Collision(what) => TransferError::NotFree(what),
+                other => other,
+            })?;
         if truncated && !self.allow_truncated {
-            return Err(self.truncated(&document));
+            return Err(self.truncated(document));
         }
         self.told.remark("deriving command ids and answers");
-        let settled = settling.derive().await?;
+        let settled = settling.derive(self.numbers(truncated)).await?;
         settling.renew_identity().await?;
-        let payments_held = self.hold_payments || truncated;
-        sqlx::query(
-            "update imports set acted_to = $2, payments_held = $3, first_position = $4, last_position = $5,
-                    finished_at = clock_timestamp()
-             where id = $1",
+        // What any run was asked to hold stays held.
+        let payments_held: bool = sqlx::query_scalar(
+            "update imports set acted_to = $2, payments_held = payments_held or $3, first_position = $4,
+                    last_position = $5, finished_at = clock_timestamp()
+             where id = $1
+             returning payments_held",
         )
         .bind(progress.id)
         .bind(settled.acted_to)
-        .bind(payments_held)
+        .bind(self.hold_payments || truncated)
         .bind(part.first)
         .bind(part.last)
-        .execute(settling.connection())
+        .fetch_one(settling.connection())
         .await?;
         let identity = settling.identity().await?;
         settling.commit().await?;
-        sqlx::raw_sql("analyze events, commands")
-            .execute(owner)
-            .await?;
+        let analyzed = sqlx::raw_sql("analyze events, commands").execute(owner);
+        if let Err(error) = analyzed.await {
+            self.told.remark(&format!(
+                "everything is imported, but `analyze events, commands` failed, and the first queries may be slow: {error}"
+            ));
+        }
         Ok(ImportReport {
-            source: source.to_string(),
+            source: document.header.identity().to_string(),
             journal: identity.to_string(),
-            events: document.events.lines,
+            events: progress.events,
+            events_left_out: copied.left_out,
             events_before,
             first_position: part.first,
             last_position: part.last,
             commands: settled.commands,
             claims: settled.claims,
             jobs: settled.jobs,
+            next_booking: settled.next_booking,
             truncated,
             payments_held,
         })
+    }
+
+    pub(super) fn numbers(&self, truncated: bool) -> Numbers {
+        match self.next_booking {
+            Some(next) => Numbers::From(next),
+            None if truncated => Numbers::Ahead(NUMBERS_BEHIND_CUT),
+            None => Numbers::Ahead(0),
+        }
     }
 
     /// Claims the empty journal for this import, or finds the one that was interrupted.
@@ -267,46 +319,85 @@ impl Import<'_> {
         })
     }
 
-    /// Copies the events that are not here yet; returns what stands behind the last one.
+    /// Copies the events that are not here yet.
     async fn copy<R: BufRead>(
         &self,
         owner: &mut PgConnection,
         document: &mut Document<R>,
         progress: &mut Progressed,
-    ) -> Result<Entry, TransferError> {
-        let mut behind = document.last_position;
-        let mut rows = Rows::default();
+    ) -> Result<Copied, TransferError> {
+        let mut batch = Batch::new(document.last_position);
         loop {
             same_beginning(document, progress)?;
-            let entry = document.next()?;
-            let full = match &entry {
-                Entry::Event(_) if document.events.lines <= progress.events => {
-                    behind = document.last_position;
-                    continue;
-                }
-                Entry::Event(event) => {
-                    rows.push(event);
-                    rows.count >= self.batch_max || rows.bytes() >= BATCH_BYTES_MAX
-                }
-                _ => true,
+            let event = match document.next()? {
+                Entry::Event(event) => event,
+                next => return self.copy_last(owner, document, progress, batch, next).await,
             };
-            if full && !rows.is_empty() {
-                let last = rows.last_position;
-                store(owner, &mut rows, behind, document, progress).await?;
-                behind = last;
-                self.told.moved(document.events.lines, last, 0);
+            if document.events.lines <= progress.events {
+                batch.pass(document);
+                continue;
             }
-            if !matches!(entry, Entry::Event(_)) {
-                // The file may be shorter than what was imported of it.
-                return if document.events.lines < progress.events {
-                    Err(TransferError::OtherEvents(progress.events))
-                } else {
-                    Ok(entry)
-                };
+            if batch.ends_before(&event, self.batch_max, BATCH_BYTES_MAX) {
+                store(owner, &mut batch, progress).await?;
+                self.told.moved(progress.events, batch.behind, 0);
+                if self.stop.is_cancelled() {
+                    return Err(TransferError::Stopped);
+                }
             }
-            if self.stop.is_cancelled() && rows.is_empty() {
-                return Err(TransferError::Stopped);
+            batch.push(&event, document);
+        }
+    }
+
+    /// Copies what is left when `next` stands behind the last event.
+    async fn copy_last<R: BufRead>(
+        &self,
+        owner: &mut PgConnection,
+        document: &Document<R>,
+        progress: &mut Progressed,
+        mut batch: Batch,
+        next: Entry,
+    ) -> Result<Copied, TransferError> {
+        // The file may be shorter than what was imported of it.
+        if document.events.lines < progress.events {
+            return Err(TransferError::OtherEvents(progress.events));
+        }
+        let left_out = if matches!(next, Entry::Cut) {
+            batch.leave_last_command_out()
+        } else {
+            0
+        };
+        if !batch.is_empty() {
+            store(owner, &mut batch, progress).await?;
+            self.told.moved(progress.events, batch.behind, 0);
+        }
+        Ok(Copied {
+            next,
+            last_position: batch.behind,
+            left_out,
+        })
+    }
+}
+
+/// What became of a file's events.
+struct Copied {
+    /// What stands behind the last one.
+    next: Entry,
+    /// Where the last one that is stored stands.
+    last_position: i64,
+    /// How many were not stored, because their command may have had more.
+    left_out: i64,
+}
+
+/// Reads to the end; says whether the footer was there. Others have their turn now and then: a second signal, say.
+async fn check<R: BufRead>(mut document: Document<R>) -> Result<bool, TransferError> {
+    loop {
+        match document.next()? {
+            Entry::Event(_) if document.events.lines % CHECK_LINES == 0 => {
+                tokio::task::yield_now().await;
             }
+            Entry::Event(_) | Entry::State(_) => {}
+            Entry::Whole => return Ok(true),
+            Entry::Cut => return Ok(false),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What of a journal came from elsewhere, for those who must not do again what was done there.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::Row;
@@ -37,6 +39,17 @@ pub struct Unfinished {
     pub events: i64,
     /// Since when.
     pub begun_at: Timestamp,
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "an import of journal {} into this database is unfinished ({} events are here): go on with \
+             `spacerent events import FILE`",
+            self.source, self.events
+        )
+    }
 }
 
 impl Journal {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::TransferError;
 use super::line::{Claimed, KeptJob};
+use super::state::RESOLVED;
 use crate::{Identity, StoreError};
 
 /// Memory for sorting and grouping: an import has the machine for itself.
@@ -24,6 +25,15 @@ pub(super) struct Part {
     pub(super) last: i64,
 }
 
+/// Where the numbers of bookings go on.
+#[derive(Clone, Copy)]
+pub(super) enum Numbers {
+    /// So many behind the last booking of the file.
+    Ahead(i64),
+    /// With this one, unless the file has it.
+    From(i64),
+}
+
 /// What came of it.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Settled {
@@ -31,6 +41,7 @@ pub(super) struct Settled {
     pub(super) commands: i64,
     pub(super) claims: i64,
     pub(super) jobs: i64,
+    pub(super) next_booking: i64,
 }
 
 /// The transaction.
@@ -91,7 +102,8 @@ impl<'c> Settling<'c> {
         let kept = sqlx::query(
             "insert into jobs (kind, key, bookid, payload, state, timer, attempts, last_error,
                                due_at, created_at, finished_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             values ($1, $2, $3, case when $5 = 'done' then $4 || jsonb_build_object($12::text, 'elsewhere') else $4 end,
+                     $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(job.kind)
         .bind(job.key)
@@ -104,6 +116,7 @@ impl<'c> Settling<'c> {
         .bind(job.due_at.to_sqlx())
         .bind(job.created_at.to_sqlx())
         .bind(job.finished_at.map(ToSqlx::to_sqlx))
+        .bind(RESOLVED)
         .execute(&mut *self.tx)
         .await;
         taken(kept, what)?;
@@ -112,7 +125,7 @@ impl<'c> Settling<'c> {
     }
 
     /// Derives command ids with their answers, and moves the counters past what is there.
-    pub(super) async fn derive(&mut self) -> Result<Settled, TransferError> {
+    pub(super) async fn derive(&mut self, numbers: Numbers) -> Result<Settled, TransferError> {
         sqlx::raw_sql(WORK_MEM).execute(&mut *self.tx).await?;
         self.no_event_twice().await?;
         self.settled.commands = self.commands().await?;
@@ -124,19 +137,34 @@ impl<'c> Settling<'c> {
         .bind(self.part.last)
         .execute(&mut *self.tx)
         .await?;
-        sqlx::query(
-            "select setval('book_ids', n.last)
+        self.settled.next_booking = self.number_from(numbers).await?;
+        Ok(self.settled)
+    }
+
+    /// Moves the counter of bookings; returns the number that comes next.
+    async fn number_from(&mut self, numbers: Numbers) -> Result<i64, TransferError> {
+        let (ahead, from) = match numbers {
+            Numbers::Ahead(ahead) => (ahead, 1),
+            Numbers::From(from) => (0, from),
+        };
+        let last: i64 = sqlx::query_scalar(
+            "select greatest(n.last + $3, $4 - 1, coalesce(pg_sequence_last_value('book_ids'), 0))
              from (
-                 select max(aggregate_id::bigint) as last from events
+                 select coalesce(max(aggregate_id::bigint), 0) as last from events
                  where position between $1 and $2 and sequence = 1 and aggregate_id ~ '^[1-9][0-9]{0,17}$'
-             ) n
-             where n.last > coalesce(pg_sequence_last_value('book_ids'), 0)",
+             ) n",
         )
         .bind(self.part.first)
         .bind(self.part.last)
-        .execute(&mut *self.tx)
+        .bind(ahead)
+        .bind(from)
+        .fetch_one(&mut *self.tx)
         .await?;
-        Ok(self.settled)
+        sqlx::query("select setval('book_ids', $1) where $1 > 0")
+            .bind(last)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(last + 1)
     }
 
     /// Follow-up commands are named after event ids: two events with one id would be one command.

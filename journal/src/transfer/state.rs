@@ -1,15 +1,22 @@
 //! What is written behind the events: how far the saga had acted, slots that are held, and jobs that people have in
 //! hand. Only what belongs to events of the file; all else follows from them.
 
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
 use super::line::{Claimed, KeptJob};
+use crate::feed::Span;
 use crate::follow::FollowerId;
 use crate::{Journal, StoreError};
 
+/// What the payload of a job says that people settled where the job comes from: the decision itself stays there.
+pub(super) const RESOLVED: &str = "resolved";
+/// How far apart the events of one command are looked for: one statement draws their positions, beside other writers.
+const COMMAND_POSITIONS_MAX: i64 = 100_000;
 /// How many rows are read at a time.
 pub(super) const ROWS_MAX: i64 = 1_000;
 
@@ -38,24 +45,41 @@ impl Journal {
         Ok(position.unwrap_or(0))
     }
 
-    /// The claims behind `after` (booking and unit) of bookings that were placed by position `last`.
+    /// From the first to the last event of the commands that have some on either side of a position's end.
+    pub(super) async fn command_across(&self, position: i64) -> Result<Option<Span>, StoreError> {
+        let row = sqlx::query(
+            "select min(e.position) as first, max(l.position) as last
+             from events l join events e using (command_id)
+             where l.position > $1 and l.position <= $1 + $2 and e.position <= $1 and e.position > $1 - $2",
+        )
+        .bind(position)
+        .bind(COMMAND_POSITIONS_MAX)
+        .fetch_one(self.pool())
+        .await?;
+        let (first, last): (Option<i64>, Option<i64>) =
+            (row.try_get("first")?, row.try_get("last")?);
+        Ok(first.zip(last).map(|(first, last)| Span { first, last }))
+    }
+
+    /// The claims behind `after` (booking and unit) of bookings that were placed between these positions.
     pub(super) async fn claims(
         &self,
         after: (i64, i64),
-        last: i64,
+        file: &RangeInclusive<i64>,
     ) -> Result<Vec<Claimed>, StoreError> {
         let rows = sqlx::query(
             "select c.bookid, c.unit, c.during::text as during from slot_claims c
              where (c.bookid, c.unit) > ($1, $2) and exists (
                  select from events e
                  where e.aggregate_type = 'Book' and e.aggregate_id = c.bookid::text and e.sequence = 1
-                   and e.position <= $3
+                   and e.position between $3 and $4
              )
-             order by c.bookid, c.unit limit $4",
+             order by c.bookid, c.unit limit $5",
         )
         .bind(after.0)
         .bind(after.1)
-        .bind(last)
+        .bind(file.start())
+        .bind(file.end())
         .bind(ROWS_MAX)
         .fetch_all(self.pool())
         .await?;
@@ -69,28 +93,37 @@ impl Journal {
         rows.iter().map(read).collect()
     }
 
-    /// The jobs behind row `after` that are for people, or that people have settled by hand, and that an event up to
-    /// position `last` led to; each with its row.
+    /// The jobs behind row `after` that are for people, or that people have settled by hand, here or where they come
+    /// from, of bookings that were placed between these positions, as was the event that led to them; each with its row.
     pub(super) async fn jobs_of_people(
         &self,
         after: i64,
-        last: i64,
+        file: &RangeInclusive<i64>,
     ) -> Result<Vec<(i64, KeptJob)>, StoreError> {
         let rows = sqlx::query(
             "select j.* from jobs j
              where j.id > $1
-               and (j.state = 'attention' or j.state = 'done' and exists (
-                   select from decisions d where d.action = 'job.resolve' and d.subject->>'id' = j.id::text
+               and (j.state = 'attention' or j.state = 'done' and (
+                   j.payload->>$4 is not null or exists (
+                       select from decisions d where d.action = 'job.resolve' and d.subject->>'id' = j.id::text
+                   )
                ))
                and exists (
                    select from events e
-                   where e.aggregate_type in ('Book', 'Payment') and e.aggregate_id = j.bookid::text
-                     and e.event_id::text = j.payload->>'causation_id' and e.position <= $2
+                   where e.aggregate_type = 'Book' and e.aggregate_id = j.bookid::text and e.sequence = 1
+                     and e.position between $2 and $3
                )
-             order by j.id limit $3",
+               and exists (
+                   select from events e
+                   where e.aggregate_type in ('Book', 'Payment') and e.aggregate_id = j.bookid::text
+                     and e.event_id::text = j.payload->>'causation_id' and e.position between $2 and $3
+               )
+             order by j.id limit $5",
         )
         .bind(after)
-        .bind(last)
+        .bind(file.start())
+        .bind(file.end())
+        .bind(RESOLVED)
         .bind(ROWS_MAX)
         .fetch_all(self.pool())
         .await?;

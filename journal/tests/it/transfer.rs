@@ -1,6 +1,7 @@
 //! A journal in a file: out of one database, into another, and nothing lost, doubled or believed on the way.
 
 mod adding;
+mod commands;
 mod damage;
 mod desk;
 mod going_on;

@@ -58,6 +58,7 @@ async fn carry(from: &World, to: &World, saga: Saga, hold_payments: bool) {
         append: false,
         allow_truncated: false,
         hold_payments,
+        next_booking: None,
         batch_max: BATCH_MAX,
         told: &Silent,
         stop: CancellationToken::new(),

@@ -1,13 +1,15 @@
 //! `spacerent events import`: a journal from a file or a pipe.
 
-use std::io::{self, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use anyhow::anyhow;
 use journal::runtime::Tokio;
 use journal::schema;
-use journal::transfer::{BATCH_MAX, Import, ImportReport, Source};
+use journal::transfer::{BATCH_MAX, Import, ImportReport, Progress};
 
+use super::input;
 use super::progress::Told;
 use crate::args::events::ImportArgs;
 use crate::database::Database;
@@ -20,10 +22,15 @@ pub async fn run(
     folder: Option<PathBuf>,
     args: &ImportArgs,
 ) -> anyhow::Result<ExitCode> {
-    let stop = Stop::catch()?.token(&Tokio);
+    let told = Arc::new(Told::new("import"));
+    let say = Arc::clone(&told);
+    let stop = Stop::catch()?.twice(&Tokio, move |signal| {
+        say.remark(&format!(
+            "{signal}: stopping after this batch; once more stops at once"
+        ));
+    });
     let database = Database::open(settings, folder).await?;
-    let told = Told::new("import");
-    let imported = async {
+    let importing = async {
         let pool = schema::connect(&database.url, 1)?;
         schema::check(&pool).await?;
         pool.close().await;
@@ -32,13 +39,19 @@ pub async fn run(
             append: args.append,
             allow_truncated: args.allow_truncated,
             hold_payments: args.hold_payments,
+            next_booking: args.next_booking,
             batch_max: BATCH_MAX,
-            told: &told,
-            stop,
+            told: told.as_ref(),
+            stop: stop.asked.clone(),
         };
-        anyhow::Ok(import.run(source(&args.file)).await?)
-    }
-    .await;
+        let source = input::source(&args.file, stop.asked.clone())?;
+        anyhow::Ok(import.run(source).await?)
+    };
+    let imported = tokio::select! {
+        biased;
+        () = stop.insisted.cancelled() => Err(anyhow!("stopped at once; the same command goes on")),
+        imported = importing => imported,
+    };
     told.end();
     let closed = database.close().await;
     let imported = imported?;
@@ -49,14 +62,6 @@ pub async fn run(
         output::result(&text(&imported))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn source(file: &Path) -> Source {
-    if file.as_os_str() == "-" {
-        Source::Stream(Box::new(BufReader::new(io::stdin())))
-    } else {
-        Source::File(file.to_owned())
-    }
 }
 
 fn text(imported: &ImportReport) -> String {
@@ -75,7 +80,11 @@ fn text(imported: &ImportReport) -> String {
          {commands} command ids, {claims} slots, {jobs} jobs of people"
     );
     if imported.truncated {
-        text += "; the file had no footer: claims and jobs of people may be missing";
+        text += &format!(
+            "; the file had no footer: claims and jobs of people may be missing, {} events of its last command were left \
+             out, and the next booking has number {}",
+            imported.events_left_out, imported.next_booking
+        );
     }
     if imported.payments_held {
         text += "; charges and refunds without an outcome will be left to people";

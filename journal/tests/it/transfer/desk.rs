@@ -2,6 +2,7 @@
 
 use std::io::{BufReader, Cursor};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use futures::future::{BoxFuture, FutureExt};
 use journal::follow::FollowerId;
@@ -32,6 +33,23 @@ pub(super) struct Silent;
 impl Progress for Silent {
     fn moved(&self, _: i64, _: i64, _: i64) {}
     fn remark(&self, _: &str) {}
+}
+
+/// Remarks that were made.
+#[derive(Default)]
+pub(super) struct Remarks(Mutex<Vec<String>>);
+
+impl Remarks {
+    pub(super) fn said(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Progress for Remarks {
+    fn moved(&self, _: i64, _: i64, _: i64) {}
+    fn remark(&self, line: &str) {
+        self.0.lock().unwrap().push(line.to_owned());
+    }
 }
 
 /// Time that passes at once.
@@ -123,6 +141,7 @@ pub(super) fn import(stage: &Stage) -> Import<'_> {
         append: false,
         allow_truncated: false,
         hold_payments: false,
+        next_booking: None,
         batch_max: BATCH_MAX,
         told: &Silent,
         stop: CancellationToken::new(),

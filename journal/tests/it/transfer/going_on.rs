@@ -178,12 +178,13 @@ async fn an_interrupted_import_is_gone_on_with_behind_its_last_batch() {
     let mut straight = Stage::open().await;
     import_text(&import(&straight), &text).await.unwrap();
     let mut stage = Stage::open().await;
-    for stored in [4, 8] {
+    // The fifth event is of the fourth's command, and the ninth is behind four more.
+    for stored in [5, 9] {
         interrupted(&stage, &text).await;
         assert_eq!(stage.events().await, stored);
     }
     let report = import_text(&import(&stage), &text).await.unwrap();
-    assert_eq!((report.events, report.events_before), (11, 8));
+    assert_eq!((report.events, report.events_before), (11, 9));
     assert_eq!(events(&exported(&stage).await), events(&text));
     assert_eq!(answers(&mut stage).await, answers(&mut straight).await);
     let spans =
@@ -204,21 +205,21 @@ async fn the_file_may_have_grown_meanwhile_but_not_changed() {
 
     let changed = unmarked(&text).replace("room 2", "room 9");
     let error = import_stream(&import(&stage), &changed).await.unwrap_err();
-    assert!(matches!(error, TransferError::OtherEvents(4)), "{error}");
+    assert!(matches!(error, TransferError::OtherEvents(5)), "{error}");
     let shorter: String = text.split_inclusive('\n').take(3).collect();
     let mut truncated = import(&stage);
     truncated.allow_truncated = true;
     let error = import_text(&truncated, &shorter).await.unwrap_err();
-    assert!(matches!(error, TransferError::OtherEvents(4)), "{error}");
+    assert!(matches!(error, TransferError::OtherEvents(5)), "{error}");
     let other = exported(&told().await).await;
     let error = import_text(&import(&stage), &other).await.unwrap_err();
     assert!(matches!(error, TransferError::OtherImport(_)), "{error}");
-    assert_eq!(stage.events().await, 4);
+    assert_eq!(stage.events().await, 5);
 
     source.append(booked(40, 40)).await.unwrap();
     export_to(&source, &path).await.unwrap();
     let report = import(&stage).run(Source::File(path)).await.unwrap();
-    assert_eq!((report.events, report.events_before), (12, 4));
+    assert_eq!((report.events, report.events_before), (12, 5));
 }
 
 #[tokio::test]
@@ -274,4 +275,55 @@ async fn without_the_guard_half_a_journal_is_followed_and_written_to() {
             .await
             > 0
     );
+}
+
+#[tokio::test]
+async fn payments_that_any_run_was_asked_to_hold_stay_held() {
+    let text = exported(&told().await).await;
+    for (first, second, held) in [
+        (true, false, true),
+        (false, true, true),
+        (false, false, false),
+    ] {
+        let stage = Stage::open().await;
+        let mut begun = import(&stage);
+        (begun.batch_max, begun.hold_payments) = (4, first);
+        begun.stop.cancel();
+        let error = import_text(&begun, &text).await.unwrap_err();
+        assert!(matches!(error, TransferError::Stopped), "{error}");
+        let mut finished = import(&stage);
+        finished.hold_payments = second;
+        let report = import_text(&finished, &text).await.unwrap();
+        assert!(report.events_before > 0);
+        assert_eq!(report.payments_held, held, "{first} {second}");
+        let imported = stage.journal.imported(1, 100).await.unwrap();
+        assert_eq!(imported[0].payments_held, held, "{first} {second}");
+    }
+}
+
+#[tokio::test]
+async fn a_cut_file_must_be_allowed_by_the_run_that_finishes_it() {
+    let text = exported(&told().await).await;
+    let cut = &text[..text
+        .find("{\"state\"")
+        .or(text.find("{\"footer\""))
+        .unwrap()];
+    let stage = Stage::open().await;
+    let mut begun = import(&stage);
+    (begun.batch_max, begun.allow_truncated) = (4, true);
+    begun.stop.cancel();
+    let error = import_text(&begun, cut).await.unwrap_err();
+    assert!(matches!(error, TransferError::Stopped), "{error}");
+    for stream in [false, true] {
+        let import = import(&stage);
+        let error = if stream {
+            import_stream(&import, cut).await.unwrap_err()
+        } else {
+            import_text(&import, cut).await.unwrap_err()
+        };
+        assert!(matches!(error, TransferError::Truncated { .. }), "{error}");
+    }
+    // A whole file needs no leave, and has the state that says what is to be held.
+    let report = import_text(&import(&stage), &text).await.unwrap();
+    assert_eq!((report.truncated, report.payments_held), (false, false));
 }

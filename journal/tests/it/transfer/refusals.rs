@@ -71,11 +71,11 @@ async fn a_piece_is_written_and_only_read() {
     let folder = folder();
     let path = folder.path().join("piece");
     let mut piece = export(&stage);
-    (piece.from, piece.to) = (Some(2), Some(8));
+    (piece.from, piece.to) = (Some(2), Some(9));
     let exported = piece.run(Target::File(path.clone())).await.unwrap();
     let text = std::fs::read_to_string(path).unwrap();
-    assert_eq!((exported.first_position, exported.last_position), (2, 8));
-    assert_eq!(events(&text).len(), 5);
+    assert_eq!((exported.first_position, exported.last_position), (2, 9));
+    assert_eq!(events(&text).len(), 6);
     // Its streams begin in it: it is as good as any.
     let other = Stage::open().await;
     import_text(&import(&other), &text).await.unwrap();
@@ -166,4 +166,69 @@ async fn one_event_id_twice_is_refused() {
         matches!(error, TransferError::Twice { position: 3, .. }),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn half_an_import_is_not_exported() {
+    let text = exported(&told().await).await;
+    let stage = Stage::open().await;
+    let mut begun = import(&stage);
+    begun.batch_max = 4;
+    begun.stop.cancel();
+    import_text(&begun, &text).await.unwrap_err();
+    let folder = folder();
+    let path = folder.path().join("half");
+    let error = export_to(&stage, &path).await.unwrap_err();
+    assert!(matches!(error, TransferError::HalfImported(_)), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("go on with `spacerent events import FILE`"),
+        "{error}"
+    );
+    assert!(!path.exists());
+    import_text(&import(&stage), &text).await.unwrap();
+    export_to(&stage, &path).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_range_that_holds_nothing_is_refused() {
+    let stage = told().await;
+    let head = stage.journal.head().await.unwrap();
+    let folder = folder();
+    let path = folder.path().join("range");
+    for (from, to, expected) in [
+        (6, Some(5), "--from-position 6 is behind --to-position 5"),
+        (
+            head + 2,
+            None,
+            "--from-position 15 is beyond the journal, which ends at position 13",
+        ),
+    ] {
+        let mut range = export(&stage);
+        (range.from, range.to) = (Some(from), to);
+        let error = range.run(Target::File(path.clone())).await.unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        assert!(!path.exists());
+    }
+    // What comes next is a good beginning: the same command appends it when it is there.
+    let mut next = export(&stage);
+    next.from = Some(head + 1);
+    assert_eq!(next.run(Target::File(path)).await.unwrap().events, 0);
+}
+
+#[tokio::test]
+async fn what_was_in_an_empty_journals_database_already_is_said_as_it_is() {
+    let mut source = told().await;
+    let claim = "insert into slot_claims values (5, 1, '[2026-11-22,2026-11-24)')";
+    sql::run(&mut source.owner, claim).await;
+    let text = exported(&source).await;
+    let mut stage = Stage::open().await;
+    sql::run(&mut stage.owner, claim).await;
+    let error = import_text(&import(&stage), &text).await.unwrap_err();
+    assert!(
+        matches!(&error, TransferError::NotFree(what) if what == "the slot of booking 5"),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("nothing was"), "{error}");
 }

@@ -7,7 +7,7 @@ use journal::transfer::Target;
 use serde_json::Value;
 
 use super::desk::{
-    answers, events, export, export_to, exported, folder, footer, import, import_stream,
+    Remarks, answers, events, export, export_to, exported, folder, footer, import, import_stream,
     import_text, state, told,
 };
 use crate::samples::{booked, defer, place, request, request_payment};
@@ -149,6 +149,56 @@ async fn slots_stay_taken_and_what_people_decided_stays_decided() {
         sql::text(&mut second.owner, jobs).await,
         "charge/1 attention 3, refund/1 done 3"
     );
+    // The decision stayed where it was made; that it was made goes on with the job.
+    let mut third = Stage::open().await;
+    let report = import_text(&import(&third), &exported(&second).await)
+        .await
+        .unwrap();
+    assert_eq!((report.claims, report.jobs), (2, 2));
+    assert_eq!(
+        sql::text(&mut third.owner, jobs).await,
+        "charge/1 attention 3, refund/1 done 3"
+    );
+}
+
+#[tokio::test]
+async fn a_piece_has_the_claims_and_jobs_of_its_own_bookings_only() {
+    let mut stage = told().await;
+    // Booking 2 stands before the piece; booking 5 is in it, and booking 6 begins before its payment is asked for.
+    sql::run(
+        &mut stage.owner,
+        "insert into slot_claims select aggregate_id::bigint, 1, '[2026-11-22,2026-11-23)' from events
+         where aggregate_type = 'Book' and aggregate_id = '2';
+         insert into slot_claims values (5, 2, '[2026-11-22,2026-11-23)');
+         insert into jobs (kind, key, bookid, payload, state, due_at)
+         select 'charge', aggregate_id, aggregate_id::bigint, jsonb_build_object('causation_id', event_id), 'attention', now()
+         from events where aggregate_type = 'Payment' or aggregate_type = 'Book' and aggregate_id = '2'",
+    )
+    .await;
+    let first = |id: &'static str| {
+        format!(
+            "select position from events where aggregate_type = 'Book' and aggregate_id = '{id}'"
+        )
+    };
+    let (five, six) = (
+        stage.number(&first("5")).await,
+        stage.number(&first("6")).await,
+    );
+    let folder = folder();
+    for (from, claims, jobs) in [(1, 2, 3), (five, 1, 2), (five + 1, 0, 1), (six + 1, 0, 0)] {
+        let path = folder.path().join(from.to_string());
+        let mut piece = export(&stage);
+        piece.from = Some(from);
+        piece.run(Target::File(path.clone())).await.unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = state(&text);
+        let count = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
+        assert_eq!(
+            (count("\"claim\""), count("\"job\"")),
+            (claims, jobs),
+            "{from}"
+        );
+    }
 }
 
 /// Says how far the saga had acted.
@@ -229,4 +279,31 @@ async fn a_file_is_for_its_owner_only() {
     export_to(&stage, &path).await.unwrap();
     let mode = std::fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn what_fails_behind_the_commit_is_a_remark() {
+    let text = exported(&told().await).await;
+    let mut stage = Stage::open().await;
+    sql::run(
+        &mut stage.owner,
+        "create function fails_in_analyze(uuid) returns int immutable language plpgsql as $$
+         begin
+             if current_query() like 'analyze%' then raise exception 'the disk is full'; end if;
+             return 1;
+         end $$;
+         create index on commands (fails_in_analyze(command_id))",
+    )
+    .await;
+    let remarks = Remarks::default();
+    let mut import = import(&stage);
+    import.told = &remarks;
+    let report = import_text(&import, &text).await.unwrap();
+    assert_eq!(report.events, stage.events().await);
+    let said = remarks.said().join("; ");
+    assert!(
+        said.contains("everything is imported") && said.contains("the disk is full"),
+        "{said}"
+    );
+    stage.append(booked(77, 77)).await.unwrap();
 }
