@@ -17,6 +17,8 @@ mod import;
 mod imported;
 mod line;
 mod output;
+mod report;
+mod session;
 mod settle;
 mod state;
 mod tally;
@@ -27,9 +29,10 @@ use std::path::PathBuf;
 use crate::{Identity, StoreError};
 
 pub use export::{Export, Exported, MARK_EVERY, Resumed, Target};
-pub use import::{BATCH_MAX, Import, ImportReport, Source};
+pub use import::{BATCH_MAX, Import, Source};
 pub use imported::{Imported, Unfinished};
 pub use line::{FORMAT, VERSION};
+pub use report::ImportReport;
 
 /// Is told how far a transfer is.
 pub trait Progress: Sync {

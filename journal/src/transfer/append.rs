@@ -11,7 +11,9 @@ use sqlx::{Connection, PgConnection, Row};
 use super::TransferError;
 use super::copy::Rows;
 use super::document::{Document, Entry};
-use super::import::{BATCH_BYTES_MAX, Import, ImportReport, finish_state, lock_events};
+use super::import::{BATCH_BYTES_MAX, Import, finish_state};
+use super::report::ImportReport;
+use super::session::lock_events;
 use super::settle::{Part, Settling};
 
 /// The file's events while they are looked at. `position` is the file's.

@@ -13,7 +13,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
-use serde::Serialize;
 use sqlx::{Connection, PgConnection, Row};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -22,10 +21,12 @@ use super::append::append;
 use super::batch::{Batch, Progressed, same_beginning, store};
 use super::document::{Document, Entry};
 use super::line::State;
+use super::report::ImportReport;
+use super::session::{forget, lock_events, prepare};
 use super::settle::{Numbers, Part, Settling};
 use super::{Progress, TransferError};
+use crate::Identity;
 use crate::schema::connect_as_owner;
-use crate::{Identity, StoreError};
 
 /// Events of one transaction, unless it is told otherwise.
 pub const BATCH_MAX: i64 = 10_000;
@@ -33,13 +34,6 @@ pub const BATCH_MAX: i64 = 10_000;
 pub(super) const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Events that are checked in one go.
 const CHECK_LINES: i64 = 1_000;
-/// How long the import waits for those who write to the journal.
-const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
-/// Keeps two imports apart.
-const ADVISORY_LOCK: i64 = 0x1a07_0016;
-/// `lock_not_available`.
-const LOCKED: &str = "55P03";
-
 /// How far booking numbers jump ahead of a file without a footer: numbers that were given behind its end name charges
 /// at the payment company.
 const NUMBERS_BEHIND_CUT: i64 = 10_000;
@@ -70,37 +64,6 @@ pub struct Import<'a> {
     pub told: &'a dyn Progress,
     /// Ends the import after a batch; it can be gone on with.
     pub stop: CancellationToken,
-}
-
-/// What was imported.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ImportReport {
-    /// The journal that the file is of, as `uuid/epoch`.
-    pub source: String,
-    /// The journal that the events are in now.
-    pub journal: String,
-    /// Events of the file that are here.
-    pub events: i64,
-    /// How many more a file without a footer has: events of its last command, which may have had others behind them.
-    pub events_left_out: i64,
-    /// How many of the events an earlier, interrupted run had stored.
-    pub events_before: i64,
-    /// Where the first of them stands now.
-    pub first_position: i64,
-    /// Where the last of them stands now.
-    pub last_position: i64,
-    /// Command ids that are known again, with their answers.
-    pub commands: i64,
-    /// Slots that are held again.
-    pub claims: i64,
-    /// Jobs that people have in hand, or had.
-    pub jobs: i64,
-    /// The number that the next booking has.
-    pub next_booking: i64,
-    /// Whether the file had no footer.
-    pub truncated: bool,
-    /// Whether charges and refunds without an outcome are left to people.
-    pub payments_held: bool,
 }
 
 impl Import<'_> {
@@ -399,44 +362,6 @@ async fn check<R: BufRead>(mut document: Document<R>) -> Result<bool, TransferEr
             Entry::Whole => return Ok(true),
             Entry::Cut => return Ok(false),
         }
-    }
-}
-
-/// Sets the session up, and keeps other imports away for as long as it lives.
-async fn prepare(owner: &mut PgConnection) -> Result<(), TransferError> {
-    sqlx::raw_sql(LOCK_TIMEOUT).execute(&mut *owner).await?;
-    sqlx::raw_sql("set spacerent.import = 'on'")
-        .execute(&mut *owner)
-        .await?;
-    let alone: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
-        .bind(ADVISORY_LOCK)
-        .fetch_one(&mut *owner)
-        .await?;
-    if alone {
-        Ok(())
-    } else {
-        Err(TransferError::ImportAtWork)
-    }
-}
-
-/// Takes back an import that has stored nothing.
-async fn forget(connection: &mut PgConnection, id: i64) -> Result<(), TransferError> {
-    sqlx::query("delete from imports where id = $1 and events = 0")
-        .bind(id)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Waits for everybody who is adding events, and keeps others away until the transaction ends.
-pub(super) async fn lock_events(connection: &mut PgConnection) -> Result<(), TransferError> {
-    let locked = sqlx::raw_sql("lock table events in share row exclusive mode")
-        .execute(connection)
-        .await;
-    match locked.map_err(StoreError::from) {
-        Ok(_) => Ok(()),
-        Err(error) if error.sqlstate() == Some(LOCKED) => Err(TransferError::InUse),
-        Err(error) => Err(error.into()),
     }
 }
 
