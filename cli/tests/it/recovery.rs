@@ -6,12 +6,7 @@ use tokio::time::timeout;
 
 use crate::commands::one_line;
 use crate::events::connect;
-use crate::server::{CONVERGE_MAX, Folder, Server, moment, spacerent};
-
-/// Every follower, as `parked list` orders them: the read models and the saga.
-const FOLLOWERS: [&str; 7] = [
-    "books", "calendar", "mypage", "orders", "payments", "points", "spaces",
-];
+use crate::server::{CONVERGE_MAX, Folder, Server, followers, moment, spacerent};
 
 /// Status and document of a command that was asked for JSON.
 async fn json(folder: &Folder, arguments: &[&str]) -> (Option<i32>, Value) {
@@ -45,7 +40,7 @@ async fn a_parked_booking_is_listed_retried_and_discarded() {
         loop {
             let (status, list) = json(&folder, &["parked", "list"]).await;
             assert_eq!(status, Some(0));
-            if list["parked"].as_array().unwrap().len() == FOLLOWERS.len() {
+            if list["parked"].as_array().unwrap().len() == followers().len() {
                 return list;
             }
             moment().await;
@@ -66,7 +61,7 @@ async fn a_parked_booking_is_listed_retried_and_discarded() {
     );
     let table = folder.run(&["parked", "list"]).await.stdout;
     let table = String::from_utf8(table).unwrap();
-    assert_eq!(table.lines().count(), 1 + FOLLOWERS.len(), "{table}");
+    assert_eq!(table.lines().count(), 1 + followers().len(), "{table}");
     assert!(
         table.starts_with("follower") && table.contains("Rebooked"),
         "{table}"
@@ -113,7 +108,7 @@ async fn a_parked_booking_is_listed_retried_and_discarded() {
         .iter()
         .map(|p| &p["name"])
         .collect();
-    let left: Vec<_> = FOLLOWERS.into_iter().filter(|f| *f != "mypage").collect();
+    let left: Vec<_> = followers().into_iter().filter(|f| *f != "mypage").collect();
     assert_eq!(names, left);
     assert_eq!(
         decisions(&mut owner).await,

@@ -74,6 +74,13 @@ impl Drop for Folder {
     }
 }
 
+/// Every follower, in order of name: the read models and the saga.
+pub fn followers() -> Vec<&'static str> {
+    let mut names = [&projections::NAMES[..], &["orders"]].concat();
+    names.sort_unstable();
+    names
+}
+
 /// The built program, with nothing of the surroundings' settings.
 pub fn spacerent(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spacerent"));

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::replay::{booked, hold, owner};
-use crate::server::{Folder, Server, moment};
+use crate::server::{Folder, Server, followers, moment};
 
 const ROWS: u16 = 24;
 const COLUMNS: u16 = 100;
@@ -193,7 +193,9 @@ async fn in_a_pipe_there_are_lines() {
             let status = String::from_utf8(status).unwrap();
             let at_the_head = |line: &&str| line.ends_with("running") && line.contains(" 0 ");
             // Whoever followed the generation that was live gives its lease back a moment later.
-            if status.lines().filter(at_the_head).count() == 7 && status.contains("  kept") {
+            if status.lines().filter(at_the_head).count() == followers().len()
+                && status.contains("  kept")
+            {
                 break status;
             }
             moment().await;
