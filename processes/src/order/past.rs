@@ -1,8 +1,8 @@
 //! What of a batch was imported, and how far the saga had acted on it where it comes from.
 //!
 //! Acting is sending commands. Those of events that the other saga had acted on are not sent: what they did stands
-//! in the journal. Those of the events behind are sent, under the ids that the other saga would have given them, so
-//! what it sent after all is answered and not repeated. Jobs are rows here and were not imported, so they are
+//! in the journal. Those of the events behind have the ids that the other saga would have given them, so what it sent
+//! after all is found stored and left away, and only the rest is sent. Jobs are rows here and were not imported, so they are
 //! scheduled for the whole past: a worker that finds the outcome in the journal asks nobody.
 
 use journal::transfer::Imported;
