@@ -209,7 +209,8 @@ impl Database {
     }
 
     fn tell_ended(&self) {
-        self.ended.send_modify(|count| *count = count.wrapping_add(1));
+        self.ended
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Asks for a parked key to be tried again.

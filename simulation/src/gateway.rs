@@ -258,7 +258,10 @@ impl PaymentGateway for Gateway {
         if self.has(Mutation::NewRefundKeyEachTry) {
             request.idempotency_key = self.new_key(&request.idempotency_key);
         }
-        match self.send(move |gateway| gateway.arrive_back(&request)).await {
+        match self
+            .send(move |gateway| gateway.arrive_back(&request))
+            .await
+        {
             Sent::Answered(outcome) => outcome,
             Sent::Not | Sent::Perhaps => RefundOutcome::Unknown { why: cut_off() },
         }

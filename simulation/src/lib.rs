@@ -60,7 +60,10 @@ impl Run {
     /// Whether it counts: at least one thing went wrong, and at least two were under way at once.
     #[must_use]
     pub fn counts(&self) -> bool {
-        let network = self.seen.iter().any(|(what, _)| what.starts_with("a call") || what.contains("was lost"));
+        let network = self
+            .seen
+            .iter()
+            .any(|(what, _)| what.starts_with("a call") || what.contains("was lost"));
         (self.faults > 0 || network) && OVERLAPS.iter().any(|what| self.seen.contains_key(what))
     }
 }

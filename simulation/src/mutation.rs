@@ -104,7 +104,9 @@ impl Mutation {
             Self::CommitNotDurable => "a crash of the database takes the last commit along",
             Self::HoleTakenForDead => "a hole is passed over",
             Self::HoleDeadByTime => "a hole is dead when it was waited for long enough",
-            Self::XOfAnEarlierTransaction => "X is drawn by a transaction that began before the hole was seen",
+            Self::XOfAnEarlierTransaction => {
+                "X is drawn by a transaction that began before the hole was seen"
+            }
             Self::VerdictOfAnotherSnapshot => "rows and verdict come from two snapshots",
             Self::VerdictWithoutProof => "X proves a hole dead as soon as it is drawn",
             Self::DeadSpanTooWide => "one position more than was proved is noted as dead",
@@ -126,7 +128,9 @@ impl Mutation {
             Self::NewKeyEachTry => "a charge that is sent again gets a new key",
             Self::NewRefundKeyEachTry => "a refund that is sent again gets a new key",
             Self::KeySentAfterRetention => "a key is sent again when the gateway has forgotten it",
-            Self::NotFoundBelievedAtOnce => "a charge that the gateway does not know yet counts as not made",
+            Self::NotFoundBelievedAtOnce => {
+                "a charge that the gateway does not know yet counts as not made"
+            }
             Self::ChargedBeforeIntent => "money moves before its intent is stored",
             Self::DeferredAsUnsent => "a charge whose outcome is open is handed over as never sent",
             Self::OnlyWakeUps => "followers wait to be woken and do not look by themselves",

@@ -8,10 +8,10 @@ use journal::Journal;
 use journal::feed::Feed;
 use journal::follow::{self, Follower, FollowerId};
 use journal::runtime::Runtime;
+use processes::jobs;
 use processes::order::{self, OrderSaga};
 use processes::payment::InlinePayment;
 use processes::settings::PaymentSettings;
-use processes::jobs;
 use projections::projection::Projection;
 use tokio_util::sync::CancellationToken;
 
@@ -117,7 +117,8 @@ impl Parts {
             let shows = Shows::new(projection, Arc::clone(poison));
             let follower = Follower::over(journal.clone(), feed, checkpoints, shows);
             let (runs, stop) = (Arc::clone(runtime), CancellationToken::new());
-            self.scheduler.spawn(place, follow::run(follower, runs, stop));
+            self.scheduler
+                .spawn(place, follow::run(follower, runs, stop));
         }
     }
 }

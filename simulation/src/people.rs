@@ -95,7 +95,9 @@ pub(crate) async fn book(world: World, command_id: Uuid, slot: Option<Slot>) -> 
             }
             () = scheduler.sleep(PATIENCE) => {}
         }
-        scheduler.sleep(scheduler.up_to(Duration::from_secs(3))).await;
+        scheduler
+            .sleep(scheduler.up_to(Duration::from_secs(3)))
+            .await;
     }
     Told::Nothing
 }
@@ -106,7 +108,9 @@ async fn place_booking(
     slot: Option<Slot>,
     mutation: Option<Mutation>,
 ) -> Result<Told, CommandError> {
-    let Node { journal, payment, .. } = node;
+    let Node {
+        journal, payment, ..
+    } = node;
     let fresh = journal.next_book_id().await?;
     let spacename = || "numberone".to_owned();
     let due = |bookid: BookId| PaymentDue {
@@ -151,7 +155,11 @@ async fn place_booking(
         Err(CommandError::SlotTaken) => return Ok(Told::SlotTaken),
         other => other?,
     };
-    let stream = done.answer().streams.iter().find(|s| s.aggregate_type == "Book");
+    let stream = done
+        .answer()
+        .streams
+        .iter()
+        .find(|s| s.aggregate_type == "Book");
     let Some(bookid) = stream.and_then(|stream| stream.aggregate_id.parse().ok()) else {
         return Ok(Told::Nothing);
     };
@@ -196,7 +204,9 @@ pub(crate) async fn send(world: World, command_id: Uuid, command: Command, who: 
             },
             () = scheduler.sleep(PATIENCE) => {}
         }
-        scheduler.sleep(scheduler.up_to(Duration::from_secs(2))).await;
+        scheduler
+            .sleep(scheduler.up_to(Duration::from_secs(2)))
+            .await;
     }
     false
 }
@@ -213,10 +223,14 @@ pub(crate) async fn fulfil(world: World, bookid: i64) {
             by: by(),
         },
         space::Command::CheckIn,
-        space::Command::CheckOut { overtime_minutes: 0 },
+        space::Command::CheckOut {
+            overtime_minutes: 0,
+        },
     ];
     for (step, command) in steps.into_iter().enumerate() {
-        scheduler.sleep(scheduler.up_to(Duration::from_secs(4))).await;
+        scheduler
+            .sleep(scheduler.up_to(Duration::from_secs(4)))
+            .await;
         if scheduler.chance(15) {
             return;
         }

@@ -434,7 +434,10 @@ impl Clock for Surroundings {
 
 impl Random for Surroundings {
     fn uuid(&self) -> Uuid {
-        let (high, low) = (self.scheduler.below(u64::MAX), self.scheduler.below(u64::MAX));
+        let (high, low) = (
+            self.scheduler.below(u64::MAX),
+            self.scheduler.below(u64::MAX),
+        );
         uuid::Builder::from_u128(u128::from(high) << 64 | u128::from(low)).into_uuid()
     }
 

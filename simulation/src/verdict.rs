@@ -43,7 +43,10 @@ fn reasons(world: &World) -> Vec<String> {
         reasons.push("a follower never began".to_owned());
     }
     for job in inner.open_jobs() {
-        reasons.push(format!("{} {} is open: {:?}", job.kind, job.key, job.last_error));
+        reasons.push(format!(
+            "{} {} is open: {:?}",
+            job.kind, job.key, job.last_error
+        ));
     }
     if !inner.parked.is_empty() || !inner.retries.is_empty() {
         reasons.push(format!("{} events are parked", inner.parked.len()));
@@ -81,7 +84,9 @@ pub(crate) fn final_check(world: &World) -> Vec<String> {
 fn recorded(inner: &Inner) -> Vec<Recorded> {
     let rows = inner.events.values();
     let items = rows.map(|row| Item::of(row.stored.clone(), &version::TODAY));
-    items.flat_map(|item| item.into_events().unwrap_or_default()).collect()
+    items
+        .flat_map(|item| item.into_events().unwrap_or_default())
+        .collect()
 }
 
 fn check_answers(inner: &Inner, told: &[Told], events: &[Recorded], found: &mut Vec<String>) {
@@ -97,7 +102,9 @@ fn check_answers(inner: &Inner, told: &[Told], events: &[Recorded], found: &mut 
         }
         let stands = name.is_none_or(|name| {
             let key = bookid.to_string();
-            events.iter().any(|event| event.key() == key && event.event_type == name)
+            events
+                .iter()
+                .any(|event| event.key() == key && event.event_type == name)
         });
         if !stands {
             found.push(format!("{told:?} was said, and is not so"));
@@ -106,10 +113,16 @@ fn check_answers(inner: &Inner, told: &[Told], events: &[Recorded], found: &mut 
 }
 
 fn check_commands(inner: &Inner, found: &mut Vec<String>) {
-    let stored: BTreeSet<_> = inner.events.values().map(|row| row.stored.command_id).collect();
+    let stored: BTreeSet<_> = inner
+        .events
+        .values()
+        .map(|row| row.stored.command_id)
+        .collect();
     for (id, answer) in &inner.commands {
         if !stored.contains(id) {
-            found.push(format!("command {id} counts as done and stored nothing ({answer:?})"));
+            found.push(format!(
+                "command {id} counts as done and stored nothing ({answer:?})"
+            ));
         }
     }
     let booked: BTreeSet<i64> = inner
@@ -120,13 +133,19 @@ fn check_commands(inner: &Inner, found: &mut Vec<String>) {
         .collect();
     for (_, claim) in &inner.claims {
         if !booked.contains(&claim.bookid) {
-            found.push(format!("a slot is held for booking {}, which is not there", claim.bookid));
+            found.push(format!(
+                "a slot is held for booking {}, which is not there",
+                claim.bookid
+            ));
         }
     }
     for stream in inner.streams.keys() {
         let id = stream.aggregate_id.parse().unwrap_or(0);
         if !booked.contains(&id) {
-            found.push(format!("{} {id} is there without its booking", stream.aggregate_type));
+            found.push(format!(
+                "{} {id} is there without its booking",
+                stream.aggregate_type
+            ));
         }
     }
     for id in booked {
@@ -179,7 +198,10 @@ fn check_money(
         *refunded += charge.refunded;
         *times += u32::from(charge.captured > 0);
         if charge.refunded > charge.captured {
-            found.push(format!("booking {} got back more than it paid", charge.bookid));
+            found.push(format!(
+                "booking {} got back more than it paid",
+                charge.bookid
+            ));
         }
     }
     for (bookid, (captured, refunded, times)) in &there {
@@ -195,7 +217,9 @@ fn check_money(
     }
     for (bookid, known) in here {
         if known != (0, 0) {
-            found.push(format!("payment {bookid} says {known:?}, and the gateway knows nothing"));
+            found.push(format!(
+                "payment {bookid} says {known:?}, and the gateway knows nothing"
+            ));
         }
     }
 }
@@ -233,7 +257,10 @@ fn check_read_model(
     for row in events.chunk_by(|one, next| one.position == next.position) {
         let folded = batch::fold(projection, &mut fresh, row).now_or_never();
         if let Some(Err(error)) = folded {
-            found.push(format!("{} cannot be folded anew: {error}", projection.name));
+            found.push(format!(
+                "{} cannot be folded anew: {error}",
+                projection.name
+            ));
         }
     }
     for place in 0..projection.tables.len() {

@@ -19,12 +19,18 @@ fn every_bug_is_found() {
     let mut missed = vec![];
     for pair in Mutation::ALL.chunks(2) {
         let found: Vec<_> = thread::scope(|scope| {
-            let hunts: Vec<_> = pair.iter().map(|&one| scope.spawn(move || hunt(one))).collect();
+            let hunts: Vec<_> = pair
+                .iter()
+                .map(|&one| scope.spawn(move || hunt(one)))
+                .collect();
             hunts.into_iter().map(|hunt| hunt.join().unwrap()).collect()
         });
         for (mutation, found) in pair.iter().zip(found) {
             match found {
-                Some((schedules, found)) => println!("{schedules:>5} {mutation:?}: {}\n      {found}", mutation.says()),
+                Some((schedules, found)) => println!(
+                    "{schedules:>5} {mutation:?}: {}\n      {found}",
+                    mutation.says()
+                ),
                 None => {
                     println!("    - {mutation:?}: {} -- NOT FOUND", mutation.says());
                     missed.push(mutation);
@@ -32,5 +38,8 @@ fn every_bug_is_found() {
             }
         }
     }
-    assert!(missed.is_empty(), "not found in {SCHEDULES_MAX} schedules: {missed:?}");
+    assert!(
+        missed.is_empty(),
+        "not found in {SCHEDULES_MAX} schedules: {missed:?}"
+    );
 }

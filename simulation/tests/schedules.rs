@@ -53,17 +53,27 @@ fn every_schedule_keeps_the_promises() {
     for (what, times) in &seen {
         println!("  {times:>9} times {what}");
     }
-    println!("{} transitions between events of a stream:", transitions.len());
+    println!(
+        "{} transitions between events of a stream:",
+        transitions.len()
+    );
     for (before, after) in &transitions {
         println!("  {before} -> {after}");
     }
-    assert!(wanted == 1 || counted >= wanted, "only {counted} schedules count");
+    assert!(
+        wanted == 1 || counted >= wanted,
+        "only {counted} schedules count"
+    );
 }
 
 #[test]
 fn a_seed_always_plays_the_same() {
     for seed in 1..=20 {
         let (one, other) = (run(seed, None), run(seed, None));
-        assert_eq!((one.trace, one.steps), (other.trace, other.steps), "seed {seed}");
+        assert_eq!(
+            (one.trace, one.steps),
+            (other.trace, other.steps),
+            "seed {seed}"
+        );
     }
 }

@@ -26,6 +26,9 @@ use crate::payment::verdict;
 
 /// How long after it was wanted a charge is worked on; then people look.
 const BUDGET: Duration = Duration::from_hours(24);
+/// Why a charge that the gateway does not know is not settled by that.
+const FORGOTTEN: &str =
+    "the gateway does not know it, and its key is so old that it may have been forgotten";
 /// How long after a "not found" the gateway is asked a second time.
 const SECOND_LOOK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -180,6 +183,7 @@ impl ChargeWork {
         self.desk.note_try(job, case.this_try()).await?;
         match self.ask(case).await {
             Found::Outcome(outcome) => self.conclude(case, outcome).await,
+            Found::Nothing if self.is_old(case) => Ok(self.again(case, FORGOTTEN.to_owned())),
             Found::Nothing => match case.void_at {
                 Some(void_at) => self.not_found_and_unwanted(case, void_at).await,
                 None => self.send_again(job, case).await,
@@ -199,13 +203,19 @@ impl ChargeWork {
             Ok(now) => now,
             Err(reason) => return Ok(Finish::Attention { reason }),
         };
-        if self.desk.now() >= later(case.requested_at, KEY_RETENTION) {
-            let reason = "the gateway does not know it, and its key is too old to be sent again";
-            return Ok(self.again(&case, reason.to_owned()));
-        }
         self.desk.note_try(job, case.this_try()).await?;
+        // The last thing before it is sent: whatever was waited for took its time.
+        if self.is_old(&case) {
+            return Ok(self.again(&case, FORGOTTEN.to_owned()));
+        }
         let outcome = self.charge(&case).await;
         self.conclude(&case, outcome).await
+    }
+
+    /// Whether the gateway may have forgotten the charge's key: then sending it could be a second charge, and "not
+    /// found" says nothing any more.
+    fn is_old(&self, case: &Case) -> bool {
+        self.desk.now() >= later(case.requested_at, KEY_RETENTION)
     }
 
     /// The gateway does not know a charge that is not wanted: that is believed when it is late enough, and
@@ -215,11 +225,6 @@ impl ChargeWork {
         case: &Case,
         void_at: Timestamp,
     ) -> Result<Finish, Setback> {
-        if self.desk.now() >= later(case.requested_at, KEY_RETENTION) {
-            // It may have been captured, and forgotten since: no "not found" says anything any more.
-            let reason = "the gateway does not know it, and its key is so old that it may have been forgotten";
-            return Ok(self.again(case, reason.to_owned()));
-        }
         let settled_at = later(void_at, self.desk.settings.settled_after());
         if self.desk.now() < settled_at {
             return Ok(Finish::Again {
@@ -230,6 +235,7 @@ impl ChargeWork {
         self.desk.runtime.sleep(SECOND_LOOK_PAUSE).await;
         match self.ask(case).await {
             Found::Outcome(outcome) => self.conclude(case, outcome).await,
+            Found::Nothing if self.is_old(case) => Ok(self.again(case, FORGOTTEN.to_owned())),
             Found::Nothing => self.say_not_charged(case).await,
             Found::Unclear(why) => Ok(self.again(case, why)),
         }

@@ -161,6 +161,22 @@ async fn a_key_that_is_too_old_is_only_asked_for() {
 }
 
 #[tokio::test]
+async fn a_charge_whose_key_may_be_forgotten_is_not_taken_for_none() {
+    let office = Office::open(Scripted::new([])).await;
+    let due = office.abandoned().await;
+    office.cancel(due.bookid).await;
+    let worker = office.charges();
+    office.world.timeline.advance(HOUR * 20);
+    office.work(&worker).await;
+    assert!(office.world.payment(due.bookid).await.is_open());
+    assert_eq!(office.charge_job(due.bookid).await.state, "open");
+    office.world.timeline.advance(HOUR * 4);
+    office.work(&worker).await;
+    assert_eq!(office.charge_job(due.bookid).await.state, "attention");
+    assert!(office.world.payment(due.bookid).await.is_open());
+}
+
+#[tokio::test]
 async fn a_key_that_is_not_too_old_is_sent_again() {
     let office = Office::open(Scripted::new([])).await;
     let due = office.abandoned().await;

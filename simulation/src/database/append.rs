@@ -139,19 +139,16 @@ impl Database {
         Ok(())
     }
 
-    async fn insert(
-        &self,
-        xid: u64,
-        group: &[Append],
-        won: &mut [Won],
-    ) -> Result<(), StoreError> {
+    async fn insert(&self, xid: u64, group: &[Append], won: &mut [Won]) -> Result<(), StoreError> {
         let mut asked: Vec<_> = group
             .iter()
             .enumerate()
             .filter(|(place, _)| won[*place].old.is_none())
             .flat_map(|(place, command)| rows_of(place, command))
             .collect();
-        asked.sort_by(|one, other| (&one.stream, one.sequence).cmp(&(&other.stream, other.sequence)));
+        asked.sort_by(|one, other| {
+            (&one.stream, one.sequence).cmp(&(&other.stream, other.sequence))
+        });
         let snapshot: Vec<bool> = {
             let inner = self.inner();
             let stands = |row: &Asked| {
@@ -297,7 +294,11 @@ impl Database {
         for row in rows {
             let stream = StreamId::new(&row.stored.aggregate_type, &row.stored.aggregate_id);
             let (sequence, position) = (row.stored.sequence, row.stored.position);
-            inner.streams.entry(stream).or_default().insert(sequence, position);
+            inner
+                .streams
+                .entry(stream)
+                .or_default()
+                .insert(sequence, position);
             inner.events.insert(position, row);
         }
         for claim in claims {

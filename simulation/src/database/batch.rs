@@ -149,7 +149,10 @@ impl Checkpoints for InMemory {
                 return vec![];
             }
             let inner = database.inner();
-            let parked = inner.parked.iter().filter(|((name, _), _)| *name == self.key);
+            let parked = inner
+                .parked
+                .iter()
+                .filter(|((name, _), _)| *name == self.key);
             let asked = inner.retries.iter().filter(|(name, _)| *name == self.key);
             let mut keys: Vec<String> = parked.map(|(_, (key, _))| key.clone()).collect();
             keys.extend(asked.map(|(_, key)| key.clone()));

@@ -27,7 +27,10 @@ impl Inner {
             }
             let before = stored.sequence - 1;
             let stands = before == 0
-                || self.streams.get(&stream).is_some_and(|rows| rows.contains_key(&before))
+                || self
+                    .streams
+                    .get(&stream)
+                    .is_some_and(|rows| rows.contains_key(&before))
                 || rows.iter().any(|row| {
                     row.stored.sequence == before
                         && row.stored.aggregate_type == stored.aggregate_type
@@ -40,7 +43,10 @@ impl Inner {
                 ));
             }
             if name == "Registered" && !self.is_paid(&stored.aggregate_id) {
-                found.push(format!("{} is registered and not paid", stored.aggregate_id));
+                found.push(format!(
+                    "{} is registered and not paid",
+                    stored.aggregate_id
+                ));
             }
             let twin = self
                 .events
@@ -56,7 +62,11 @@ impl Inner {
 
     fn is_paid(&self, booking: &str) -> bool {
         let stream = StreamId::new("Payment", booking);
-        let positions = self.streams.get(&stream).into_iter().flat_map(BTreeMap::values);
+        let positions = self
+            .streams
+            .get(&stream)
+            .into_iter()
+            .flat_map(BTreeMap::values);
         positions
             .filter_map(|at| self.events.get(at))
             .any(|row| row.stored.event_type == "Approved")

@@ -62,7 +62,8 @@ impl Database {
             let took_over = job.claimed_until_ms.is_some();
             job.claimed_until_ms = Some(now + i64::from(lease_ms));
             claimed.push(job.claimed(id));
-            self.scheduler.tell(|| format!("job {}: claimed, {:?}", job.key, job.payload));
+            self.scheduler
+                .tell(|| format!("job {}: claimed, {:?}", job.key, job.payload));
             if took_over {
                 inner.count("a job was taken over");
             }
@@ -86,7 +87,8 @@ impl Database {
     }
 
     pub(super) fn finish(&self, job: &Job, finish: &Finish) -> bool {
-        self.scheduler.tell(|| format!("job {}: {finish:?}", job.key));
+        self.scheduler
+            .tell(|| format!("job {}: {finish:?}", job.key));
         let mut inner = self.inner();
         let Some(row) = inner.jobs.get_mut(&job.id) else {
             return false;
@@ -162,7 +164,8 @@ impl Inner {
 
     pub(super) fn settle(&mut self, kind: &str, keys: &[String]) {
         let about = |job: &JobRow| job.kind == kind && keys.contains(&job.key);
-        self.jobs.retain(|_, job| !(about(job) && job.attempts == 0));
+        self.jobs
+            .retain(|_, job| !(about(job) && job.attempts == 0));
         for job in self.jobs.values_mut() {
             if about(job) && job.state != JobState::Done {
                 job.state = JobState::Done;
@@ -174,7 +177,10 @@ impl Inner {
 
     /// Bookings that people must look at.
     pub(crate) fn for_people(&self) -> impl Iterator<Item = i64> {
-        let held = self.jobs.values().filter(|job| job.state == JobState::Attention);
+        let held = self
+            .jobs
+            .values()
+            .filter(|job| job.state == JobState::Attention);
         held.map(|job| job.bookid)
     }
 

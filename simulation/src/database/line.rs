@@ -88,7 +88,11 @@ impl Store for Line {
     async fn stream(&self, stream: &StreamId) -> Result<Vec<SerializedEvent>, StoreError> {
         self.at_once(|database| {
             let inner = database.inner();
-            let positions = inner.streams.get(stream).into_iter().flat_map(|s| s.values());
+            let positions = inner
+                .streams
+                .get(stream)
+                .into_iter()
+                .flat_map(|s| s.values());
             let rows = positions.filter_map(|position| inner.events.get(position));
             rows.map(serialized).collect()
         })
@@ -166,10 +170,12 @@ impl Store for Line {
             for span in spans {
                 let mut span = *span;
                 if database.has(Mutation::DeadSpanTooWide) {
-                    inner.dead.extend(((span.last + 2)..=(span.last + TOO_MANY)).map(|at| Span {
-                        first: at,
-                        last: at,
-                    }));
+                    inner
+                        .dead
+                        .extend(((span.last + 2)..=(span.last + TOO_MANY)).map(|at| Span {
+                            first: at,
+                            last: at,
+                        }));
                     span.last = span.first;
                 }
                 inner.dead.push(span);
@@ -272,7 +278,11 @@ impl Database {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let now = self.scheduler.now_ms();
         let mut inner = self.inner();
-        let mut rows: Vec<&Row> = inner.events.range(after + 1..).map(|(_, row)| row).collect();
+        let mut rows: Vec<&Row> = inner
+            .events
+            .range(after + 1..)
+            .map(|(_, row)| row)
+            .collect();
         if self.has(Mutation::DeliveredByTransaction) {
             rows.sort_by_key(|row| (row.xid, row.stored.position));
         }
