@@ -98,7 +98,7 @@ impl Journal {
     fn repository(&self) -> Repository {
         Repository {
             journal: self.clone(),
-            reads: PostgresEventRepository::new(self.pool().pool().clone()),
+            reads: PostgresEventRepository::new(self.pool().for_reads().clone()),
         }
     }
 }
