@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::args::Role;
+use crate::database::Database;
 use crate::listen::Sockets;
 use crate::settings::{Gateway, Settings, Store};
 
@@ -55,13 +56,13 @@ impl Node {
     /// Starts every role; returns when all of them are at work and readiness says so.
     pub async fn start(
         settings: &Settings,
-        url: &str,
+        database: &Database,
         roles: &[Role],
         sockets: Sockets,
         place: Place,
     ) -> anyhow::Result<Self> {
         tracing::info!(settings = ?settings.shown(), "settings");
-        let pool = journal::schema::connect(url, settings.database_connections_max)?;
+        let pool = database.connect(settings.database_connections_max)?;
         journal::schema::check(&pool)
             .await
             .context("the database cannot be used")?;

@@ -78,6 +78,17 @@ impl Connections {
         }
     }
 
+    /// Connections to nothing: none is ever made.
+    pub(crate) fn nowhere() -> Self {
+        let nobody = PgConnectOptions::new_without_pgpass().socket("/nonexistent");
+        let pool = PgPoolOptions::new()
+            .acquire_timeout(Duration::ZERO)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_lazy_with(nobody);
+        pool.into()
+    }
+
     /// A connection of one's own, for a while. Its statements have no bound but the caller's.
     ///
     /// # Errors

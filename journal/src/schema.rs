@@ -67,7 +67,15 @@ pub fn connect_through(
 ///
 /// # Errors
 /// [`StoreError`] when `url` is not a libpq URI.
-pub fn connect_to_read(
+pub fn connect_to_read(url: &str, connections_max: u32) -> Result<Connections, StoreError> {
+    connect_to_read_through(Pooler::None, url, connections_max)
+}
+
+/// The same through a pooler.
+///
+/// # Errors
+/// [`StoreError`] when `url` is not a libpq URI.
+pub fn connect_to_read_through(
     pooler: Pooler,
     url: &str,
     connections_max: u32,

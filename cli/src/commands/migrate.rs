@@ -27,7 +27,7 @@ pub async fn run(
 
 async fn migrate(database: &Database, rebuild: bool, stop: &mut Stop) -> anyhow::Result<()> {
     database.migrate().await?;
-    let journal = database::journal(schema::connect(&database.url, FEW)?);
+    let journal = database::journal(database.connect(FEW)?);
     let outdated = projections::outdated(&journal).await;
     journal.pool().close().await;
     for name in outdated? {
