@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use journal::schema;
-
 use super::replay;
 use crate::database::{self, Database, FEW};
 use crate::output;
