@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use domain::ports::{PaymentGateway, StubLedger, TakePayment};
+use domain::ports::{PaymentGateway, Random, StubLedger, TakePayment};
 use futures::future::BoxFuture;
 use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
 use journal::{Connections, Journal};
@@ -186,7 +186,8 @@ impl Parts {
     fn build(settings: &Settings, roles: &[Role], pool: Connections) -> anyhow::Result<Self> {
         let runtime: Arc<dyn Runtime> = Arc::new(Tokio);
         let random = Arc::new(SystemRandom);
-        let journal = Journal::new(pool.clone(), Arc::new(SystemClock), random.clone());
+        let journal = Journal::new(pool.clone(), Arc::new(SystemClock), random.clone())
+            .as_node(random.uuid());
         let limits = limits(settings);
         let Gateway::Stub = settings.gateway;
         let stub = Arc::new(StubGateway::new(pool, runtime.clone(), random));
