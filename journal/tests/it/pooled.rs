@@ -5,6 +5,7 @@ use journal::schema::{self, Pooler};
 use journal::{Connections, Session};
 use sqlx::Row;
 
+use crate::force::within;
 use crate::samples::booked;
 use crate::stage::{Stage, append_one, journal_over};
 
@@ -72,14 +73,27 @@ async fn what_is_answered_is_committed_and_nothing_stays_on_the_session() {
     assert_eq!(role, "none");
 }
 
-/// Abandoned in the middle, a statement must not become part of the next one's transaction.
+/// Abandoned in the middle, a statement must not leave its transaction open: it would pin a session that others wait
+/// for, and its locks with it.
 #[tokio::test]
 async fn an_abandoned_statement_takes_its_connection_with_it() {
     let mut stage = Stage::open().await;
     let pool = pooled(&stage, 1);
-    let slow = sqlx::query("select pg_sleep(5)").execute(&pool);
-    let moment = std::time::Duration::from_millis(200);
+    let slow = sqlx::query("select pg_sleep(0.3)").execute(&pool);
+    let moment = std::time::Duration::from_millis(100);
     assert!(tokio::time::timeout(moment, slow).await.is_err());
+    let of_pool = "select count(*) from pg_stat_activity
+                   where datname = current_database() and application_name = 'spacerent'";
+    within("the statement ends", async {
+        while stage
+            .number(&format!("{of_pool} and state = 'active'"))
+            .await
+            > 0
+        {}
+    })
+    .await;
+    let idle = format!("{of_pool} and state like 'idle in transaction%'");
+    assert_eq!(stage.number(&idle).await, 0);
     append_one(&journal_over(pool.clone()), booked(1, 1))
         .await
         .unwrap();
