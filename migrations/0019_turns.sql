@@ -15,16 +15,18 @@ create table follower_candidates (
 );
 grant select, insert, update, delete on follower_candidates to spacerent_runtime;
 
--- Says that a node could follow this for the next `p_seen_ms`; whether it is the one that should.
+-- Says that a node could follow this for the next `p_seen_ms`; whether it is the one that should. One whose steps are
+-- failing could not, and goes on only where there is nobody else.
 create function follower_turn(
-    p_name text, p_generation int, p_slice int, p_node uuid, p_seen_ms int
+    p_name text, p_generation int, p_slice int, p_node uuid, p_seen_ms int, p_failing boolean
 ) returns boolean language plpgsql as $$
 declare
     place  bigint;
     living uuid[];
 begin
     insert into follower_candidates as c (name, generation, slice, node, seen_until)
-    values (p_name, p_generation, p_slice, p_node, clock_timestamp() + make_interval(secs => p_seen_ms / 1000.0))
+    values (p_name, p_generation, p_slice, p_node,
+            clock_timestamp() + case when p_failing then interval '0' else make_interval(secs => p_seen_ms / 1000.0) end)
     on conflict (name, generation, slice, node) do update set seen_until = excluded.seen_until;
     -- Rows of the dead, long after anybody looks at them.
     delete from follower_candidates
@@ -37,6 +39,9 @@ begin
     select count(distinct (c.name, c.slice)) into place
     from follower_candidates c
     where c.seen_until > clock_timestamp() and (c.name, c.slice) < (p_name, p_slice);
+    if living is null then
+        return true;
+    end if;
     return living[1 + place % cardinality(living)] = p_node;
 end
 $$;

@@ -93,8 +93,9 @@ pub trait Checkpoints: Send + Sync {
     /// Commits a batch.
     async fn commit(&self, tx: Self::Transaction<'_>) -> Result<(), StoreError>;
 
-    /// Says that this one could follow, and hears whether it is the one that should while there are others.
-    async fn turn(&self) -> Result<bool, StoreError> {
+    /// Says that this one could follow, unless its steps are `failing`, and hears whether it is the one that should
+    /// while there are others.
+    async fn turn(&self, _failing: bool) -> Result<bool, StoreError> {
         Ok(true)
     }
 

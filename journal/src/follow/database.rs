@@ -293,17 +293,18 @@ impl Checkpoints for InDatabase {
         Ok(left)
     }
 
-    async fn turn(&self) -> Result<bool, StoreError> {
+    async fn turn(&self, failing: bool) -> Result<bool, StoreError> {
         let Some(node) = self.journal.node else {
             return Ok(true);
         };
         Ok(
-            sqlx::query_scalar("select follower_turn($1, $2, $3, $4, $5)")
+            sqlx::query_scalar("select follower_turn($1, $2, $3, $4, $5, $6)")
                 .bind(&self.id.name)
                 .bind(self.id.generation)
                 .bind(self.id.slice)
                 .bind(node)
                 .bind(SEEN_MS)
+                .bind(failing)
                 .fetch_one(self.journal.pool())
                 .await?,
         )

@@ -1,7 +1,15 @@
 //! Turns: the followers dealt out among the nodes that are there.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use futures::future::{FutureExt, ready};
+use journal::follow::run;
+use journal::runtime::Tokio;
+use tokio_util::sync::CancellationToken;
+
+use super::clerk::{clerk, effects, failure, stage_with};
+use crate::force::until;
 use crate::samples::id;
 use crate::sql;
 use crate::stage::Stage;
@@ -17,7 +25,7 @@ async fn dealt(stage: &mut Stage, nodes: &[(u128, &[&str])]) -> BTreeMap<u128, V
             let mine: &mut Vec<String> = turns.entry(*node).or_default();
             for name in *names {
                 let ask = format!(
-                    "select follower_turn('{name}', 1, 0, '{}', 60000)::int::bigint",
+                    "select follower_turn('{name}', 1, 0, '{}', 60000, false)::int::bigint",
                     id(*node)
                 );
                 if stage.number(&ask).await == 1 {
@@ -74,4 +82,33 @@ async fn what_only_one_node_can_follow_is_its_own() {
     assert!(turns[&1].contains(&"c".to_owned()), "{turns:?}");
     assert!(turns[&2].contains(&"new".to_owned()), "{turns:?}");
     assert_eq!(turns.values().map(Vec::len).sum::<usize>(), 4, "{turns:?}");
+}
+
+/// A node whose disk is full, say: it is there, has the turn and the lease, and nothing comes of it.
+#[tokio::test]
+async fn a_node_whose_steps_fail_passes_its_turn_on() {
+    let mut stage = stage_with(2).await;
+    let stop = CancellationToken::new();
+    let failing = clerk("failing")
+        .written(|_| ready(Err(failure())).boxed())
+        .following(&stage.journal.clone().as_node(id(1)));
+    let other = clerk("other").following(&stage.journal.clone().as_node(id(2)));
+    let runs = run(failing, Arc::new(Tokio), stop.clone());
+    let test = async {
+        let has_the_lease = "select count(*) from followers where owner is not null";
+        until("it has the lease", async || {
+            stage.number(has_the_lease).await == 1
+        })
+        .await;
+        let others = run(other, Arc::new(Tokio), stop.clone());
+        let taken = async {
+            until("the other one takes it", async || {
+                effects(&mut stage).await == ["other 1", "other 2"]
+            })
+            .await;
+            stop.cancel();
+        };
+        tokio::join!(others, taken);
+    };
+    tokio::join!(runs, test);
 }
