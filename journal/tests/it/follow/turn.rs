@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::future::{FutureExt, ready};
 use journal::follow::run;
@@ -89,8 +90,13 @@ async fn what_only_one_node_can_follow_is_its_own() {
 async fn a_node_whose_steps_fail_passes_its_turn_on() {
     let mut stage = stage_with(2).await;
     let stop = CancellationToken::new();
+    let tries = Arc::new(AtomicU32::new(0));
+    let tried = Arc::clone(&tries);
     let failing = clerk("failing")
-        .written(|_| ready(Err(failure())).boxed())
+        .written(move |_| {
+            tried.fetch_add(1, Ordering::SeqCst);
+            ready(Err(failure())).boxed()
+        })
         .following(&stage.journal.clone().as_node(id(1)));
     let other = clerk("other").following(&stage.journal.clone().as_node(id(2)));
     let runs = run(failing, Arc::new(Tokio), stop.clone());
@@ -111,4 +117,7 @@ async fn a_node_whose_steps_fail_passes_its_turn_on() {
         tokio::join!(others, taken);
     };
     tokio::join!(runs, test);
+    // Of a second, with 40, 80, 160, 320 and 640 ms between them.
+    let tries = tries.load(Ordering::SeqCst);
+    assert!((1..=6).contains(&tries), "{tries}");
 }
