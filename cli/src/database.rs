@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use journal::runtime::{SystemClock, SystemRandom};
-use journal::{Connections, Journal, StoreError, schema};
+use journal::schema::{self, Pooler};
+use journal::{Connections, Journal, StoreError};
 use local_postgres::{Options, Profile, Server};
 
 use crate::settings::{Secret, Settings};
@@ -17,7 +18,7 @@ const NAME: &str = "spacerent";
 pub const FEW: u32 = 2;
 
 /// How connections of this many are made.
-type Connect = fn(&str, u32) -> Result<Connections, StoreError>;
+type Connect = fn(&Database, u32) -> Result<Connections, StoreError>;
 
 /// Works on the journal of the settings' or the folder's database, and closes it again.
 pub async fn on_journal<T>(
@@ -25,7 +26,7 @@ pub async fn on_journal<T>(
     data_dir: Option<PathBuf>,
     work: impl AsyncFnOnce(Journal) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    over(settings, data_dir, schema::connect, work).await
+    over(settings, data_dir, Database::connect, work).await
 }
 
 /// The same for who only looks, as the login itself: an operator may be shown what the service's role is not.
@@ -34,7 +35,7 @@ pub async fn look_at_journal<T>(
     data_dir: Option<PathBuf>,
     look: impl AsyncFnOnce(Journal) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    over(settings, data_dir, schema::connect_to_read, look).await
+    over(settings, data_dir, Database::connect_to_read, look).await
 }
 
 async fn over<T>(
@@ -45,7 +46,7 @@ async fn over<T>(
 ) -> anyhow::Result<T> {
     let database = Database::open(settings, data_dir).await?;
     let worked = async {
-        let journal = journal(connect(&database.url, FEW)?);
+        let journal = journal(connect(&database, FEW)?);
         schema::check(journal.pool()).await?;
         let worked = work(journal.clone()).await;
         journal.pool().close().await;
@@ -69,6 +70,7 @@ pub struct Database {
     pub url: String,
     /// For migrations and rebuilds: the owner of the tables.
     pub owner_url: String,
+    pooler: Pooler,
     server: Option<Server>,
 }
 
@@ -123,6 +125,7 @@ impl Database {
         Some(Self {
             url: url.to_owned(),
             owner_url: owner_url.to_owned(),
+            pooler: settings.database_pooler.into(),
             server: None,
         })
     }
@@ -132,8 +135,19 @@ impl Database {
         Self {
             owner_url: url.clone(),
             url,
+            pooler: Pooler::None,
             server: Some(server),
         }
+    }
+
+    /// At most so many connections for the service.
+    pub fn connect(&self, connections_max: u32) -> Result<Connections, StoreError> {
+        schema::connect_through(self.pooler, &self.url, connections_max)
+    }
+
+    /// At most so many connections that can only read.
+    pub fn connect_to_read(&self, connections_max: u32) -> Result<Connections, StoreError> {
+        schema::connect_to_read_through(self.pooler, &self.url, connections_max)
     }
 
     /// Drops everything and starts empty; only on the local server.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use domain::ports::{PaymentGateway, StubLedger, TakePayment};
+use domain::ports::{PaymentGateway, Random, StubLedger, TakePayment};
 use futures::future::BoxFuture;
 use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
 use journal::{Connections, Journal};
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::args::Role;
+use crate::database::Database;
 use crate::listen::Sockets;
 use crate::settings::{Gateway, Settings, Store};
 
@@ -55,13 +56,13 @@ impl Node {
     /// Starts every role; returns when all of them are at work and readiness says so.
     pub async fn start(
         settings: &Settings,
-        url: &str,
+        database: &Database,
         roles: &[Role],
         sockets: Sockets,
         place: Place,
     ) -> anyhow::Result<Self> {
         tracing::info!(settings = ?settings.shown(), "settings");
-        let pool = journal::schema::connect(url, settings.database_connections_max)?;
+        let pool = database.connect(settings.database_connections_max)?;
         journal::schema::check(&pool)
             .await
             .context("the database cannot be used")?;
@@ -185,7 +186,8 @@ impl Parts {
     fn build(settings: &Settings, roles: &[Role], pool: Connections) -> anyhow::Result<Self> {
         let runtime: Arc<dyn Runtime> = Arc::new(Tokio);
         let random = Arc::new(SystemRandom);
-        let journal = Journal::new(pool.clone(), Arc::new(SystemClock), random.clone());
+        let journal = Journal::new(pool.clone(), Arc::new(SystemClock), random.clone())
+            .as_node(random.uuid());
         let limits = limits(settings);
         let Gateway::Stub = settings.gateway;
         let stub = Arc::new(StubGateway::new(pool, runtime.clone(), random));

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use sqlx::postgres::PgConnectOptions;
 use value::Value;
-pub use value::{Auth, Gateway, Networks, Secret, Store};
+pub use value::{Auth, Gateway, Networks, Pooler, Secret, Store};
 
 /// Why the settings cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,7 +108,9 @@ settings! {
     database_url: Option<Secret> = "DATABASE_URL", "";
     /// The same database as the owner of its tables, for migrations and rebuilds; default: DATABASE_URL.
     migration_database_url: Option<Secret> = "MIGRATION_DATABASE_URL", "";
-    /// Connections of this process to the database, at most.
+    /// What stands between this process and the database: `none`, or `transaction` for a pooler that lends a session for a transaction at a time, as PgBouncer does.
+    database_pooler: Pooler = "DATABASE_POOLER", "none";
+    /// Connections of this process to the database, at most; one more listens for wake-ups.
     database_connections_max: u32 = "DATABASE_CONNECTIONS_MAX", "40";
     /// Address that the HTTP roles listen on.
     listen_host: std::net::IpAddr = "LISTEN_HOST", "127.0.0.1";

@@ -9,7 +9,14 @@
 //! sqlx takes a connection whose statement was abandoned back into the pool when it answers, and waits for that
 //! without end: a pool would be full of connections that never come back. Here it must answer within
 //! [`GIVE_BACK_MAX`], or is given up and replaced by a new one.
+//!
+//! Behind a pooler that lends a server connection for a transaction at a time nothing may be left on a session:
+//! see [`Manner`].
 
+mod lone;
+mod manner;
+
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +31,8 @@ use sqlx::postgres::{
 use sqlx::{Connection, Describe, Either, Execute, Executor, PgPool, Postgres};
 
 use crate::StoreError;
+use lone::Lone;
+pub(crate) use manner::Manner;
 
 /// How long a caller waits for a free connection, or for a new one.
 pub const ACQUIRE_MAX: Duration = Duration::from_secs(2);
@@ -35,27 +44,38 @@ pub const TRANSACTION_MAX: Duration = Duration::from_secs(15);
 /// How long a connection that is given back may take to answer.
 const GIVE_BACK_MAX: Duration = Duration::from_secs(1);
 
+/// The part of the connections that a library has to itself behind a pooler of transactions: one in this many.
+const SHARE_FOR_READS: u32 = 4;
+
 /// A pool of connections whose every statement ends in time. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Connections(PgPool);
+pub struct Connections {
+    pool: PgPool,
+    /// For reads by a library that wants a bare pool; the same one where statements may stand alone.
+    reads: PgPool,
+    manner: Manner,
+}
 
 impl Connections {
     /// At most `max` connections; none is made before it is needed.
-    pub(crate) fn lazily(options: PgConnectOptions, max: u32) -> Self {
-        let pool = PgPoolOptions::new()
-            .max_connections(max)
-            .acquire_timeout(ACQUIRE_MAX)
-            // A ping before every use costs a round trip; a broken connection shows at once anyway.
-            .test_before_acquire(false)
-            .after_release(|connection, _| {
-                Box::pin(async move {
-                    // Answered: it is kept. Broken or silent: it is closed, without waiting for anything.
-                    let answered = tokio::time::timeout(GIVE_BACK_MAX, connection.ping()).await;
-                    Ok(matches!(answered, Ok(Ok(()))))
-                })
-            })
-            .connect_lazy_with(options);
-        Self(pool)
+    pub(crate) fn lazily(options: PgConnectOptions, max: u32, manner: Manner) -> Self {
+        let options = manner.connect_options(options);
+        let Some(begin) = manner.begin() else {
+            let pool = at_most(max).connect_lazy_with(options);
+            return Self {
+                reads: pool.clone(),
+                pool,
+                manner,
+            };
+        };
+        let for_reads = (max / SHARE_FOR_READS).max(1);
+        let pool = at_most(max.saturating_sub(for_reads).max(1));
+        let reads = lone::in_transactions(at_most(for_reads), begin);
+        Self {
+            pool: pool.connect_lazy_with(options.clone()),
+            reads: reads.connect_lazy_with(options),
+            manner,
+        }
     }
 
     /// Connections to nothing: none is ever made.
@@ -66,7 +86,7 @@ impl Connections {
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_lazy_with(nobody);
-        Self(pool)
+        pool.into()
     }
 
     /// A connection of one's own, for a while. Its statements have no bound but the caller's.
@@ -74,31 +94,68 @@ impl Connections {
     /// # Errors
     /// [`StoreError`] when none comes free in time, or none can be made.
     pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        Ok(self.0.acquire().await?)
+        Ok(self.pool.acquire().await?)
     }
 
     /// The pool itself, for a library that takes nothing else; what is asked of it needs a [`within`].
     #[must_use]
     pub fn pool(&self) -> &PgPool {
-        &self.0
+        &self.pool
+    }
+
+    /// A bare pool for a library that only reads; what is asked of it needs a [`within`]. Behind a pooler of
+    /// transactions what is written through it is rolled back.
+    #[must_use]
+    pub fn for_reads(&self) -> &PgPool {
+        &self.reads
     }
 
     /// How the connections are made.
     #[must_use]
     pub fn options(&self) -> Arc<PgConnectOptions> {
-        self.0.connect_options()
+        self.pool.connect_options()
+    }
+
+    /// SQL that begins a transaction here, where it is not simply `BEGIN`.
+    pub(crate) fn begin(&self) -> Option<Cow<'static, str>> {
+        self.manner.begin()
+    }
+
+    /// Whether a session stays the same from one transaction to the next, and can listen, for one.
+    pub(crate) fn keeps_sessions(&self) -> bool {
+        self.manner == Manner::Sessions
     }
 
     /// Closes every connection; waits for those in use.
     pub async fn close(&self) {
-        self.0.close().await;
+        self.pool.close().await;
+        self.reads.close().await;
     }
+}
+
+fn at_most(max: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(max)
+        .acquire_timeout(ACQUIRE_MAX)
+        // A ping before every use costs a round trip; a broken connection shows at once anyway.
+        .test_before_acquire(false)
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                // Answered: it is kept. Broken or silent: it is closed, without waiting for anything.
+                let answered = tokio::time::timeout(GIVE_BACK_MAX, connection.ping()).await;
+                Ok(matches!(answered, Ok(Ok(()))))
+            })
+        })
 }
 
 /// For pools that were made elsewhere, in tests above all.
 impl From<PgPool> for Connections {
     fn from(pool: PgPool) -> Self {
-        Self(pool)
+        Self {
+            reads: pool.clone(),
+            pool,
+            manner: Manner::Sessions,
+        }
     }
 }
 
@@ -144,12 +201,14 @@ impl<'p> Executor<'p> for &'p Connections {
         E: 'q + Execute<'q, Postgres>,
     {
         let all = async move {
-            let mut connection = self.0.acquire().await?;
-            let rows = connection.fetch_many(query).collect::<Vec<_>>();
-            statement(rows).await
+            let mut lone = Lone::begin(self).await?;
+            let rows = lone.connection().fetch_many(query).collect::<Vec<_>>();
+            let rows = statement(rows).await;
+            let all: Result<Vec<_>, _> = rows.and_then(|rows| rows.into_iter().collect());
+            lone.end(all).await
         };
         let flat = |rows: Result<Vec<_>, _>| match rows {
-            Ok(rows) => stream::iter(rows).left_stream(),
+            Ok(rows) => stream::iter(rows.into_iter().map(Ok)).left_stream(),
             Err(error) => stream::iter([Err(error)]).right_stream(),
         };
         Box::pin(stream::once(all).flat_map(flat))
@@ -164,8 +223,9 @@ impl<'p> Executor<'p> for &'p Connections {
         E: 'q + Execute<'q, Postgres>,
     {
         Box::pin(async move {
-            let mut connection = self.0.acquire().await?;
-            statement(connection.fetch_optional(query)).await?
+            let mut lone = Lone::begin(self).await?;
+            let done = statement(lone.connection().fetch_optional(query)).await;
+            lone.end(done.flatten()).await
         })
     }
 
@@ -178,8 +238,9 @@ impl<'p> Executor<'p> for &'p Connections {
         'p: 'e,
     {
         Box::pin(async move {
-            let mut connection = self.0.acquire().await?;
-            statement(connection.prepare_with(sql, parameters)).await?
+            let mut lone = Lone::begin(self).await?;
+            let done = statement(lone.connection().prepare_with(sql, parameters)).await;
+            lone.end(done.flatten()).await
         })
     }
 
@@ -191,8 +252,9 @@ impl<'p> Executor<'p> for &'p Connections {
         'p: 'e,
     {
         Box::pin(async move {
-            let mut connection = self.0.acquire().await?;
-            statement(connection.describe(sql)).await?
+            let mut lone = Lone::begin(self).await?;
+            let done = statement(lone.connection().describe(sql)).await;
+            lone.end(done.flatten()).await
         })
     }
 }

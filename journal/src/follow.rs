@@ -22,6 +22,7 @@ mod handler;
 mod park;
 mod retry;
 mod run;
+mod turn;
 
 use jiff::Timestamp;
 

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use domain::ports::{Clock, Random};
 use domain::version::{self, Table};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 pub use command::{CommandError, Done, Request};
 pub use connections::Connections;
@@ -74,6 +75,8 @@ pub struct Journal {
     pool: Connections,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    /// Which node this is, of several that share the work.
+    node: Option<Uuid>,
     /// How events are written and read.
     events: Table,
     /// Counts appends of this process; followers wait on it.
@@ -115,6 +118,7 @@ impl Journal {
             pool,
             clock,
             random,
+            node: None,
             events: version::TODAY,
             appended: signal(),
             heard: signal(),
@@ -126,6 +130,14 @@ impl Journal {
     #[must_use]
     pub fn with_events(self, events: Table) -> Self {
         Self { events, ..self }
+    }
+
+    /// The same journal, as one of several nodes that follow it: they share the followers out among them. One that
+    /// is no node follows whatever it can get.
+    #[must_use]
+    pub fn as_node(self, node: Uuid) -> Self {
+        let node = Some(node);
+        Self { node, ..self }
     }
 
     /// How events are written and read.

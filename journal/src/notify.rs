@@ -2,7 +2,7 @@
 //!
 //! `NOTIFY` inside the append would serialise every commit; here one separate connection says it for all
 //! appends of the last [`EVERY`], and another one listens. A signal carries no data and may be lost: followers
-//! also poll.
+//! also poll. Behind a pooler that lends sessions for a transaction nobody can listen, and polling is all there is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use sqlx::postgres::PgListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::connections::{STATEMENT_MAX, statement, within};
+use crate::connections::{Manner, STATEMENT_MAX, statement, within};
 use crate::runtime::Runtime;
 use crate::{Connections, Journal, StoreError};
 
@@ -58,6 +58,12 @@ async fn speak(journal: &Journal, runtime: &dyn Runtime, me: Uuid) {
 }
 
 async fn hear(journal: &Journal, runtime: &dyn Runtime, me: Uuid) {
+    if !journal.pool().keeps_sessions() {
+        tracing::info!(
+            "behind a pooler of transactions nothing can listen: what other processes append is found by polling"
+        );
+        return;
+    }
     loop {
         if let Err(error) = listen(journal, runtime, me).await {
             tracing::debug!(%error, "wake-ups of other processes are not heard; polling goes on");
@@ -68,7 +74,8 @@ async fn hear(journal: &Journal, runtime: &dyn Runtime, me: Uuid) {
 
 /// Listens on a connection of its own, so that the pool does not lose one to a line that has gone silent.
 async fn listen(journal: &Journal, runtime: &dyn Runtime, me: Uuid) -> Result<(), StoreError> {
-    let line = Connections::lazily((*journal.pool().options()).clone(), 1);
+    let options = (*journal.pool().options()).clone();
+    let line = Connections::lazily(options, 1, Manner::Sessions);
     let mut listener = PgListener::connect_with(line.pool()).await?;
     within(STATEMENT_MAX, async {
         listener.listen(CHANNEL).await.map_err(StoreError::from)

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{ConnectOptions, Connection, PgConnection, Row};
 
-use crate::connections::within;
+use crate::connections::{Manner, within};
 use crate::follow::LEASE_MS;
 use crate::{Connections, StoreError};
 
@@ -31,13 +31,35 @@ const NO_SUCH_ROLE: &str = "22023";
 /// How long a look at the schema may take, a new connection included.
 const CHECK_MAX: Duration = Duration::from_secs(15);
 
+/// What stands between this program and the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pooler {
+    /// Nothing: a connection is a session.
+    #[default]
+    None,
+    /// Something that lends a session for a transaction at a time, as PgBouncer does with `pool_mode = transaction`.
+    Transaction,
+}
+
 /// At most `connections_max` connections that work as [`RUNTIME_ROLE`], with every time-out set.
 /// Connects lazily: that the database is away is found by the first query.
 ///
 /// # Errors
 /// [`StoreError`] when `url` is not a libpq URI.
 pub fn connect(url: &str, connections_max: u32) -> Result<Connections, StoreError> {
-    pool(url, connections_max, [("role", RUNTIME_ROLE)])
+    connect_through(Pooler::None, url, connections_max)
+}
+
+/// The same through a pooler.
+///
+/// # Errors
+/// [`StoreError`] when `url` is not a libpq URI.
+pub fn connect_through(
+    pooler: Pooler,
+    url: &str,
+    connections_max: u32,
+) -> Result<Connections, StoreError> {
+    pool(pooler, url, connections_max, ("role", RUNTIME_ROLE))
 }
 
 /// Connections whose sessions can only read, as whoever `url` names: for who looks and must not be able to change
@@ -46,45 +68,107 @@ pub fn connect(url: &str, connections_max: u32) -> Result<Connections, StoreErro
 /// # Errors
 /// [`StoreError`] when `url` is not a libpq URI.
 pub fn connect_to_read(url: &str, connections_max: u32) -> Result<Connections, StoreError> {
-    pool(
-        url,
-        connections_max,
-        [("default_transaction_read_only", "on")],
-    )
+    connect_to_read_through(Pooler::None, url, connections_max)
+}
+
+/// The same through a pooler.
+///
+/// # Errors
+/// [`StoreError`] when `url` is not a libpq URI.
+pub fn connect_to_read_through(
+    pooler: Pooler,
+    url: &str,
+    connections_max: u32,
+) -> Result<Connections, StoreError> {
+    let read_only = match pooler {
+        Pooler::None => "default_transaction_read_only",
+        Pooler::Transaction => "transaction_read_only",
+    };
+    pool(pooler, url, connections_max, (read_only, "on"))
 }
 
 fn pool(
+    pooler: Pooler,
     url: &str,
     connections_max: u32,
-    session: [(&str, &str); 1],
+    (name, value): (&'static str, &str),
 ) -> Result<Connections, StoreError> {
-    let options: PgConnectOptions = url.parse()?;
-    let options = options
-        .application_name("spacerent")
-        .options(session)
-        .options([
-            ("timezone", "UTC".to_owned()),
-            ("lock_timeout", LOCK_TIMEOUT_MS.to_string()),
-            ("statement_timeout", STATEMENT_TIMEOUT_MS.to_string()),
-            (
-                "idle_in_transaction_session_timeout",
-                IDLE_IN_TRANSACTION_MS.to_string(),
-            ),
-            ("tcp_user_timeout", TCP_USER_TIMEOUT_MS.to_string()),
-        ]);
-    Ok(Connections::lazily(options, connections_max))
+    let options = named(url.parse()?, "spacerent");
+    let settings = [
+        (name, value.to_owned()),
+        ("timezone", "UTC".to_owned()),
+        ("lock_timeout", LOCK_TIMEOUT_MS.to_string()),
+        ("statement_timeout", STATEMENT_TIMEOUT_MS.to_string()),
+        (
+            "idle_in_transaction_session_timeout",
+            IDLE_IN_TRANSACTION_MS.to_string(),
+        ),
+    ];
+    Ok(match pooler {
+        Pooler::None => {
+            let options = options
+                .options(settings)
+                .options([("tcp_user_timeout", TCP_USER_TIMEOUT_MS.to_string())])
+                .options([ARRIVED]);
+            Connections::lazily(options, connections_max, Manner::Sessions)
+        }
+        Pooler::Transaction => {
+            let manner = Manner::of_transactions(&settings);
+            Connections::lazily(options, connections_max, manner)
+        }
+    })
+}
+
+/// Named as the URI or `PGAPPNAME` has it, or else so: an operator tells processes apart by it.
+fn named(options: PgConnectOptions, default: &str) -> PgConnectOptions {
+    if options.get_application_name().is_some() {
+        return options;
+    }
+    options.application_name(default)
 }
 
 /// A single connection as whoever `url` names, without time-outs: for migrations and rebuilds.
 ///
 /// # Errors
-/// [`StoreError`] when it cannot be made.
+/// [`StoreError`] when it cannot be made, or does not keep a session.
 pub async fn connect_as_owner(url: &str) -> Result<PgConnection, StoreError> {
     let options: PgConnectOptions = url.parse()?;
-    let options = options
-        .application_name("spacerent-owner")
-        .options([("timezone", "UTC")]);
-    Ok(options.connect().await?)
+    let options = named(options, "spacerent-owner").options([("timezone", "UTC"), ARRIVED]);
+    let connection = options.connect().await.map_err(StoreError::from);
+    let mut connection = match connection {
+        Err(error) if is_refused_by_a_pooler(&error) => return Err(no_session()),
+        connection => connection?,
+    };
+    if !arrived(&mut connection).await? {
+        return Err(no_session());
+    }
+    Ok(connection)
+}
+
+/// A setting that only a server's session has that got our start-up message: PgBouncer refuses or drops it.
+const ARRIVED: (&str, &str) = ("spacerent.session", "ours");
+
+/// Asked without parameters, because a statement that must be prepared does not get through every pooler.
+async fn arrived(connection: &mut PgConnection) -> Result<bool, StoreError> {
+    let (name, ours) = ARRIVED;
+    let asked = format!("select current_setting('{name}', true) as said");
+    let row = sqlx::raw_sql(&asked).fetch_one(connection).await?;
+    let said: Option<&str> = row.try_get("said")?;
+    Ok(said == Some(ours))
+}
+
+fn is_refused_by_a_pooler(error: &StoreError) -> bool {
+    let words = "unsupported startup parameter";
+    matches!(error, StoreError::Unreachable(message) if message.contains(words))
+}
+
+fn no_session() -> StoreError {
+    StoreError::Refused {
+        sqlstate: "08P01".to_owned(),
+        message: "this connection goes through a pooler, and migrations, rebuilds and imports need a session of \
+                  their own: set MIGRATION_DATABASE_URL to the server itself"
+            .to_owned(),
+    }
 }
 
 /// Why a database could not be brought to today's shape.
@@ -99,6 +183,12 @@ pub enum SchemaError {
          migrations); point DATABASE_URL at an empty one"
     )]
     NotOurs,
+    /// The role and the time-outs that a connection asks for are not given to its session.
+    #[error(
+        "what a connection asks for when it is made does not reach the database: a pooler such as PgBouncer stands \
+         between; set DATABASE_POOLER=transaction"
+    )]
+    Pooled,
     /// Migrations are missing.
     #[error("this database is not migrated; run `spacerent migrate`")]
     Behind,
@@ -148,18 +238,33 @@ pub async fn migrate(url: &str) -> Result<(), SchemaError> {
 /// [`SchemaError`] says which.
 pub async fn check(pool: &Connections) -> Result<(), SchemaError> {
     // Not through the pool: it tries again until its time-out and then cannot say what was wrong.
-    within(CHECK_MAX, check_with(&pool.options())).await
+    within(CHECK_MAX, check_alone(pool)).await
 }
 
-async fn check_with(options: &PgConnectOptions) -> Result<(), SchemaError> {
-    let mut connection = match options.connect().await.map_err(StoreError::from) {
-        // The role to work as is made by a migration: on a server that saw none there is no such role.
+async fn check_alone(pool: &Connections) -> Result<(), SchemaError> {
+    let mut connection = match pool.options().connect().await.map_err(StoreError::from) {
         Err(error) if error.sqlstate() == Some(NO_SUCH_ROLE) => return Err(SchemaError::Behind),
+        Err(error) if is_refused_by_a_pooler(&error) => return Err(SchemaError::Pooled),
         connection => connection?,
     };
+    if pool.keeps_sessions() && !arrived(&mut connection).await? {
+        return Err(SchemaError::Pooled);
+    }
+    let begun = match pool.begin() {
+        Some(begin) => connection.begin_with(begin).await,
+        None => connection.begin().await,
+    };
+    match begun.map_err(StoreError::from) {
+        // The role to work as is made by a migration: on a server that saw none there is no such role.
+        Err(error) if error.sqlstate() == Some(NO_SUCH_ROLE) => Err(SchemaError::Behind),
+        begun => check_migrations(&mut *begun?).await,
+    }
+}
+
+async fn check_migrations(connection: &mut PgConnection) -> Result<(), SchemaError> {
     let recorded: bool =
         sqlx::query_scalar("select to_regclass('public._sqlx_migrations') is not null")
-            .fetch_one(&mut connection)
+            .fetch_one(&mut *connection)
             .await
             .map_err(StoreError::from)?;
     if !recorded {

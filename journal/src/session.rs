@@ -5,6 +5,8 @@
 //! next user commits by itself is never committed. Futures are dropped all the time (time-outs, `select`, a
 //! client that hangs up), so a pool's transactions are begun here, and such a connection is closed.
 
+use std::borrow::Cow;
+
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, Postgres, Transaction};
 
@@ -13,6 +15,7 @@ use crate::{Connections, StoreError};
 /// A connection of a pool, for transactions.
 pub struct Session {
     connection: PoolConnection<Postgres>,
+    begin: Option<Cow<'static, str>>,
     beginning: bool,
 }
 
@@ -26,6 +29,7 @@ impl Session {
         let beginning = false;
         Ok(Self {
             connection,
+            begin: pool.begin(),
             beginning,
         })
     }
@@ -36,7 +40,10 @@ impl Session {
     /// [`StoreError`] when the database does not answer.
     pub async fn begin(&mut self) -> Result<Transaction<'_, Postgres>, StoreError> {
         self.beginning = true;
-        let begun = self.connection.begin().await;
+        let begun = match &self.begin {
+            Some(begin) => self.connection.begin_with(begin.clone()).await,
+            None => self.connection.begin().await,
+        };
         // Answered either way: from here on sqlx knows what it has.
         self.beginning = false;
         Ok(begun?)

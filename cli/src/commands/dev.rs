@@ -58,7 +58,7 @@ async fn run_on(
     let addresses = sockets.addresses();
     let node = Node::start(
         settings,
-        &database.url,
+        database,
         &Role::ALL,
         sockets,
         node::Place::Development,

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use journal::schema;
-
 use super::replay;
 use crate::database::{self, Database, FEW};
 use crate::output;
@@ -27,7 +25,7 @@ pub async fn run(
 
 async fn migrate(database: &Database, rebuild: bool, stop: &mut Stop) -> anyhow::Result<()> {
     database.migrate().await?;
-    let journal = database::journal(schema::connect(&database.url, FEW)?);
+    let journal = database::journal(database.connect(FEW)?);
     let outdated = projections::outdated(&journal).await;
     journal.pool().close().await;
     for name in outdated? {

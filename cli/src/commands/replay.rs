@@ -93,7 +93,7 @@ async fn on_rebuilder<T>(
     let stopped = CancellationToken::new();
     let slices = slices.unwrap_or_else(one_a_core);
     let working = async {
-        let pool = schema::connect(&database.url, CONNECTIONS)?;
+        let pool = database.connect(CONNECTIONS)?;
         let journal = database::journal(pool);
         schema::check(journal.pool()).await?;
         let rebuilder = Rebuilder::new(&database.owner_url, &journal, &Tokio)

@@ -21,7 +21,7 @@ pub async fn run(settings: Settings, roles: &[Role]) -> anyhow::Result<ExitCode>
     let sockets = Sockets::bind(&settings, roles, &[settings.listen_host]).await?;
     let node = Node::start(
         &settings,
-        &database.url,
+        &database,
         roles,
         sockets,
         node::Place::Production,

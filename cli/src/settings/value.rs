@@ -230,6 +230,15 @@ choices! {
         "jwt" => "AUTH=jwt: this version cannot check tokens yet; put it behind something that does",
     }
 
+    /// What stands between this process and the database.
+    Pooler {
+        /// Nothing: a connection is a session.
+        None = "none",
+        /// A pooler that lends a session for a transaction at a time.
+        Transaction = "transaction",
+    }
+    missing {}
+
     /// Where My Page is kept.
     Store {
         /// In the same database.
@@ -238,4 +247,13 @@ choices! {
         Sqlite = "sqlite",
     }
     missing {}
+}
+
+impl From<Pooler> for journal::schema::Pooler {
+    fn from(pooler: Pooler) -> Self {
+        match pooler {
+            Pooler::None => Self::None,
+            Pooler::Transaction => Self::Transaction,
+        }
+    }
 }

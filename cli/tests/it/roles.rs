@@ -28,20 +28,20 @@ const CONVERGED_MAX: Duration = Duration::from_secs(30);
 const BOOKINGS: usize = 5;
 
 /// A migrated database, and the roles that work on it.
-struct House {
-    database: Database,
-    pool: PgPool,
-    http: reqwest::Client,
+pub struct House {
+    pub database: Database,
+    pub pool: PgPool,
+    pub http: reqwest::Client,
 }
 
 /// One process.
-struct Role {
+pub struct Role {
     child: Child,
     port: u16,
 }
 
 impl House {
-    async fn build() -> Self {
+    pub async fn build() -> Self {
         let database = Database::create("an empty one", async |_| Ok(()))
             .await
             .unwrap();
@@ -65,6 +65,18 @@ impl House {
 
     /// Starts a process; it is ready when the port of `listens` says so, if it has one.
     async fn role(&self, roles: &str, listens: Option<&str>, payment: Option<SocketAddr>) -> Role {
+        let payment = payment.map(|address| format!("http://{address}"));
+        let settings: Vec<_> = payment.iter().map(|url| ("PAYMENT_URL", &**url)).collect();
+        self.role_set(roles, listens, &settings).await
+    }
+
+    /// With settings of its own.
+    pub async fn role_set(
+        &self,
+        roles: &str,
+        listens: Option<&str>,
+        settings: &[(&str, &str)],
+    ) -> Role {
         let port = TcpListener::bind("127.0.0.1:0")
             .await
             .unwrap()
@@ -74,12 +86,10 @@ impl House {
         let mut command = spacerent(&["serve", "--role", roles]);
         command
             .env("DATABASE_URL", self.database.url())
-            .stderr(std::process::Stdio::null());
+            .stderr(std::process::Stdio::null())
+            .envs(settings.iter().copied());
         if let Some(role) = listens {
             command.env(format!("LISTEN_PORT_{role}"), port.to_string());
-        }
-        if let Some(address) = payment {
-            command.env("PAYMENT_URL", format!("http://{address}"));
         }
         let role = Role {
             child: command.spawn().unwrap(),
@@ -96,11 +106,11 @@ impl House {
         role
     }
 
-    async fn get(&self, role: &Role, path: &str) -> Answer {
+    pub async fn get(&self, role: &Role, path: &str) -> Answer {
         Answer::to(path, self.http.get(role.url(path)).send()).await
     }
 
-    async fn book(&self, role: &Role) -> Answer {
+    pub async fn book(&self, role: &Role) -> Answer {
         let body = serde_json::json!({ "userid": 4, "spacename": "numberfour" });
         let answer = Answer::to(
             "/books",
@@ -111,7 +121,7 @@ impl House {
         answer
     }
 
-    async fn count(&self, query: &str) -> usize {
+    pub async fn count(&self, query: &str) -> usize {
         let count: i64 = sqlx::query_scalar(query)
             .fetch_one(&self.pool)
             .await
@@ -120,7 +130,7 @@ impl House {
     }
 
     /// Every booking is paid once, registered, confirmed and on My Page; no job is left.
-    async fn converges(&self, bookings: usize) {
+    pub async fn converges(&self, bookings: usize) {
         let open = "select count(*) from events b where b.event_type = 'Booked' and not exists (
                         select from events c where c.aggregate_id = b.aggregate_id and c.event_type = 'BookConfirmed'
                     )
@@ -168,7 +178,7 @@ impl House {
 }
 
 impl Role {
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
@@ -176,12 +186,12 @@ impl Role {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
-    async fn kill(mut self) {
+    pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 }

@@ -93,6 +93,17 @@ pub trait Checkpoints: Send + Sync {
     /// Commits a batch.
     async fn commit(&self, tx: Self::Transaction<'_>) -> Result<(), StoreError>;
 
+    /// Says that this one could follow, unless its steps are `failing`, and hears whether it is the one that should
+    /// while there are others.
+    async fn turn(&self, _failing: bool) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    /// Says that this one follows no more.
+    async fn withdraw(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Hears how a step of [`super::run`] ended.
     fn stepped(&self, _: &Result<Step, HandlerError>) {}
 }

@@ -10,6 +10,9 @@ use super::{Checkpoints, FollowerId, LEASE_MS, Lease, Parked};
 use crate::feed::Item;
 use crate::{Journal, Session, StoreError};
 
+/// How long a node that said that it could follow is counted on. Less than what is left of the lease of one that has
+/// died, so that another one's turn has come when the lease ends.
+const SEEN_MS: i32 = 3_000;
 /// How many parked rows are looked at in one read.
 const READ_MAX: usize = 1_000;
 
@@ -288,6 +291,40 @@ impl Checkpoints for InDatabase {
             .await?;
         }
         Ok(left)
+    }
+
+    async fn turn(&self, failing: bool) -> Result<bool, StoreError> {
+        let Some(node) = self.journal.node else {
+            return Ok(true);
+        };
+        Ok(
+            sqlx::query_scalar("select follower_turn($1, $2, $3, $4, $5, $6)")
+                .bind(&self.id.name)
+                .bind(self.id.generation)
+                .bind(self.id.slice)
+                .bind(node)
+                .bind(SEEN_MS)
+                .bind(failing)
+                .fetch_one(self.journal.pool())
+                .await?,
+        )
+    }
+
+    async fn withdraw(&self) -> Result<(), StoreError> {
+        let Some(node) = self.journal.node else {
+            return Ok(());
+        };
+        sqlx::query(
+            "delete from follower_candidates
+             where name = $1 and generation = $2 and slice = $3 and node = $4",
+        )
+        .bind(&self.id.name)
+        .bind(self.id.generation)
+        .bind(self.id.slice)
+        .bind(node)
+        .execute(self.journal.pool())
+        .await?;
+        Ok(())
     }
 
     async fn commit(&self, tx: Transaction<'_, Postgres>) -> Result<(), StoreError> {

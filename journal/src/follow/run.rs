@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::turn::Turn;
 use super::{Checkpoints, Follower, Handler, Step};
 use crate::runtime::Runtime;
 
@@ -17,7 +18,7 @@ const HOLD: Duration = Duration::from_millis(20);
 /// The longest wait after repeated errors.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-/// Steps until cancelled, woken by appends and by the poll; then gives the lease back.
+/// Steps while it is its turn, until cancelled, woken by appends and by the poll; then gives the lease back.
 pub async fn run<C: Checkpoints, H: Handler<C::Connection>>(
     mut follower: Follower<H, C>,
     runtime: Arc<dyn Runtime>,
@@ -25,11 +26,12 @@ pub async fn run<C: Checkpoints, H: Handler<C::Connection>>(
 ) {
     let mut wake = follower.journal.wake();
     let mut failures = 0;
+    let mut turn = Turn::default();
     loop {
         let step = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            step = follower.step() => step,
+            step = follower.step_in_turn(&mut turn, failures > 0) => step,
         };
         follower.checkpoints.stepped(&step);
         let pause = match step {
@@ -55,6 +57,9 @@ pub async fn run<C: Checkpoints, H: Handler<C::Connection>>(
                 () = runtime.sleep(pause) => {}
             }
         }
+    }
+    if let Err(error) = follower.checkpoints.withdraw().await {
+        tracing::debug!(follower = follower.name(), %error, "another node's turn comes when this one is missed");
     }
     if let Err(error) = follower.release().await {
         tracing::debug!(follower = follower.name(), %error, "the lease was not given back; it will run out");

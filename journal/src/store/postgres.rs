@@ -37,7 +37,7 @@ impl Postgres {
     /// The journal that these connections lead to.
     #[must_use]
     pub fn new(pool: Connections) -> Self {
-        let streams = PostgresEventRepository::new(pool.pool().clone());
+        let streams = PostgresEventRepository::new(pool.for_reads().clone());
         Self { pool, streams }
     }
 }

@@ -7,3 +7,4 @@ mod park;
 mod past;
 mod retry;
 mod running;
+mod turn;

@@ -22,6 +22,7 @@ mod immutability;
 mod jobs;
 mod model;
 mod past;
+mod pooled;
 mod proxy;
 mod recover;
 mod repository;

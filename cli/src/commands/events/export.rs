@@ -33,7 +33,7 @@ pub async fn run(
     let stop = Stop::catch()?.token(&Tokio);
     let database = Database::open(settings, folder).await?;
     let told = Told::new("export");
-    let exported = export(&database.url, args, &told, stop).await;
+    let exported = export(&database, args, &told, stop).await;
     told.end();
     let closed = database.close().await;
     let exported = exported.map_err(|error| explain(error, TABLES))?;
@@ -43,12 +43,12 @@ pub async fn run(
 }
 
 async fn export(
-    url: &str,
+    database: &Database,
     args: &ExportArgs,
     told: &Told,
     stop: CancellationToken,
 ) -> anyhow::Result<Exported> {
-    let pool = schema::connect_to_read(url, CONNECTIONS)?;
+    let pool = database.connect_to_read(CONNECTIONS)?;
     schema::check(&pool).await?;
     let journal = Journal::new(pool.clone(), Arc::new(SystemClock), Arc::new(SystemRandom));
     let exported = write(&journal, args, told, stop).await;

@@ -31,7 +31,7 @@ pub async fn run(
     });
     let database = Database::open(settings, folder).await?;
     let importing = async {
-        let pool = schema::connect(&database.url, 1)?;
+        let pool = database.connect(1)?;
         schema::check(&pool).await?;
         pool.close().await;
         let import = Import {

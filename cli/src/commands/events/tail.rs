@@ -51,15 +51,15 @@ pub async fn run(
 ) -> anyhow::Result<ExitCode> {
     let stop = Stop::catch()?.token(&Tokio);
     let database = Database::open(settings, folder).await?;
-    let tailed = tail(&database.url, args, stop).await;
+    let tailed = tail(&database, args, stop).await;
     let closed = database.close().await;
     tailed.map_err(|error| explain(error, TABLES))?;
     closed?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn tail(url: &str, args: &TailArgs, stop: CancellationToken) -> anyhow::Result<()> {
-    let pool = schema::connect_to_read(url, CONNECTIONS)?;
+async fn tail(database: &Database, args: &TailArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let pool = database.connect_to_read(CONNECTIONS)?;
     schema::check(&pool).await?;
     let journal = Journal::new(pool.clone(), Arc::new(SystemClock), Arc::new(SystemRandom));
     let tail = Tail::begin(&journal, args, stop.clone()).await?;
