@@ -22,6 +22,8 @@ pub struct Settings {
     pub cors_origins: Origins,
     /// Whether such a page may send cookies and the like; never with origins that are everybody's.
     pub cors_allow_credentials: bool,
+    /// Whether a change of a booking must say which version it changes.
+    pub require_if_match: bool,
     /// Where the book role is, when another process plays it: a plain `http://` address.
     pub book_url: Option<String>,
     /// Where the space role is, when another process plays it.
@@ -42,6 +44,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             cors_origins: Origins::default(),
             cors_allow_credentials: false,
+            require_if_match: false,
             book_url: None,
             space_url: None,
             payment_url: None,

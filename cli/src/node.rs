@@ -259,6 +259,7 @@ fn http_settings(settings: &Settings, roles: &[Role]) -> api::Settings {
         default_price: i64::from(settings.default_price),
         payment_backlog_max: i64::from(settings.payment_backlog_max),
         payment_timeout_ms: settings.payment_timeout_ms,
+        require_if_match: settings.require_if_match,
         public_url: settings.public_url.clone(),
         trusted_proxies: settings.trusted_proxies.0.clone(),
         cors_origins: settings.cors_origins.clone(),
