@@ -8,8 +8,6 @@
 //!
 //! Cost: one round trip and one commit per group, and one look at the command ids of those that lost.
 
-mod columns;
-
 use std::collections::{HashMap, HashSet};
 
 use domain::Event;
@@ -17,11 +15,9 @@ use domain::version::Table;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::Row;
-use sqlx::types::Json;
 use uuid::Uuid;
 
-use self::columns::Columns;
+use crate::store::NotAppended;
 use crate::{Journal, Metadata, StoreError, StreamId};
 
 /// How many commands are committed together at most.
@@ -30,9 +26,6 @@ pub const GROUP_MAX: usize = 64;
 /// How often a group is sent again when the connection broke or the database was busy. The command ids make
 /// that safe: what was committed is answered, not repeated.
 pub const SENDS_MAX: u32 = 3;
-
-/// SQLSTATE of a group in which a command won only part of what it asked for.
-const HALF_WON: &str = "SR001";
 
 /// One command's events, ready to be stored.
 #[derive(Clone, Debug)]
@@ -158,6 +151,12 @@ pub struct StreamVersion {
     pub version: i64,
 }
 
+/// The id of a command's event, counted from 0: derived, so that it is the same however often the command is sent.
+#[must_use]
+pub fn event_id(command_id: Uuid, number: usize) -> Uuid {
+    Uuid::new_v5(&command_id, number.to_string().as_bytes())
+}
+
 impl Journal {
     /// Stores commands; answers stand in the order of the commands.
     pub async fn append(&self, commands: Vec<Append>) -> Vec<Result<Outcome, StoreError>> {
@@ -186,7 +185,7 @@ impl Journal {
         match self.send(group).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             // Nobody to ask: asking once a member would only take so many times longer.
-            Err(SendError::Store(error)) if error.is_of_the_connection() => {
+            Err(NotAppended::Store(error)) if error.is_of_the_connection() => {
                 group.iter().map(|_| Err(error.clone())).collect()
             }
             Err(_) if group.len() > 1 => {
@@ -233,15 +232,7 @@ impl Journal {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows: Vec<(Uuid, Json<Answer>)> =
-            sqlx::query_as("select command_id, answer from commands where command_id = any($1)")
-                .bind(ids)
-                .fetch_all(self.pool())
-                .await?;
-        Ok(rows
-            .into_iter()
-            .map(|(id, answer)| (id, answer.0))
-            .collect())
+        self.store.answers(ids).await
     }
 
     /// Those among `ids` that stored something.
@@ -260,50 +251,21 @@ impl Journal {
     }
 
     /// Sends a group until the database has said what became of it, at most [`SENDS_MAX`] times.
-    async fn send(&self, group: &[Append]) -> Result<Vec<Outcome>, SendError> {
+    async fn send(&self, group: &[Append]) -> Result<Vec<Outcome>, NotAppended> {
         let mut sends = 1;
         loop {
-            match self.send_once(group).await {
-                Err(SendError::Store(error)) if error.is_transient() && sends < SENDS_MAX => {
+            match self.store.append(group).await {
+                Ok(outcomes) => {
+                    self.count(group, &outcomes);
+                    return Ok(outcomes);
+                }
+                Err(NotAppended::Store(error)) if error.is_transient() && sends < SENDS_MAX => {
                     tracing::warn!(%error, sends, "an append is sent again");
                 }
-                answer => return answer,
+                Err(error) => return Err(error),
             }
             sends += 1;
         }
-    }
-
-    async fn send_once(&self, group: &[Append]) -> Result<Vec<Outcome>, SendError> {
-        let columns = Columns::of(group);
-        let rows = sqlx::query(
-            "select outcome, answer from journal_append(
-                $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
-             ) order by ordinal",
-        )
-        .bind(columns.command_ids)
-        .bind(columns.event_ordinals)
-        .bind(columns.aggregate_types)
-        .bind(columns.aggregate_ids)
-        .bind(columns.sequences)
-        .bind(columns.event_types)
-        .bind(columns.event_versions)
-        .bind(columns.payloads)
-        .bind(columns.metadatas)
-        .bind(columns.event_ids)
-        .bind(columns.claim_ordinals)
-        .bind(columns.claim_bookids)
-        .bind(columns.claim_units)
-        .bind(columns.claim_starts)
-        .bind(columns.claim_ends)
-        .fetch_all(self.pool())
-        .await
-        .map_err(SendError::from)?;
-        let outcomes = rows
-            .iter()
-            .map(read_outcome)
-            .collect::<Result<Vec<_>, _>>()?;
-        self.count(group, &outcomes);
-        Ok(outcomes)
     }
 
     fn count(&self, group: &[Append], outcomes: &[Outcome]) {
@@ -351,57 +313,11 @@ fn next_group(waiting: Vec<Placed>) -> (Vec<Placed>, Vec<Placed>) {
     (group, rest)
 }
 
-/// Why a group was not stored.
-enum SendError {
-    /// A member won only part of what it asked for: a slot was taken, or (not `taken`) another version is there,
-    /// or its id was recorded by somebody else meanwhile.
-    Half {
-        taken: bool,
-    },
-    Store(StoreError),
-}
-
-impl From<sqlx::Error> for SendError {
-    fn from(error: sqlx::Error) -> Self {
-        use sqlx::postgres::PgDatabaseError;
-        let half = error.as_database_error().and_then(|answer| {
-            let answer = answer.try_downcast_ref::<PgDatabaseError>()?;
-            (answer.code() == HALF_WON).then(|| answer.detail().unwrap_or_default().to_owned())
-        });
-        match half.as_deref() {
-            Some(detail) => Self::Half {
-                taken: detail == "taken",
-            },
-            None => Self::Store(error.into()),
-        }
-    }
-}
-
-impl From<StoreError> for SendError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
 /// What a failed group of one means for its command.
-fn alone(error: SendError) -> Result<Outcome, StoreError> {
+fn alone(error: NotAppended) -> Result<Outcome, StoreError> {
     match error {
-        SendError::Half { taken: true } => Ok(Outcome::Taken),
-        SendError::Half { taken: false } => Ok(Outcome::Conflict),
-        SendError::Store(error) => Err(error),
-    }
-}
-
-fn read_outcome(row: &sqlx::postgres::PgRow) -> Result<Outcome, StoreError> {
-    let outcome: String = row.try_get("outcome")?;
-    let answer = || -> Result<Answer, StoreError> {
-        let answer: Json<Answer> = row.try_get("answer")?;
-        Ok(answer.0)
-    };
-    match outcome.as_str() {
-        "stored" => Ok(Outcome::Stored(answer()?)),
-        "already" => Ok(Outcome::Already(answer()?)),
-        "taken" => Ok(Outcome::Taken),
-        _ => Ok(Outcome::Conflict),
+        NotAppended::Half { taken: true } => Ok(Outcome::Taken),
+        NotAppended::Half { taken: false } => Ok(Outcome::Conflict),
+        NotAppended::Store(error) => Err(error),
     }
 }

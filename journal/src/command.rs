@@ -19,9 +19,8 @@ use domain::payment::Payment;
 use domain::space::Space;
 use futures::StreamExt;
 use futures::stream;
-use sqlx::Row;
 
-use crate::append::{Answer, Outcome, StreamVersion};
+use crate::append::{Answer, Outcome};
 use crate::{Journal, StoreError, StreamId};
 
 pub use request::{CommandError, Done, Request};
@@ -175,31 +174,7 @@ impl Journal {
     /// # Errors
     /// [`StoreError`] when the database does not answer.
     pub async fn where_they_stand(&self, streams: &[StreamId]) -> Result<Answer, StoreError> {
-        let (types, ids): (Vec<_>, Vec<_>) = streams
-            .iter()
-            .map(|stream| (stream.aggregate_type.clone(), stream.aggregate_id.clone()))
-            .unzip();
-        let rows = sqlx::query(
-            "select e.aggregate_type, e.aggregate_id, max(e.sequence) as version, max(e.position) as position
-             from events e
-             join unnest($1::text[], $2::text[]) as s (aggregate_type, aggregate_id)
-               using (aggregate_type, aggregate_id)
-             group by 1, 2 order by 1, 2",
-        )
-        .bind(types)
-        .bind(ids)
-        .fetch_all(self.pool())
-        .await?;
-        let mut answer = Answer::default();
-        for row in rows {
-            answer.position = answer.position.max(row.try_get("position")?);
-            answer.streams.push(StreamVersion {
-                aggregate_type: row.try_get("aggregate_type")?,
-                aggregate_id: row.try_get("aggregate_id")?,
-                version: row.try_get("version")?,
-            });
-        }
-        Ok(answer)
+        self.store.standing(streams).await
     }
 }
 

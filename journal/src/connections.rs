@@ -58,6 +58,17 @@ impl Connections {
         Self(pool)
     }
 
+    /// Connections to nothing: none is ever made.
+    pub(crate) fn nowhere() -> Self {
+        let nobody = PgConnectOptions::new_without_pgpass().socket("/nonexistent");
+        let pool = PgPoolOptions::new()
+            .acquire_timeout(Duration::ZERO)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_lazy_with(nobody);
+        Self(pool)
+    }
+
     /// A connection of one's own, for a while. Its statements have no bound but the caller's.
     ///
     /// # Errors

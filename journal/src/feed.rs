@@ -19,13 +19,12 @@ mod row;
 mod stored;
 
 use domain::version::Table;
-use sqlx::postgres::PgRow;
 
 use crate::{Journal, StoreError};
 
 pub use ahead::Ahead;
-pub use look::Look;
 pub(crate) use look::of_one_booking;
+pub use look::{Look, SeenRow};
 pub use row::{Item, Recorded, Unreadable};
 pub use stored::Stored;
 
@@ -68,8 +67,8 @@ impl Page {
 }
 
 /// What a row of the feed is read as.
-pub(crate) trait FromRow: Sized {
-    fn from_row(row: &PgRow, events: &Table) -> Result<Self, StoreError>;
+trait Read: Sized {
+    fn read(row: Stored, events: &Table) -> Self;
 }
 
 /// A transaction id drawn after holes were seen.
@@ -144,7 +143,7 @@ impl Feed {
         self.read_as(after, limit).await
     }
 
-    async fn read_as<T: FromRow>(&mut self, after: i64, limit: i64) -> Result<Page<T>, StoreError> {
+    async fn read_as<T: Read>(&mut self, after: i64, limit: i64) -> Result<Page<T>, StoreError> {
         let mut looks = 1;
         loop {
             let proof = self.proof.as_ref();
@@ -193,18 +192,7 @@ impl Feed {
         let Some(reader) = &self.reader else {
             return Ok(());
         };
-        let (first, last): (Vec<_>, Vec<_>) = spans.iter().map(|s| (s.first, s.last)).unzip();
-        sqlx::query(
-            "insert into dead_spans (first_position, last_position, proof, proved_by)
-             select s.first, s.last, $3::text::xid8, $4 from unnest($1::bigint[], $2::bigint[]) as s (first, last)
-             order by 1 on conflict do nothing",
-        )
-        .bind(first)
-        .bind(last)
-        .bind(&proof.x)
-        .bind(reader)
-        .execute(self.journal.pool())
-        .await?;
+        self.journal.store.record_dead(spans, proof, reader).await?;
         for span in spans {
             metrics::counter!("feed_dead_positions_total")
                 .increment(span.last.abs_diff(span.first) + 1);
@@ -227,19 +215,11 @@ impl Feed {
         if self.reported == Reported::Hole(hole) {
             return Ok(());
         }
-        sqlx::query(
-            "insert into open_holes (follower, first_position, last_position, proof)
-             values ($1, $2, $3, $4::text::xid8)
-             on conflict (follower) do update
-             set first_position = excluded.first_position, last_position = excluded.last_position,
-                 proof = excluded.proof, since = excluded.since",
-        )
-        .bind(reader)
-        .bind(hole.first)
-        .bind(hole.last)
-        .bind(self.proof.as_ref().map(|proof| &proof.x))
-        .execute(self.journal.pool())
-        .await?;
+        let proof = self.proof.as_ref();
+        self.journal
+            .store
+            .hold_at(reader, Some(hole), proof)
+            .await?;
         metrics::counter!("feed_holds_total").increment(1);
         tracing::warn!(
             first = hole.first,
@@ -256,10 +236,7 @@ impl Feed {
             return Ok(());
         };
         if self.reported != Reported::Nothing {
-            sqlx::query("delete from open_holes where follower = $1")
-                .bind(reader)
-                .execute(self.journal.pool())
-                .await?;
+            self.journal.store.hold_at(reader, None, None).await?;
             self.reported = Reported::Nothing;
         }
         Ok(())

@@ -109,7 +109,7 @@ impl<H: Handler> Follower<H> {
     }
 }
 
-impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
+impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
     /// A follower that reads `feed` and keeps its checkpoint in `checkpoints`.
     #[must_use]
     pub fn over(journal: Journal, feed: Feed, checkpoints: C, handler: H) -> Self {
@@ -292,7 +292,7 @@ impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
     }
 }
 
-impl<C: Checkpoints, H: Handler<C::Database>> Hand<'_, H, C> {
+impl<C: Checkpoints, H: Handler<C::Connection>> Hand<'_, H, C> {
     /// Writes a batch, without what had to be parked; `None` when the lease was lost.
     async fn take_or_park(
         &self,

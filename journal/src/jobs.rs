@@ -8,9 +8,8 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
-use sqlx::postgres::PgRow;
+use sqlx::PgConnection;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use crate::{Journal, StoreError};
@@ -148,14 +147,7 @@ impl Journal {
         limit: i32,
         lease_ms: i32,
     ) -> Result<Vec<Job>, StoreError> {
-        let rows = sqlx::query("select * from job_claim($1, $2, $3, $4)")
-            .bind(kinds)
-            .bind(owner)
-            .bind(limit)
-            .bind(lease_ms)
-            .fetch_all(self.pool())
-            .await?;
-        rows.iter().map(read_job).collect()
+        self.store.claim_jobs(kinds, owner, limit, lease_ms).await
     }
 
     /// Adds to what a claimed job knows, for its later claims; false when somebody else holds the job by now,
@@ -168,16 +160,7 @@ impl Journal {
         job: &Job,
         notes: &HashMap<String, String>,
     ) -> Result<bool, StoreError> {
-        let noted = sqlx::query(
-            "update jobs set payload = payload || $3
-             where id = $1 and fence = $2 and state = 'open'",
-        )
-        .bind(job.id)
-        .bind(job.fence)
-        .bind(Json(notes))
-        .execute(self.pool())
-        .await?;
-        Ok(noted.rows_affected() == 1)
+        self.store.note_job(job, notes).await
     }
 
     /// Ends a claim; false when somebody else holds the job by now, and nothing was changed.
@@ -185,26 +168,14 @@ impl Journal {
     /// # Errors
     /// [`StoreError`] when the database does not answer.
     pub async fn finish_job(&self, job: &Job, finish: &Finish) -> Result<bool, StoreError> {
-        let (state, due_at, error) = match finish {
-            Finish::Done => ("done", None, None),
-            Finish::Again { due_at, reason } => ("open", Some(due_at.to_sqlx()), Some(reason)),
-            Finish::Attention { reason } => ("attention", None, Some(reason)),
-        };
-        let held: bool = sqlx::query_scalar("select job_finish($1, $2, $3, $4, $5)")
-            .bind(job.id)
-            .bind(job.fence)
-            .bind(state)
-            .bind(due_at)
-            .bind(error)
-            .fetch_one(self.pool())
-            .await?;
-        if held && state == "attention" {
+        let held = self.store.finish_job(job, finish).await?;
+        if let (true, Finish::Attention { reason }) = (held, finish) {
             metrics::counter!("jobs_attention_total", "kind" => job.kind.clone()).increment(1);
             tracing::error!(
                 job = job.id,
                 kind = job.kind,
                 bookid = job.bookid,
-                reason = error,
+                reason,
                 "a job needs people"
             );
         }
@@ -216,26 +187,6 @@ impl Journal {
     /// # Errors
     /// [`StoreError`] when the database does not answer.
     pub async fn open_jobs(&self, kind: &str) -> Result<i64, StoreError> {
-        Ok(
-            sqlx::query_scalar("select count(*) from jobs where kind = $1 and state = 'open'")
-                .bind(kind)
-                .fetch_one(self.pool())
-                .await?,
-        )
+        self.store.open_jobs(kind).await
     }
-}
-
-fn read_job(row: &PgRow) -> Result<Job, StoreError> {
-    let payload: Json<HashMap<String, String>> = row.try_get("payload")?;
-    let created_at: jiff_sqlx::Timestamp = row.try_get("created_at")?;
-    Ok(Job {
-        id: row.try_get("id")?,
-        kind: row.try_get("kind")?,
-        key: row.try_get("key")?,
-        bookid: row.try_get("bookid")?,
-        payload: payload.0,
-        attempts: row.try_get("attempts")?,
-        fence: row.try_get("fence")?,
-        created_at: created_at.to_jiff(),
-    })
 }

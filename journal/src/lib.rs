@@ -25,6 +25,7 @@ pub mod runtime;
 pub mod schema;
 mod session;
 pub mod status;
+pub mod store;
 pub mod story;
 pub mod transfer;
 
@@ -43,6 +44,8 @@ pub use identity::Identity;
 pub use latest::Latest;
 pub use metadata::{Actor, Metadata, Trace};
 pub use session::Session;
+
+use store::{Postgres, Store};
 
 /// Aggregate type and id of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,6 +70,7 @@ impl StreamId {
 /// The journal of one database. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
+    store: Arc<dyn Store>,
     pool: Connections,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -88,9 +92,27 @@ impl Journal {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
+        let pool = pool.into();
+        Self::of(Arc::new(Postgres::new(pool.clone())), pool, clock, random)
+    }
+
+    /// A journal over another store than Postgres. There is no database beside it: what asks for one of its
+    /// connections is told that none can be made.
+    #[must_use]
+    pub fn over(store: Arc<dyn Store>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        Self::of(store, Connections::nowhere(), clock, random)
+    }
+
+    fn of(
+        store: Arc<dyn Store>,
+        pool: Connections,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
         let signal = || Arc::new(watch::Sender::new(0));
         Self {
-            pool: pool.into(),
+            store,
+            pool,
             clock,
             random,
             events: version::TODAY,
@@ -139,6 +161,13 @@ impl Journal {
         }
     }
 
+    /// Wakes whoever waits for appends: another process said that it appended. Saying so in vain, or twice, does no
+    /// harm.
+    pub fn hear(&self) {
+        self.heard
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
     /// A signal that a checkpoint moved in this process.
     #[must_use]
     pub fn moved(&self) -> watch::Receiver<u64> {
@@ -150,10 +179,7 @@ impl Journal {
     /// # Errors
     /// [`StoreError`] when the database does not answer.
     pub async fn next_book_id(&self) -> Result<domain::BookId, StoreError> {
-        let id = sqlx::query_scalar("select nextval('book_ids')")
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(domain::BookId(id))
+        Ok(domain::BookId(self.store.next_book_id().await?))
     }
 
     /// Whether the database answers a query: what readiness asks.

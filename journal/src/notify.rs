@@ -80,7 +80,7 @@ async fn listen(journal: &Journal, runtime: &dyn Runtime, me: Uuid) -> Result<()
             biased;
             heard = listener.recv() => {
                 if heard?.payload() != me {
-                    journal.heard.send_modify(|count| *count = count.wrapping_add(1));
+                    journal.hear();
                 }
             }
             // Silence may mean that nothing happens, or that nobody is there any more.

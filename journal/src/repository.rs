@@ -1,4 +1,5 @@
-//! cqrs-es's event store over our append: rows are read by postgres-es, writes and versions are ours.
+//! cqrs-es's event store over our append: writes and versions are ours, and rows come from the store, which in
+//! Postgres reads them with postgres-es.
 //!
 //! postgres-es inserts one event a round trip, takes every unique violation for a version conflict, and
 //! knows no command ids. Its reads are fine. Snapshots are refused: those of 0.5.0 apply events twice.
@@ -11,17 +12,14 @@ use cqrs_es::persist::{
 };
 use cqrs_es::{Aggregate, AggregateError, EventEnvelope, EventStore};
 use domain::version::{Payload, Stored};
-use postgres_es::PostgresEventRepository;
 use serde_json::Value;
 
 use crate::append::{Append, Outcome, StoredEvent, StreamAppend, written};
-use crate::connections::statement;
 use crate::{Journal, Metadata, StoreError, StreamId};
 
 /// Loads and stores single streams for cqrs-es, row by row.
 pub struct Repository {
     journal: Journal,
-    reads: PostgresEventRepository,
 }
 
 /// cqrs-es's event store of one aggregate. Its own reads one event from a row, and takes the last event that it
@@ -68,13 +66,13 @@ impl Journal {
         &self,
         id: &str,
     ) -> Result<Loaded<A::Event>, StoreError> {
-        let rows = self.repository().get_events::<A>(id).await;
+        let rows = self.store.stream(&StreamId::new(A::TYPE, id)).await?;
         let mut loaded = Loaded {
             version: 0,
             shown: 0,
             events: Vec::new(),
         };
-        for row in rows.map_err(persistence_error)? {
+        for row in rows {
             loaded.version = i64::try_from(row.sequence)
                 .map_err(|error| StoreError::Unreadable(error.to_string()))?;
             let reading = self.events.read_as::<A::Event>(Stored {
@@ -98,7 +96,6 @@ impl Journal {
     fn repository(&self) -> Repository {
         Repository {
             journal: self.clone(),
-            reads: PostgresEventRepository::new(self.pool().pool().clone()),
         }
     }
 }
@@ -156,7 +153,9 @@ impl PersistedEventRepository for Repository {
         &self,
         aggregate_id: &str,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
-        read(self.reads.get_events::<A>(aggregate_id)).await
+        let stream = StreamId::new(A::TYPE, aggregate_id);
+        let rows = self.journal.store.stream(&stream).await;
+        rows.map_err(persistence_error)
     }
 
     async fn get_last_events<A: Aggregate>(
@@ -164,7 +163,9 @@ impl PersistedEventRepository for Repository {
         aggregate_id: &str,
         last_sequence: usize,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
-        read(self.reads.get_last_events::<A>(aggregate_id, last_sequence)).await
+        let rows = self.get_events::<A>(aggregate_id).await?;
+        let newer = |row: &SerializedEvent| row.sequence > last_sequence;
+        Ok(rows.into_iter().filter(newer).collect())
     }
 
     async fn get_snapshot<A: Aggregate>(
@@ -191,10 +192,7 @@ impl PersistedEventRepository for Repository {
             Some(Ok(Outcome::Conflict | Outcome::Taken)) => {
                 Err(PersistenceError::OptimisticLockError)
             }
-            Some(Err(error @ StoreError::Unreachable(_))) => {
-                Err(PersistenceError::ConnectionError(Box::new(error)))
-            }
-            Some(Err(error)) => Err(PersistenceError::UnknownError(Box::new(error))),
+            Some(Err(error)) => Err(persistence_error(error)),
             None => Err(unknown("the append was not answered")),
         }
     }
@@ -245,24 +243,10 @@ impl Repository {
     }
 }
 
-/// Bounds a read of postgres-es as every statement of ours is bounded.
-async fn read<T>(
-    reading: impl Future<Output = Result<T, PersistenceError>>,
-) -> Result<T, PersistenceError> {
-    let silent = |silent| Err(PersistenceError::ConnectionError(Box::new(silent)));
-    statement(reading).await.unwrap_or_else(silent)
-}
-
-fn persistence_error(error: PersistenceError) -> StoreError {
+fn persistence_error(error: StoreError) -> PersistenceError {
     match error {
-        PersistenceError::ConnectionError(error) | PersistenceError::UnknownError(error) => {
-            // postgres-es boxes sqlx's error; sort it as our own calls' errors are sorted.
-            match error.downcast::<sqlx::Error>() {
-                Ok(error) => (*error).into(),
-                Err(other) => StoreError::Unreadable(other.to_string()),
-            }
-        }
-        other => StoreError::Unreadable(other.to_string()),
+        StoreError::Unreachable(_) => PersistenceError::ConnectionError(Box::new(error)),
+        _ => PersistenceError::UnknownError(Box::new(error)),
     }
 }
 

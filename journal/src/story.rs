@@ -39,7 +39,7 @@ impl Journal {
             .bind(correlation_id),
         };
         let rows = query.bind(EVENTS_MAX).fetch_all(self.pool()).await?;
-        self.read_rows(&rows)
+        rows.iter().map(Stored::from_row).collect()
     }
 
     /// The jobs of these bookings, done or not, oldest first.

@@ -11,24 +11,22 @@
 
 mod batch;
 mod past;
+mod rows;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::order::CHARGE_JOB;
 use domain::{Refusal, space};
 use journal::follow::{self, Follower, FollowerId, Handler, HandlerError};
-use journal::jobs::{schedule, settle};
 use journal::runtime::Runtime;
 use journal::{CommandError, Journal, Recorded, Request, StoreError};
-use sqlx::types::Json;
-use sqlx::{PgConnection, Row};
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::PaymentSettings;
 pub use batch::Plan;
 use batch::{Cause, OrderRow, Orders, Terms};
 use past::Past;
+pub use rows::{InDatabase, Rows, StoredOrder, Written};
 
 /// The follower's name.
 const NAME: &str = "orders";
@@ -58,17 +56,31 @@ pub fn follower_id() -> FollowerId {
     FollowerId::new(NAME, GENERATION)
 }
 
-/// The saga as a handler of events.
-pub struct OrderSaga {
+/// The saga as a handler of events. Its rows are in the journal's database unless said otherwise.
+pub struct OrderSaga<R = InDatabase> {
     journal: Journal,
     settings: PaymentSettings,
+    rows: R,
 }
 
 impl OrderSaga {
     /// A saga that sends its commands to `journal`.
     #[must_use]
     pub fn new(journal: Journal, settings: PaymentSettings) -> Self {
-        Self { journal, settings }
+        let rows = InDatabase(journal.clone());
+        Self::over(journal, settings, rows)
+    }
+}
+
+impl<R: Rows> OrderSaga<R> {
+    /// A saga that keeps its orders in `rows`.
+    #[must_use]
+    pub fn over(journal: Journal, settings: PaymentSettings, rows: R) -> Self {
+        Self {
+            journal,
+            settings,
+            rows,
+        }
     }
 
     /// Leaves away what was stored before: of a history, that is nearly everything, and sending it would load every
@@ -94,17 +106,16 @@ impl OrderSaga {
 
     async fn load(&self, events: &[Recorded]) -> Result<Orders, HandlerError> {
         let bookids = batch::bookids(events)?;
-        let rows = sqlx::query("select bookid, state, position from orders where bookid = any($1)")
-            .bind(&bookids)
-            .fetch_all(self.journal.pool())
-            .await?;
         let mut orders = Orders::new();
-        for row in rows {
-            let bookid = row.try_get("bookid")?;
-            let position = row.try_get("position")?;
-            match row.try_get::<Json<_>, _>("state") {
-                Ok(Json(order)) => orders.insert(bookid, OrderRow { order, position }),
-                Err(error) => return Err(batch::poison_of(bookid, events, &error.to_string())),
+        for StoredOrder {
+            bookid,
+            position,
+            order,
+        } in self.rows.load(&bookids).await?
+        {
+            match order {
+                Ok(order) => orders.insert(bookid, OrderRow { order, position }),
+                Err(error) => return Err(batch::poison_of(bookid, events, &error)),
             };
         }
         Ok(orders)
@@ -112,7 +123,7 @@ impl OrderSaga {
 }
 
 #[async_trait]
-impl Handler for OrderSaga {
+impl<R: Rows> Handler<R::Connection> for OrderSaga<R> {
     type Plan = Plan;
 
     async fn plan(&self, events: &[Recorded]) -> Result<Plan, HandlerError> {
@@ -139,14 +150,19 @@ impl Handler for OrderSaga {
 
     async fn apply(
         &self,
-        tx: &mut PgConnection,
+        tx: &mut R::Connection,
         _events: &[Recorded],
         plan: Plan,
     ) -> Result<(), HandlerError> {
-        write_orders(tx, &plan).await?;
-        settle(tx, CHARGE_JOB, &plan.settled()).await?;
-        schedule(tx, &plan.jobs()).await?;
-        Ok(())
+        let changed = plan.changed();
+        let written = Written {
+            orders: changed
+                .map(|(bookid, row)| (bookid, &row.order, row.position))
+                .collect(),
+            settled: plan.settled(),
+            jobs: plan.jobs(),
+        };
+        Ok(self.rows.write(tx, written).await?)
     }
 }
 
@@ -173,25 +189,4 @@ fn absorb(cause: &Cause, error: CommandError) -> Result<(), HandlerError> {
             message: error.to_string(),
         })),
     }
-}
-
-async fn write_orders(tx: &mut PgConnection, plan: &Plan) -> Result<(), StoreError> {
-    let (mut bookids, mut states, mut positions) = (Vec::new(), Vec::new(), Vec::new());
-    for (bookid, row) in plan.changed() {
-        bookids.push(bookid);
-        states.push(Json(&row.order));
-        positions.push(row.position);
-    }
-    sqlx::query(
-        "insert into orders (bookid, state, position)
-         select * from unnest($1::bigint[], $2::jsonb[], $3::bigint[])
-         on conflict (bookid) do update
-         set state = excluded.state, position = excluded.position",
-    )
-    .bind(bookids)
-    .bind(states)
-    .bind(positions)
-    .execute(tx)
-    .await?;
-    Ok(())
 }

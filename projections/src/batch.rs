@@ -11,7 +11,7 @@ use crate::rows::{Changed, Rows, touched};
 /// The tables of one projection, within the transaction of a batch. A table is named by its place in the
 /// projection's list.
 #[async_trait]
-pub(crate) trait Tables: Send {
+pub trait Tables: Send {
     /// The rows with these keys, in no order.
     async fn load(&mut self, place: usize, keys: Vec<Key>) -> Result<Vec<Vec<Cell>>, StoreError>;
 
@@ -20,7 +20,10 @@ pub(crate) trait Tables: Send {
 }
 
 /// Folds events into tables.
-pub(crate) async fn fold(
+///
+/// # Errors
+/// [`HandlerError::Poison`] names the event that cannot be folded; else that of the tables.
+pub async fn fold(
     projection: &'static Projection,
     tables: &mut dyn Tables,
     events: &[Recorded],

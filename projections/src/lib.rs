@@ -5,7 +5,7 @@
 //! keeps them filled from the journal, or [`file`] My Page in a file; [`ReadModels`] answers questions, and [`rebuild`] makes any of them anew
 //! beside the one that readers see. Nothing here can act: folds are given rows and events, and nothing else.
 
-mod batch;
+pub mod batch;
 pub mod booking;
 mod books;
 mod calendar;

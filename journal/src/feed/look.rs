@@ -1,9 +1,8 @@
 //! One look at the journal, and how much of it may be delivered.
 
-use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::{FromRow, Item, Proof, Span};
+use super::{Item, Proof, Read, Span, Stored};
 use crate::{Journal, StoreError};
 
 /// SQL for the rows of all streams that carry a booking's number, `$1`: also of aggregates that this version of the
@@ -29,17 +28,21 @@ pub(crate) use of_one_booking;
 /// What one look at the journal shows: rows in order, and the verdict on a proof, from one snapshot.
 #[derive(Debug)]
 pub struct Look<T = Item> {
-    pub(super) rows: Vec<SeenRow<T>>,
+    /// In order of position.
+    pub rows: Vec<SeenRow<T>>,
     /// Whether every transaction older than the proof's X has ended.
     pub proved: bool,
 }
 
 /// One row, and whether the hole before it is known to be dead.
 #[derive(Debug)]
-pub(super) struct SeenRow<T> {
-    item: T,
-    pub(super) position: i64,
-    hole_is_dead: bool,
+pub struct SeenRow<T> {
+    /// What stands there.
+    pub item: T,
+    /// Its place in the journal.
+    pub position: i64,
+    /// Whether the positions before it, up to the row before, were proved to stay empty; false when there are none.
+    pub hole_is_dead: bool,
 }
 
 /// How far a look may be delivered.
@@ -65,58 +68,32 @@ impl Journal {
         self.look_as(after, limit, proof).await
     }
 
-    pub(super) async fn look_as<T: FromRow>(
+    pub(super) async fn look_as<T: Read>(
         &self,
         after: i64,
         limit: i64,
         proof: Option<&Proof>,
     ) -> Result<Look<T>, StoreError> {
-        let rows = sqlx::query(
-            "with page as (
-                 select e.*, lag(e.position, 1, $1) over (order by e.position) as before
-                 from (select * from events where position > $1 order by position limit $2) e
-             )
-             select p.aggregate_type, p.aggregate_id, p.sequence, p.event_type, p.event_version,
-                    p.payload, p.metadata, p.position, p.event_id, p.command_id, p.recorded_at,
-                    p.position > p.before + 1 and exists (
-                        select from dead_spans d
-                        where d.first_position <= p.before + 1 and d.last_position >= p.position - 1
-                    ) as hole_is_dead,
-                    coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= $3::text::xid8, false) as proved
-             from page p order by p.position",
-        )
-        .bind(after)
-        .bind(limit)
-        .bind(proof.map(|proof| proof.x.as_str()))
-        .fetch_all(self.pool())
-        .await?;
-        let proved = match rows.first() {
-            Some(row) => row.try_get("proved")?,
-            None => false,
+        let Look { rows, proved } = self.store.look(after, limit, proof).await?;
+        let read = |row: SeenRow<Stored>| SeenRow {
+            item: T::read(row.item, &self.events),
+            position: row.position,
+            hole_is_dead: row.hole_is_dead,
         };
-        let seen = |row: &PgRow| {
-            Ok::<_, StoreError>(SeenRow {
-                item: T::from_row(row, &self.events)?,
-                position: row.try_get("position")?,
-                hole_is_dead: row.try_get("hole_is_dead")?,
-            })
-        };
-        let rows = rows.iter().map(seen).collect::<Result<_, _>>()?;
+        let rows = rows.into_iter().map(read).collect();
         Ok(Look { rows, proved })
-    }
-
-    pub(crate) fn read_rows<T: FromRow>(&self, rows: &[PgRow]) -> Result<Vec<T>, StoreError> {
-        let read = |row| T::from_row(row, &self.events);
-        rows.iter().map(read).collect()
     }
 
     /// The rows at these positions, in order; of positions without a row, nothing.
     pub(crate) async fn events_at(&self, positions: &[i64]) -> Result<Vec<Item>, StoreError> {
-        let rows = sqlx::query("select * from events where position = any ($1) order by position")
-            .bind(positions)
-            .fetch_all(self.pool())
-            .await?;
-        self.read_rows(&rows)
+        let rows = self.store.rows_at(positions).await?.into_iter();
+        Ok(rows.map(|row| Item::read(row, &self.events)).collect())
+    }
+
+    /// Rows of the table, as events of today.
+    pub(crate) fn read_rows(&self, rows: &[PgRow]) -> Result<Vec<Item>, StoreError> {
+        let read = |row| Ok(Item::read(Stored::from_row(row)?, &self.events));
+        rows.iter().map(read).collect()
     }
 
     /// The rows of one booking up to position `last`, in order.
@@ -138,9 +115,7 @@ impl Journal {
     /// # Errors
     /// [`StoreError`] when the database does not answer.
     pub async fn draw_x(&self) -> Result<String, StoreError> {
-        Ok(sqlx::query_scalar("select pg_current_xact_id()::text")
-            .fetch_one(self.pool())
-            .await?)
+        self.store.draw_x().await
     }
 
     /// How many committed events stand behind a position.

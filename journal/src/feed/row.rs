@@ -1,16 +1,12 @@
 //! A row of the feed as events of today, or as one that this version of the code cannot read.
 
 use domain::Event;
-use domain::version::{DecodeError, Payload, Reading, Stored, Table};
+use domain::version::{self, DecodeError, Payload, Reading, Table};
 use jiff::Timestamp;
-use serde_json::value::RawValue;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
-use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::FromRow;
-use crate::{Metadata, StoreError, StreamId};
+use super::{Read, Stored};
+use crate::{Metadata, StreamId};
 
 /// What is to be done about an event that a newer version of this code wrote.
 const UPGRADE: &str =
@@ -113,77 +109,62 @@ impl Item {
     }
 }
 
-impl FromRow for Item {
-    fn from_row(row: &PgRow, table: &Table) -> Result<Self, StoreError> {
-        let position: i64 = row.try_get("position")?;
-        let event_type: &str = row.try_get("event_type")?;
-        let event_version: &str = row.try_get("event_version")?;
-        let stream = StreamId {
-            aggregate_type: row.try_get("aggregate_type")?,
-            aggregate_id: row.try_get("aggregate_id")?,
-        };
-        let Json(payload): Json<&RawValue> = row.try_get("payload")?;
-        let reading = table.read(Stored {
-            aggregate_type: &stream.aggregate_type,
-            event_type,
-            event_version,
-            payload: Payload::Text(payload.get()),
+impl Read for Item {
+    fn read(row: Stored, table: &Table) -> Self {
+        let reading = table.read(version::Stored {
+            aggregate_type: &row.aggregate_type,
+            event_type: &row.event_type,
+            event_version: &row.event_version,
+            payload: Payload::Text(row.payload.get()),
         });
-        let read = match (reading, metadata(row)?) {
+        let read = match (reading, row.metadata()) {
             (Ok(reading), Ok(metadata)) => Ok((reading, metadata)),
             (Err(error @ DecodeError::Unknown { .. }), _) => Err(format!("{error}; {UPGRADE}")),
             (_, Err(reason)) => Err(reason),
             (Err(error), _) => Err(error.to_string()),
         };
-        let (reading, metadata) = match read {
-            Ok(read) => read,
-            Err(reason) => {
-                return Ok(Self::Unreadable(Box::new(Unreadable {
-                    position,
-                    stream,
-                    event_type: event_type.to_owned(),
-                    event_version: event_version.to_owned(),
-                    reason,
-                })));
-            }
-        };
-        let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at")?;
-        let recorded = |event: Event, stream, metadata| {
-            Ok::<_, StoreError>(Recorded {
-                position,
-                part: 0,
-                stream,
-                sequence: row.try_get("sequence")?,
-                event_id: row.try_get("event_id")?,
-                command_id: row.try_get("command_id")?,
-                event_type: event.name(),
-                recorded_at: recorded_at.to_jiff(),
-                metadata,
-                event,
-            })
-        };
-        let events = match reading {
-            Reading::Today(event) => vec![recorded(event, stream, metadata)?],
-            Reading::Upcast(events) => {
-                let part = |(part, event)| {
-                    let event = recorded(event, stream.clone(), metadata.clone())?;
-                    Ok(Recorded { part, ..event })
-                };
-                (0..)
-                    .zip(events)
-                    .map(part)
-                    .collect::<Result<_, StoreError>>()?
-            }
-        };
-        Ok(Self::Events { position, events })
+        match read {
+            Ok((reading, metadata)) => Self::Events {
+                position: row.position,
+                events: recorded(row, reading, metadata),
+            },
+            Err(reason) => Self::Unreadable(Box::new(Unreadable {
+                position: row.position,
+                stream: StreamId::new(&row.aggregate_type, &row.aggregate_id),
+                event_type: row.event_type,
+                event_version: row.event_version,
+                reason,
+            })),
+        }
     }
 }
 
-/// The outer error is the database's, the inner one the event's.
-fn metadata(row: &PgRow) -> Result<Result<Metadata, String>, StoreError> {
-    match row.try_get("metadata") {
-        Ok(Json(metadata)) => Ok(Ok(metadata)),
-        Err(sqlx::Error::ColumnDecode { source, .. }) => Ok(Err(format!("its metadata: {source}"))),
-        Err(error) => Err(error.into()),
+/// The events of a row.
+fn recorded(row: Stored, reading: Reading<Event>, metadata: Metadata) -> Vec<Recorded> {
+    let first = |event: Event, stream, metadata| Recorded {
+        position: row.position,
+        part: 0,
+        stream,
+        sequence: row.sequence,
+        event_id: row.event_id,
+        command_id: row.command_id,
+        event_type: event.name(),
+        recorded_at: row.recorded_at,
+        metadata,
+        event,
+    };
+    let stream = StreamId {
+        aggregate_type: row.aggregate_type,
+        aggregate_id: row.aggregate_id,
+    };
+    match reading {
+        Reading::Today(event) => vec![first(event, stream, metadata)],
+        Reading::Upcast(events) => {
+            let part = |(part, event)| Recorded {
+                part,
+                ..first(event, stream.clone(), metadata.clone())
+            };
+            (0..).zip(events).map(part).collect()
+        }
     }
 }

@@ -10,7 +10,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::FromRow;
+use super::Read;
 use crate::{Journal, Metadata, StoreError};
 
 /// A row of the journal. As JSON it is one object whose fields stand in this order; payload and metadata are the
@@ -90,8 +90,15 @@ impl Journal {
     }
 }
 
-impl FromRow for Stored {
-    fn from_row(row: &PgRow, _: &Table) -> Result<Self, StoreError> {
+impl Read for Stored {
+    fn read(row: Self, _: &Table) -> Self {
+        row
+    }
+}
+
+impl Stored {
+    /// A row of the table.
+    pub(crate) fn from_row(row: &PgRow) -> Result<Self, StoreError> {
         let recorded_at: jiff_sqlx::Timestamp = row.try_get("recorded_at")?;
         let Json(payload) = row.try_get("payload")?;
         let Json(metadata) = row.try_get("metadata")?;

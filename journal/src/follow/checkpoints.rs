@@ -1,7 +1,8 @@
 //! Where a follower keeps how far it is, and what it parked: what the stores of both have in common.
 
+use std::ops::DerefMut;
+
 use async_trait::async_trait;
-use sqlx::{Database, Transaction};
 
 use super::{HandlerError, Parked, Step};
 use crate::StoreError;
@@ -16,12 +17,14 @@ pub struct Lease {
 }
 
 /// A store of one follower's checkpoint and parked events. What the handler writes is written in the same
-/// transaction, so it is in the same database.
+/// transaction, so it is in the same place.
 #[async_trait]
 pub trait Checkpoints: Send + Sync {
-    /// What kind of database it is.
-    type Database: Database;
-    /// A connection of it, for one transaction.
+    /// What is written through, in a transaction.
+    type Connection: Send;
+    /// A transaction; it is rolled back when it is dropped.
+    type Transaction<'s>: DerefMut<Target = Self::Connection> + Send;
+    /// A connection, for one transaction.
     type Session: Send;
 
     /// The follower's name, in metrics and log lines.
@@ -52,47 +55,43 @@ pub trait Checkpoints: Send + Sync {
     async fn begin<'s>(
         &self,
         session: &'s mut Self::Session,
-    ) -> Result<Transaction<'s, Self::Database>, StoreError>;
+    ) -> Result<Self::Transaction<'s>, StoreError>;
 
     /// Moves the checkpoint, as the first statement of a batch's transaction; false when the lease was lost.
     async fn advance(
         &self,
-        tx: &mut <Self::Database as Database>::Connection,
+        tx: &mut Self::Connection,
         lease: Lease,
         to: i64,
     ) -> Result<bool, StoreError>;
 
     /// Parks these events.
-    async fn park(
-        &self,
-        tx: &mut <Self::Database as Database>::Connection,
-        events: &[Parked],
-    ) -> Result<(), StoreError>;
+    async fn park(&self, tx: &mut Self::Connection, events: &[Parked]) -> Result<(), StoreError>;
 
     /// Says of events that are parked already why they still are.
     async fn rewrite_reasons(
         &self,
-        tx: &mut <Self::Database as Database>::Connection,
+        tx: &mut Self::Connection,
         events: &[Parked],
     ) -> Result<(), StoreError>;
 
     /// Takes what is about to be written out of the parked events; false when it is not all there any more.
     async fn unpark(
         &self,
-        tx: &mut <Self::Database as Database>::Connection,
+        tx: &mut Self::Connection,
         positions: &[i64],
     ) -> Result<bool, StoreError>;
 
     /// Notes that a key was tried: whether one of its events is stuck again. How many of it are still parked.
     async fn tried(
         &self,
-        tx: &mut <Self::Database as Database>::Connection,
+        tx: &mut Self::Connection,
         key: &str,
         stuck: bool,
     ) -> Result<i64, StoreError>;
 
     /// Commits a batch.
-    async fn commit(&self, tx: Transaction<'_, Self::Database>) -> Result<(), StoreError>;
+    async fn commit(&self, tx: Self::Transaction<'_>) -> Result<(), StoreError>;
 
     /// Hears how a step of [`super::run`] ended.
     fn stepped(&self, _: &Result<Step, HandlerError>) {}

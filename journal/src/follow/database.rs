@@ -99,7 +99,8 @@ fn lease_ms() -> i32 {
 
 #[async_trait]
 impl Checkpoints for InDatabase {
-    type Database = Postgres;
+    type Connection = PgConnection;
+    type Transaction<'s> = Transaction<'s, Postgres>;
     type Session = Session;
 
     fn name(&self) -> &str {

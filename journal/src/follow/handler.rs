@@ -1,7 +1,7 @@
 //! What is driven along the feed, and how it went.
 
 use async_trait::async_trait;
-use sqlx::{Database, Postgres};
+use sqlx::PgConnection;
 
 use crate::feed::Span;
 use crate::{Recorded, StoreError};
@@ -28,9 +28,9 @@ impl From<sqlx::Error> for HandlerError {
     }
 }
 
-/// What is driven along the feed; it writes into a database of the kind `D`, in the transaction of its checkpoint.
+/// What is driven along the feed; it writes through a `C`, in the transaction of its checkpoint.
 #[async_trait]
-pub trait Handler<D: Database = Postgres>: Send + Sync {
+pub trait Handler<C = PgConnection>: Send + Sync {
     /// What [`Handler::plan`] works out and [`Handler::apply`] writes.
     type Plan: Send;
 
@@ -41,7 +41,7 @@ pub trait Handler<D: Database = Postgres>: Send + Sync {
     /// Writes the batch in the checkpoint's transaction.
     async fn apply(
         &self,
-        tx: &mut D::Connection,
+        tx: &mut C,
         events: &[Recorded],
         plan: Self::Plan,
     ) -> Result<(), HandlerError>;

@@ -18,7 +18,7 @@ enum Tried {
     Lost,
 }
 
-impl<C: Checkpoints, H: Handler<C::Database>> Follower<H, C> {
+impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
     /// Tries one key again, if that is asked for. Costs a query, but only while something is parked.
     pub(super) async fn retry_parked(
         &mut self,

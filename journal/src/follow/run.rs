@@ -18,7 +18,7 @@ const HOLD: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// Steps until cancelled, woken by appends and by the poll; then gives the lease back.
-pub async fn run<C: Checkpoints, H: Handler<C::Database>>(
+pub async fn run<C: Checkpoints, H: Handler<C::Connection>>(
     mut follower: Follower<H, C>,
     runtime: Arc<dyn Runtime>,
     stop: CancellationToken,

@@ -80,15 +80,7 @@ impl Journal {
     /// # Errors
     /// [`StoreError`] when the database does not answer.
     pub async fn job_was_retried(&self, id: i64) -> Result<bool, StoreError> {
-        let retried = sqlx::query_scalar(
-            "select exists (
-                 select from decisions where action = 'job.retry' and subject->>'id' = $1::text
-             )",
-        )
-        .bind(id.to_string())
-        .fetch_one(self.pool())
-        .await?;
-        Ok(retried)
+        self.store.was_retried(id).await
     }
 
     /// One job.

@@ -5,7 +5,6 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::Row;
-use sqlx::postgres::PgRow;
 
 use crate::{Identity, Journal, StoreError};
 
@@ -58,24 +57,7 @@ impl Journal {
     /// # Errors
     /// [`StoreError`] when the database does not answer.
     pub async fn imported(&self, first: i64, last: i64) -> Result<Vec<Imported>, StoreError> {
-        let rows = sqlx::query(
-            "select first_position, last_position, acted_to, payments_held from imports
-             where finished_at is not null and first_position <= $2 and last_position >= $1
-             order by first_position",
-        )
-        .bind(first)
-        .bind(last)
-        .fetch_all(self.pool())
-        .await?;
-        let read = |row: &PgRow| {
-            Ok(Imported {
-                first: row.try_get("first_position")?,
-                last: row.try_get("last_position")?,
-                acted_to: row.try_get("acted_to")?,
-                payments_held: row.try_get("payments_held")?,
-            })
-        };
-        rows.iter().map(read).collect()
+        self.store.imported(first, last).await
     }
 
     /// The import that is under way, or was interrupted: until it is finished, nothing may be stored here, and

@@ -115,7 +115,8 @@ impl Checkpoints {
 
 #[async_trait]
 impl follow::Checkpoints for Checkpoints {
-    type Database = Sqlite;
+    type Connection = SqliteConnection;
+    type Transaction<'s> = Transaction<'s, Sqlite>;
     type Session = OwnedMutexGuard<SqliteConnection>;
 
     fn name(&self) -> &str {
@@ -368,7 +369,7 @@ pub(super) struct Fill {
 }
 
 #[async_trait]
-impl Handler<Sqlite> for Fill {
+impl Handler<SqliteConnection> for Fill {
     type Plan = ();
 
     async fn plan(&self, _: &[Recorded]) -> Result<(), HandlerError> {

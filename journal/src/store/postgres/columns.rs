@@ -4,7 +4,7 @@ use jiff_sqlx::ToSqlx;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Append;
+use crate::append::{Append, event_id};
 
 /// A group as the columns of the SQL function.
 #[derive(Default)]
@@ -62,9 +62,4 @@ impl Columns {
             self.claim_ends.push(claim.end.to_sqlx());
         }
     }
-}
-
-/// The id of a command's event: derived, so that it is the same however often the command is sent.
-fn event_id(command_id: Uuid, number: usize) -> Uuid {
-    Uuid::new_v5(&command_id, number.to_string().as_bytes())
 }
