@@ -104,8 +104,10 @@ begin
     on conflict (name, generation, key) do update set attempts = t.attempts + 1
     returning attempts into tries;
     update parked_tries
-    set next_at = case when tries < p_tries_max -- guard: budget
-                  then clock_timestamp() + p_first_ms * (4 ^ tries) * interval '1 millisecond' end,
+    set next_at = case
+                      when true
+                       and tries < p_tries_max -- guard: budget
+                      then clock_timestamp() + p_first_ms * (4 ^ tries) * interval '1 millisecond' end,
         quarantined_at = case when tries >= p_tries_max
                          then coalesce(quarantined_at, clock_timestamp()) end
     where name = p_name and generation = p_generation and key = p_key;

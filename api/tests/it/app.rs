@@ -294,6 +294,14 @@ impl TestApp {
             .unwrap();
     }
 
+    /// Does something that the service may not do.
+    pub(crate) async fn as_owner(&self, sql: &str) {
+        let mut owner = journal::schema::connect_as_owner(self.database.url())
+            .await
+            .unwrap();
+        sqlx::raw_sql(sql).execute(&mut owner).await.unwrap();
+    }
+
     /// A transaction that has drawn the next position and does not end: nothing behind that may be delivered.
     pub(crate) async fn hold_the_feed(&self) -> Held {
         let mut owner = journal::schema::connect_as_owner(self.database.url())

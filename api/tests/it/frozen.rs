@@ -87,7 +87,10 @@ async fn behind_a_hole_that_does_not_close() {
     app.book("numbertwo").await;
     let reason = frozen(&app).await;
     assert!(reason.contains("at position 2 for "), "{reason}");
-    assert!(reason.ends_with("the feed holds at the hole 3-3"), "{reason}");
+    assert!(
+        reason.ends_with("the feed holds at the hole 3-3"),
+        "{reason}"
+    );
     held.end().await;
     moves_again(&app).await;
 }
@@ -115,11 +118,16 @@ async fn while_every_step_fails() {
     let app = app(false).await;
     app.book("numberone").await;
     app.get_at(2, Role::Mypage, "/mypages/1").await;
-    app.as_owner("alter table mypage_1.mypages rename to elsewhere").await;
+    app.as_owner("alter table mypage_1.mypages rename to elsewhere")
+        .await;
     app.book("numbertwo").await;
     let reason = frozen(&app).await;
-    assert!(reason.contains("mypage stands still at position 2"), "{reason}");
-    app.as_owner("alter table mypage_1.elsewhere rename to mypages").await;
+    assert!(
+        reason.contains("mypage stands still at position 2"),
+        "{reason}"
+    );
+    app.as_owner("alter table mypage_1.elsewhere rename to mypages")
+        .await;
     moves_again(&app).await;
 }
 
@@ -134,7 +142,10 @@ async fn not_before_the_bound_and_never_without_one() {
         let address = listen(api::router(Role::Mypage, patient), &frozen_app.stop).await;
         let call = frozen_app.call_at(&address, Role::Mypage, "GET", "/readyz");
         let answer = call.send().await;
-        assert_eq!((answer.status, &answer.json()["status"]), (200, &"ok".into()));
+        assert_eq!(
+            (answer.status, &answer.json()["status"]),
+            (200, &"ok".into())
+        );
     }
 }
 

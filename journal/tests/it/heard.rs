@@ -1,26 +1,32 @@
 //! What a process would say: its log and its metrics, of this thread alone.
 
+use std::cell::RefCell;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
-use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::fmt::MakeWriter;
+
+thread_local! {
+    /// What this thread logs while somebody listens.
+    static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
 
 /// Listens until it is dropped. A test must run on one thread.
 pub(crate) struct Heard {
-    lines: Lines,
     metrics: PrometheusHandle,
-    _log: DefaultGuard,
     _recorder: metrics::LocalRecorderGuard<'static>,
 }
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+/// Where the log of every thread goes.
+struct ThreadLog;
 
-impl io::Write for Lines {
+impl io::Write for ThreadLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOG.with_borrow_mut(|log| {
+            if let Some(log) = log {
+                log.extend_from_slice(bytes);
+            }
+        });
         Ok(bytes.len())
     }
 
@@ -29,29 +35,23 @@ impl io::Write for Lines {
     }
 }
 
-impl<'w> MakeWriter<'w> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self {
-        self.clone()
-    }
-}
-
 impl Heard {
     pub(crate) fn new() -> Self {
-        let lines = Lines::default();
-        let log = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(lines.clone())
-            .finish();
-        // One a test: it lives as long as the tests.
+        static GLOBAL: Once = Once::new();
+        // One for all threads: what a thread of its own would install, others may have been told not to call.
+        GLOBAL.call_once(|| {
+            tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_writer(|| ThreadLog)
+                .init();
+        });
+        LOG.set(Some(vec![]));
+        // It lives as long as the tests.
         let recorder: &'static PrometheusRecorder =
             Box::leak(Box::new(PrometheusBuilder::new().build_recorder()));
         Self {
             metrics: recorder.handle(),
             _recorder: metrics::set_default_local_recorder(recorder),
-            _log: tracing::subscriber::set_default(log),
-            lines,
         }
     }
 
@@ -63,7 +63,8 @@ impl Heard {
     }
 
     pub(crate) fn log(&self) -> String {
-        String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap()
+        let log = LOG.with_borrow(Clone::clone).unwrap_or_default();
+        String::from_utf8(log).unwrap()
     }
 
     /// A sample of the metrics, `name{label="value"}`; 0 where there is none.
@@ -71,5 +72,11 @@ impl Heard {
         let text = self.metrics.render();
         let sample = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
         text.lines().find_map(sample).unwrap_or(0)
+    }
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        LOG.set(None);
     }
 }
