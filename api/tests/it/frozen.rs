@@ -154,13 +154,21 @@ async fn who_is_far_behind_and_moves_is_not_frozen() {
     let app = app(true).await;
     app.book("numberone").await;
     frozen(&app).await;
-    // It has just taken the first event.
+    // It took the first event a moment ago, wherever this test is by now.
     app.as_owner(
-        "insert into followers (name, generation) select name, generation from projections where state = 'live' on conflict do nothing;
-         update followers set position = 1 where position = 0",
+        "insert into followers (name, generation)
+         select name, generation from projections where state = 'live' on conflict do nothing;
+         update followers set position = 1;
+         update followers set moved_at = moved_at + interval '1 hour'",
     )
     .await;
-    let hasty = app.get(Role::Mypage, "/readyz").await;
-    assert_eq!(hasty.status, 200, "{hasty:?}");
+    let behind = app.get(Role::Mypage, "/readyz").await;
+    assert_eq!(behind.status, 200, "{behind:?}");
+    app.as_owner("update followers set moved_at = moved_at - interval '2 hours'")
+        .await;
     frozen(&app).await;
+    // That a position moved is noted by the database, whoever moves it.
+    app.as_owner("update followers set position = 2").await;
+    let noted = "followers where moved_at > clock_timestamp() - interval '1 minute'";
+    assert!(app.count(noted).await > 0);
 }
