@@ -153,6 +153,14 @@ impl Api {
         match self.begin(key, &call).await? {
             Begun::Done(answer) => Ok(answer),
             Begun::Mine { attempt } => {
+                if attempt > 1 {
+                    metrics::counter!("idempotency_keys_run_again_total").increment(1);
+                    tracing::info!(
+                        path = call.path,
+                        attempt,
+                        "a request is run again under its key: its answer was not to be kept, or never was"
+                    );
+                }
                 let command = call.command(key.command_id(&call.body));
                 let answer = work(self.clone(), command).await.into_response();
                 let answer = problem::complete(answer, &call.path, &call.correlation.id);

@@ -308,6 +308,8 @@ fn read_file(name: &str, path: &str) -> Result<String, Error> {
 fn refuse_unknown(variables: &BTreeMap<String, String>, known: &[&str]) -> Result<(), Error> {
     let ours = |name: &str| {
         name.starts_with("CB_")
+            || name.starts_with("READINESS_LAG_")
+            || name.starts_with("REQUIRE_IF_")
             || name.starts_with("CORS_")
             || name.starts_with("LISTEN_PORT_")
             || name.starts_with("MYPAGE_S") && !name.starts_with("MYPAGE_SERVICE_")
