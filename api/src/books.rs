@@ -33,6 +33,7 @@ pub(crate) async fn change(
     ItemId(id): ItemId,
     call: Call,
 ) -> Result<Response, Problem> {
+    call.says_its_version(&api)?;
     let change = cancel::Change::read(&call)?;
     let is_put = call.method == Method::PUT;
     api.run(call, move |api, command| async move {
@@ -55,6 +56,7 @@ pub(crate) async fn delete(
     ItemId(id): ItemId,
     call: Call,
 ) -> Result<Response, Problem> {
+    call.says_its_version(&api)?;
     api.run(call, move |api, command| async move {
         let cancelled = cancel::cancel(&api, &command, id, cancel::Change::Cancel).await?;
         Ok(cancelled.on(StatusCode::NO_CONTENT.into_response()))

@@ -7,6 +7,7 @@
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::Method;
+use axum::http::header::IF_MATCH;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use journal::{Actor, Trace};
@@ -36,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) client: Client,
     key: Option<Key>,
     expected: Expected,
+    /// Whether it says what it expects, be it "any".
+    is_conditional: bool,
     correlation: Correlation,
 }
 
@@ -81,6 +84,7 @@ impl FromRequest<Api> for Call {
             key: Key::of(&parts.headers)?,
             client: Client::from_request_parts(&mut parts, api).await?,
             written: media::written(&parts.method, &parts.headers)?,
+            is_conditional: parts.headers.contains_key(IF_MATCH),
             expected: Expected::from_request_parts(&mut parts, api).await?,
             correlation: Correlation::from_request_parts(&mut parts, api).await?,
             method: parts.method,
@@ -94,6 +98,14 @@ impl FromRequest<Api> for Call {
 }
 
 impl Call {
+    /// Refuses a change that does not say which version it changes, where the operator demands that it does.
+    pub(crate) fn says_its_version(&self, api: &Api) -> Result<(), Problem> {
+        if api.settings.require_if_match && !self.is_conditional {
+            return Err(Problem::VersionRequired);
+        }
+        Ok(())
+    }
+
     fn command(&self, id: Uuid) -> Command {
         Command {
             id,
@@ -141,6 +153,14 @@ impl Api {
         match self.begin(key, &call).await? {
             Begun::Done(answer) => Ok(answer),
             Begun::Mine { attempt } => {
+                if attempt > 1 {
+                    metrics::counter!("idempotency_keys_run_again_total").increment(1);
+                    tracing::info!(
+                        path = call.path,
+                        attempt,
+                        "a request is run again under its key: its answer was not to be kept, or never was"
+                    );
+                }
                 let command = call.command(key.command_id(&call.body));
                 let answer = work(self.clone(), command).await.into_response();
                 let answer = problem::complete(answer, &call.path, &call.correlation.id);

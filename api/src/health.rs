@@ -13,6 +13,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use projections::projection::Row;
+use projections::{BalanceRow, MypageRow, Standstill};
 use serde::Serialize;
 
 use crate::Role;
@@ -42,6 +44,9 @@ impl Readiness {
 pub(crate) struct Health {
     status: &'static str,
     checks: Checks,
+    /// Why read models stand still; named while one does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -55,6 +60,9 @@ struct Checks {
     /// Named while it fails: on the port of `/mypages`, while their file does not answer or has not caught up.
     #[serde(skip_serializing_if = "Option::is_none")]
     mypage: Option<&'static str>,
+    /// Named while it fails: a read model stands still. On the ports of others the process is only degraded by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    projections: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -83,27 +91,36 @@ pub(crate) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Health>) 
     let (started, storage) = (api.readiness.is_set(), storage(&api).await);
     let (database, import) = (storage != Storage::Silent, storage != Storage::HalfImported);
     let mypage = mypage_is_ready(&api);
+    let frozen = match storage {
+        Storage::Ready => Frozen::of(&api).await,
+        Storage::HalfImported | Storage::Silent => Frozen::default(),
+    };
     let word = |fine| if fine { "ok" } else { "failed" };
     let checks = Checks {
         started: word(started),
         database: word(database),
         import: (!import).then(|| word(import)),
         mypage: (!mypage).then(|| word(mypage)),
+        projections: (!frozen.reasons.is_empty()).then(|| word(false)),
     };
-    let fine = started && database && import && mypage;
+    let fine = started && database && import && mypage && !frozen.is_ours;
+    let degraded = fine && !frozen.reasons.is_empty();
     (
         status(fine),
         Json(Health {
-            status: word(fine),
+            status: if degraded { "degraded" } else { word(fine) },
             checks,
+            reasons: frozen.reasons,
         }),
     )
 }
 
 /// `GET /actuator/health` and `/actuator/health/readiness`.
 pub(crate) async fn actuator_ready(State(api): State<Api>) -> (StatusCode, Json<Actuator>) {
-    let fine =
-        api.readiness.is_set() && mypage_is_ready(&api) && storage(&api).await == Storage::Ready;
+    let fine = api.readiness.is_set()
+        && mypage_is_ready(&api)
+        && storage(&api).await == Storage::Ready
+        && !Frozen::of(&api).await.is_ours;
     (
         status(fine),
         Json(Actuator {
@@ -146,6 +163,36 @@ fn status(fine: bool) -> StatusCode {
 /// Only the port of `/mypages` asks for it: whatever else a process does, it does without.
 fn mypage_is_ready(api: &Api) -> bool {
     api.role != Role::Mypage || api.read_models.mypage_is_ready()
+}
+
+/// What My Page's port answers from.
+const OF_MYPAGE: [&str; 2] = [MypageRow::SCHEMA, BalanceRow::SCHEMA];
+
+/// Read models that stand still for longer than the operator allows.
+#[derive(Default)]
+struct Frozen {
+    /// Whether one is what this port answers from. Bookings stay up: they are decided on the journal.
+    is_ours: bool,
+    reasons: Vec<String>,
+}
+
+impl Frozen {
+    async fn of(api: &Api) -> Self {
+        let bound = api.settings.readiness_lag_max;
+        if bound.is_zero() {
+            return Self::default();
+        }
+        let looking = api.read_models.standstills(bound);
+        // A database that does not answer is another check's affair.
+        let Some(Ok(found)) = within(&*api.runtime, PING_MAX, looking).await else {
+            return Self::default();
+        };
+        let of_mypage = |found: &Standstill| OF_MYPAGE.contains(&found.projection.as_str());
+        Self {
+            is_ours: api.role == Role::Mypage && found.iter().any(of_mypage),
+            reasons: found.iter().map(Standstill::line).collect(),
+        }
+    }
 }
 
 /// What the database says of itself.

@@ -51,7 +51,7 @@ use projections::ReadModels;
 pub use cors::Origins;
 pub use forwarded::PublicAddress;
 pub use health::Readiness;
-pub use router::router;
+pub use router::{commands, router};
 pub use server::serve;
 pub use settings::Settings;
 

@@ -4,7 +4,7 @@
 //! one page holds and a link to the rest.
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use domain::{Currency, Phase, Status};
 use jiff::Timestamp;
 use journal::Actor;
@@ -93,7 +93,7 @@ pub(crate) async fn trace(
     let lag = api.caught_up(TimelineRow::SCHEMA, &parameters).await?;
     let story = api.read_models.timeline(id).await?;
     if story.is_empty() {
-        return Err(Problem::NotFound);
+        return Ok(lag.on(Problem::NotFound.into_response()));
     }
     let events = story.into_iter().map(Line::from).collect();
     Ok(lag.on(client.plain(&Trace {

@@ -51,6 +51,10 @@ pub(crate) enum Problem {
     },
     #[error("the booking is at version {current}, which is not what If-Match expects")]
     VersionMismatch { current: i64 },
+    #[error(
+        "a change of a booking must say in If-Match which version it changes; GET shows it as ETag"
+    )]
+    VersionRequired,
     /// The patch takes something for granted that is not so.
     #[error("{0}")]
     PatchDoesNotFit(String),
@@ -114,6 +118,7 @@ impl Problem {
                 (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", None)
             }
             Self::VersionMismatch { .. } => (S::PRECONDITION_FAILED, "version-mismatch", None),
+            Self::VersionRequired => (S::PRECONDITION_REQUIRED, "if-match-required", None),
             Self::PatchDoesNotFit(_) => (S::CONFLICT, "patch-does-not-fit", None),
             Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body-too-large", None),
             Self::TooSlow => (S::REQUEST_TIMEOUT, "body-too-slow", None),

@@ -5,7 +5,7 @@
 //! is answered here; commands are the resources' own.
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use domain::{BookId, Currency, Phase, Status, UserId};
 use jiff::Timestamp;
 use projections::projection::Row;
@@ -178,9 +178,15 @@ async fn item<R: Resource>(
     parameters: &Parameters,
 ) -> Result<Response, Problem> {
     let lag = api.caught_up(R::Row::SCHEMA, parameters).await?;
-    let row: R::Row = api.read_models.find(id).await?.ok_or(Problem::NoSuchItem)?;
-    let version = R::version(&row);
-    Ok(lag.on(client.shown(R::from(row), version)))
+    let row: Option<R::Row> = api.read_models.find(id).await?;
+    // What is not there may only not be there yet: then that is said, too.
+    Ok(lag.on(match row {
+        Some(row) => {
+            let version = R::version(&row);
+            client.shown(R::from(row), version)
+        }
+        None => Problem::NoSuchItem.into_response(),
+    }))
 }
 
 /// A search of every resource: the last part of its path, and its parameter.

@@ -44,6 +44,23 @@ pub fn router(role: Role, app: App) -> Router {
         .with_state(api)
 }
 
+/// The commands that a role takes, as method and path: for who must treat all of them alike.
+#[must_use]
+pub fn commands(role: Role, app: App) -> Vec<(&'static str, String)> {
+    let api = Api::new(role, app);
+    let parts = parts(role, &api).into_iter();
+    let routes = parts.flat_map(|(part, _)| part.routes);
+    routes
+        .flat_map(|(path, methods)| {
+            let taken = methods.taken().iter().copied();
+            let commands = taken.filter(|method| !matches!(*method, "GET" | "HEAD"));
+            commands
+                .map(|method| (method, path.clone()))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
 fn book() -> Part {
     let item = get(show::<BookView>)
         .put(books::change)
@@ -84,10 +101,10 @@ fn always() -> Vec<Route> {
     ]
 }
 
-/// What a role answers: its own resource, or as the gateway all of them, those of other processes by asking there.
-fn role_routes(role: Role, api: &Api) -> Router<Api> {
+/// The resources of a role: its own, or as the gateway all of them, and where they are when it is elsewhere.
+fn parts(role: Role, api: &Api) -> Vec<(Part, &Option<String>)> {
     let settings = &api.settings;
-    let parts = match role {
+    match role {
         Role::Book => vec![(book(), &None)],
         Role::Space => vec![(space(), &None)],
         Role::Payment => vec![(payment(api), &None)],
@@ -98,7 +115,12 @@ fn role_routes(role: Role, api: &Api) -> Router<Api> {
             (payment(api), &settings.payment_url),
             (mypage(), &settings.mypage_url),
         ],
-    };
+    }
+}
+
+/// What a role answers, what is elsewhere by asking there.
+fn role_routes(role: Role, api: &Api) -> Router<Api> {
+    let parts = parts(role, api);
     let entries: Vec<_> = parts.iter().map(|(part, _)| part.entry).collect();
     let profiles = entries.clone();
     let mut ours = vec![

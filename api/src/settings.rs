@@ -1,6 +1,8 @@
 //! What the operator decides about the HTTP side. The variables behind these values, their defaults and their
 //! checks are the business of the command line.
 
+use std::time::Duration;
+
 use ipnet::IpNet;
 
 use crate::cors::Origins;
@@ -22,6 +24,10 @@ pub struct Settings {
     pub cors_origins: Origins,
     /// Whether such a page may send cookies and the like; never with origins that are everybody's.
     pub cors_allow_credentials: bool,
+    /// How long a read model may stand still before the readiness of who answers from it says so; zero: for ever.
+    pub readiness_lag_max: Duration,
+    /// Whether a change of a booking must say which version it changes.
+    pub require_if_match: bool,
     /// Where the book role is, when another process plays it: a plain `http://` address.
     pub book_url: Option<String>,
     /// Where the space role is, when another process plays it.
@@ -42,6 +48,8 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             cors_origins: Origins::default(),
             cors_allow_credentials: false,
+            readiness_lag_max: Duration::from_secs(30),
+            require_if_match: false,
             book_url: None,
             space_url: None,
             payment_url: None,

@@ -1,6 +1,7 @@
 //! One process at work: builds the parts that its roles need, starts them, and stops them in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use domain::ports::{PaymentGateway, Random, StubLedger, TakePayment};
@@ -12,8 +13,8 @@ use processes::gateway::stub::StubGateway;
 use processes::payment::InlinePayment;
 use processes::remote::RemotePayment;
 use processes::settings::{BreakerSettings, PaymentSettings};
-use projections::ReadModels;
 use projections::file::{Keeper, MypageFile};
+use projections::{ReadModels, Watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -80,6 +81,9 @@ impl Node {
         if let Some(keeper) = keeper {
             node.task(&parts, keeper.run(parts.runtime.clone(), node.stop.clone()));
         }
+        let bound = Duration::from_secs(settings.readiness_lag_max_seconds.into());
+        let watch = Watch::new(parts.read_models.clone(), bound);
+        node.task(&parts, watch.run(parts.runtime.clone(), node.stop.clone()));
         node.start_listeners(settings, &parts, roles, sockets, place, metrics);
         node.readiness.set(true);
         Ok(node)
@@ -261,6 +265,8 @@ fn http_settings(settings: &Settings, roles: &[Role]) -> api::Settings {
         default_price: i64::from(settings.default_price),
         payment_backlog_max: i64::from(settings.payment_backlog_max),
         payment_timeout_ms: settings.payment_timeout_ms,
+        readiness_lag_max: Duration::from_secs(settings.readiness_lag_max_seconds.into()),
+        require_if_match: settings.require_if_match,
         public_url: settings.public_url.clone(),
         trusted_proxies: settings.trusted_proxies.0.clone(),
         cors_origins: settings.cors_origins.clone(),

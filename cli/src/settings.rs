@@ -164,6 +164,10 @@ settings! {
     cb_open_ms: u64 = "CB_OPEN_MS", "5000";
     /// Payment calls at a time.
     cb_max_concurrent: u32 = "CB_MAX_CONCURRENT", "10";
+    /// How long a read model may stand still with something before it, in seconds, before `/readyz` of My Page is 503 and the others say `degraded`; 0 never.
+    readiness_lag_max_seconds: u32 = "READINESS_LAG_MAX_SECONDS", "30";
+    /// Whether PUT, PATCH and DELETE of a booking must carry `If-Match`; without it they are then answered 428.
+    require_if_match: bool = "REQUIRE_IF_MATCH", "0";
     /// Who may do what: `open` (everybody everything).
     auth: Auth = "AUTH", "open";
     /// Allows AUTH=open on an address that others can reach.
@@ -306,6 +310,8 @@ fn read_file(name: &str, path: &str) -> Result<String, Error> {
 fn refuse_unknown(variables: &BTreeMap<String, String>, known: &[&str]) -> Result<(), Error> {
     let ours = |name: &str| {
         name.starts_with("CB_")
+            || name.starts_with("READINESS_LAG_")
+            || name.starts_with("REQUIRE_IF_")
             || name.starts_with("CORS_")
             || name.starts_with("LISTEN_PORT_")
             || name.starts_with("MYPAGE_S") && !name.starts_with("MYPAGE_SERVICE_")

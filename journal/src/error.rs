@@ -49,6 +49,13 @@ impl StoreError {
         )
     }
 
+    /// Whether some value is the trouble (SQLSTATE classes 22 and 23), and so most likely one event: what the rest
+    /// would write is fine.
+    pub(crate) fn is_of_the_data(&self) -> bool {
+        let class = self.sqlstate().and_then(|sqlstate| sqlstate.get(..2));
+        matches!(class, Some("22" | "23"))
+    }
+
     /// Whether the connection is the trouble, broken or none free: whatever else is asked fares no better.
     pub(crate) fn is_of_the_connection(&self) -> bool {
         matches!(self, Self::Unreachable(_)) || self.sqlstate() == Some(NO_CONNECTION_FREE)

@@ -28,6 +28,7 @@ use jiff::Timestamp;
 
 use crate::connections::{TRANSACTION_MAX, within};
 use crate::feed::{Ahead, Feed, Item, Page, Span};
+use crate::incidents::Class;
 use crate::{Journal, StoreError};
 
 pub use checkpoints::{Checkpoints, Lease};
@@ -58,6 +59,18 @@ pub struct FollowerId {
     pub slice: i32,
 }
 
+/// `mypage/2/0`.
+impl std::fmt::Display for FollowerId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            name,
+            generation,
+            slice,
+        } = self;
+        write!(f, "{name}/{generation}/{slice}")
+    }
+}
+
 impl FollowerId {
     /// A follower of all keys.
     #[must_use]
@@ -86,6 +99,10 @@ pub struct Follower<H, C = InDatabase> {
     renewed_at: Timestamp,
     parked: park::Keys,
     reads_ahead: bool,
+    /// Whether the lease was denied when it was last asked for: said once, and not with every look.
+    denied: bool,
+    /// Parked keys are not tried again before this time.
+    retries_from: Option<Timestamp>,
 }
 
 /// The parts of a follower that write, apart from its feed, which reads meanwhile.
@@ -124,6 +141,8 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
             renewed_at,
             parked: park::Keys::default(),
             reads_ahead: false,
+            denied: false,
+            retries_from: None,
         }
     }
 
@@ -174,7 +193,7 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
         let batch = park::Batch::sort(items, &self.parked);
         let writing = hand.take_or_park(lease, position, batch);
         let taken = self.reader.read_during(position, writing).await?;
-        Ok(self.moved(lease, position, taken))
+        self.moved(lease, taken).await
     }
 
     /// Where it stands, under its lease; `None` when somebody else holds that.
@@ -213,13 +232,17 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
         };
         let batch = park::Batch::sort(items, &self.parked);
         let taken = hand.take_or_park(lease, to, batch).await?;
-        Ok(self.moved(lease, to, taken))
+        self.moved(lease, taken).await
     }
 
-    /// What became of a batch up to `position`; `None` when the lease was lost.
-    fn moved(&mut self, lease: Lease, position: i64, taken: Option<park::Batch>) -> Step {
-        let Some(batch) = taken else {
-            return self.lost();
+    /// What became of a batch, and up to where; `None` when the lease was lost.
+    async fn moved(
+        &mut self,
+        lease: Lease,
+        taken: Option<(park::Batch, i64)>,
+    ) -> Result<Step, HandlerError> {
+        let Some((batch, position)) = taken else {
+            return Ok(self.lost().await);
         };
         let events = batch.len();
         self.parked.add(batch.parked_keys());
@@ -229,7 +252,7 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
             .send_modify(|moves| *moves = moves.wrapping_add(1));
         metrics::counter!("follower_events_total", "follower" => self.name())
             .increment(events as u64);
-        Step::Advanced { events, position }
+        Ok(Step::Advanced { events, position })
     }
 
     /// Gives the lease back, so that another process need not wait for its end.
@@ -254,8 +277,10 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
         let Some(lease) = self.checkpoints.hold().await? else {
             metrics::counter!("follower_leases_denied_total", "follower" => self.name())
                 .increment(1);
+            self.say_denied().await;
             return Ok(None);
         };
+        self.denied = false;
         self.parked = park::Keys::of(self.checkpoints.parked_keys().await?);
         tracing::info!(
             follower = self.checkpoints.name(),
@@ -278,32 +303,66 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
         if self.checkpoints.renew(lease).await? {
             Ok(Step::Idle { hole })
         } else {
-            Ok(self.lost())
+            Ok(self.lost().await)
         }
     }
 
-    fn lost(&mut self) -> Step {
+    async fn lost(&mut self) -> Step {
         self.lease = None;
         metrics::counter!("follower_leases_lost_total", "follower" => self.name()).increment(1);
+        let reason = self.note_lease(Class::LeaseLost).await;
         tracing::warn!(
             follower = self.checkpoints.name(),
+            reason,
             "the lease was lost: somebody else goes on"
         );
         Step::Lost
     }
+
+    /// Said when it begins: where several processes run, all but one are denied all the time.
+    async fn say_denied(&mut self) {
+        if std::mem::replace(&mut self.denied, true) {
+            return;
+        }
+        let reason = self.note_lease(Class::LeaseDenied).await;
+        tracing::info!(
+            follower = self.checkpoints.name(),
+            reason,
+            "the lease is denied: somebody else has it"
+        );
+    }
+
+    /// Why the lease is not ours. A row that cannot be written now costs nobody the step.
+    async fn note_lease(&self, class: Class) -> String {
+        let noted = self.checkpoints.note_lease(class).await;
+        noted.unwrap_or_else(|error| format!("not known: {error}"))
+    }
 }
 
 impl<C: Checkpoints, H: Handler<C::Connection>> Hand<'_, H, C> {
-    /// Writes a batch, without what had to be parked; `None` when the lease was lost.
+    /// Writes a batch, without what had to be parked, and says up to where; `None` when the lease was lost.
+    ///
+    /// When the database refuses a value and does not say whose, the batch is halved until the event is alone. What
+    /// is behind the half that was written comes with the next step.
     async fn take_or_park(
         &self,
         lease: Lease,
-        to: i64,
+        mut to: i64,
         mut batch: park::Batch,
-    ) -> Result<Option<park::Batch>, HandlerError> {
+    ) -> Result<Option<(park::Batch, i64)>, HandlerError> {
         loop {
             match self.take(lease, to, &batch).await {
-                Ok(taken) => return Ok(taken.then_some(batch)),
+                Ok(taken) => return Ok(taken.then_some((batch, to))),
+                Err(HandlerError::Store(error)) if error.is_of_the_data() => {
+                    match batch.live_positions()[..] {
+                        [] => return Err(error.into()),
+                        [alone] => batch = batch.park(alone, &error.to_string())?,
+                        ref many => {
+                            to = many[(many.len() - 1) / 2];
+                            batch = batch.up_to(to);
+                        }
+                    }
+                }
                 Err(HandlerError::Poison { position, reason }) => {
                     // Each round parks at least one more event, so the batch's size bounds the rounds.
                     batch = batch.park(position, &reason)?;

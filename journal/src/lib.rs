@@ -15,6 +15,7 @@ pub mod feed;
 pub mod follow;
 mod history;
 mod identity;
+pub mod incidents;
 pub mod jobs;
 mod latest;
 mod metadata;

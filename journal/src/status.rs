@@ -8,6 +8,7 @@ use sqlx::Row;
 
 pub use hole::{Blocker, Hole};
 
+use crate::incidents::Incident;
 use crate::transfer::Unfinished;
 use crate::{Journal, StoreError};
 
@@ -30,7 +31,12 @@ pub struct Status {
     pub as_of: Vec<AsOf>,
     /// What waits to be done outside.
     pub jobs: JobCounts,
+    /// What went on or happened elsewhere: see [`crate::incidents`].
+    pub incidents: Vec<Incident>,
 }
+
+/// How many incidents are shown.
+const INCIDENTS_MAX: i64 = 20;
 
 /// How far a follower is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -47,12 +53,17 @@ pub struct FollowerStatus {
     pub lag_events: i64,
     /// Age of the oldest of them, in seconds.
     pub lag_seconds: i64,
-    /// `running`, `unowned` (nobody holds the lease), `holding` (at a hole); of a generation that is not live and that
+    /// `running`, `unowned` (nobody holds the lease), `failing` (its steps fail), `holding` (at a hole); of a generation that is not live and that
     /// nobody fills now, what it is: `building`, `kept`. A program that knows another version
     /// than [`FollowerStatus::version`] makes it `outdated`.
     pub state: String,
+    /// Why it is `failing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Parked events.
     pub parked: i64,
+    /// Parked keys that are tried no more by themselves.
+    pub quarantined: i64,
 }
 
 /// A read model as it was at one position, kept for people to look at.
@@ -102,6 +113,7 @@ impl Journal {
             generations: strip(generations),
             as_of: self.as_of().await?,
             jobs: self.job_counts().await?,
+            incidents: self.incidents(INCIDENTS_MAX).await?,
         })
     }
 
@@ -140,6 +152,11 @@ impl Journal {
                     min(p.version) as version,
                     min(p.state) as generation_state,
                     exists (select from open_holes h where h.follower = f.name || '/' || f.generation) as holding,
+                    (select min(i.reason) from incidents i
+                     where i.class = 'follower_failing' and i.ended_at is null
+                       and i.subject like f.name || '/' || f.generation || '/%') as failing,
+                    (select count(*) from parked_tries t
+                     where t.name = f.name and t.generation = f.generation and t.next_at is null) as quarantined,
                     (select count(*) from parked k where k.name = f.name and k.generation = f.generation) as parked,
                     (select count(*) from events e where e.position > min(f.position)) as lag_events,
                     coalesce((
@@ -197,7 +214,10 @@ fn read_follower(row: &sqlx::postgres::PgRow) -> Result<(FollowerStatus, bool), 
     let (owned, holding): (bool, bool) = (row.try_get("owned")?, row.try_get("holding")?);
     let live: bool = row.try_get("live")?;
     let kind: Option<&str> = row.try_get("generation_state")?;
+    let failing: Option<String> = row.try_get("failing")?;
     let state = match (owned, holding) {
+        // Between two tries it has no lease.
+        _ if failing.is_some() => "failing",
         // Nobody has to have it: it is indexed or compared, was stopped, or waits to be switched back to.
         (false, _) if !live => kind.unwrap_or("unowned"),
         (false, _) => "unowned",
@@ -212,7 +232,9 @@ fn read_follower(row: &sqlx::postgres::PgRow) -> Result<(FollowerStatus, bool), 
         lag_events: row.try_get("lag_events")?,
         lag_seconds: row.try_get("lag_seconds")?,
         state: state.to_owned(),
+        reason: failing,
         parked: row.try_get("parked")?,
+        quarantined: row.try_get("quarantined")?,
     };
     Ok((status, live))
 }

@@ -350,6 +350,7 @@ async fn forget_filling(
         "delete from followers where name = $1 and generation = $2",
         "delete from parked where name = $1 and generation = $2",
         "delete from parked_retries where name = $1 and generation = $2",
+        "delete from parked_tries where name = $1 and generation = $2",
         "delete from open_holes where follower = $1 || '/' || $2",
         "delete from rebuilt_rows where name = $1 and generation = $2",
     ] {

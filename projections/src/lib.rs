@@ -31,7 +31,10 @@ pub use live::run;
 pub use mypage::{MypageRow, TimelineRow};
 pub use payments::PaymentRow;
 pub use points::{BalanceRow, LedgerRow};
-pub use query::{BookingFilter, Freshness, OfBooking, PageRequest, Paged, ReadModels, SIZE_MAX};
+pub use query::{
+    BookingFilter, Freshness, OfBooking, PageRequest, Paged, ReadModels, SIZE_MAX, Standstill,
+    Watch,
+};
 pub use spaces::SpaceRow;
 
 use projection::Projection;

@@ -7,6 +7,7 @@
 mod filter;
 mod page;
 mod source;
+mod standstill;
 mod wait;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use journal::{Journal, StoreError};
 
 pub use filter::{BookingFilter, OfBooking};
 pub use page::{PageRequest, Paged, SIZE_MAX};
+pub use standstill::{Standstill, Watch};
 pub use wait::Freshness;
 
 use crate::file::MypageFile;

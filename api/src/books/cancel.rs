@@ -123,15 +123,12 @@ pub(super) async fn cancel(
     };
     match done {
         // What this command made of it, even if the saga is further already.
-        Ok(Done::Stored(answer) | Done::Already(answer)) => {
+        Ok(Done::Stored(answer)) => {
             let view = BookView::of(id, &before).standing(Status::CancelBooking, Phase::Cancelling);
             Ok(Cancelled { view, answer })
         }
-        Ok(Done::Unchanged(answer)) => {
-            let (book, _) = load(api, id).await?;
-            let view = BookView::of(id, &book);
-            Ok(Cancelled { view, answer })
-        }
+        // It is cancelled already, by this very request perhaps, whose answer was lost.
+        Ok(Done::Unchanged(_) | Done::Already(_)) => as_it_is(api, id).await,
         // The client expected no version: the patch did, for a moment.
         Err(CommandError::OtherVersion { .. }) if command.expected.0.is_none() => {
             Err(Problem::Contended)
@@ -151,6 +148,11 @@ async fn over(api: &Api, id: BookId) -> Result<Cancelled, Problem> {
             current: phase(&book),
         });
     }
+    as_it_is(api, id).await
+}
+
+async fn as_it_is(api: &Api, id: BookId) -> Result<Cancelled, Problem> {
+    let (book, _) = load(api, id).await?;
     let answer = api
         .journal
         .where_they_stand(&[StreamId::new(STREAM, &id)])

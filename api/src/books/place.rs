@@ -13,7 +13,7 @@ use domain::payment::{self, Payment};
 use domain::ports::{PaymentDue, PendingReason, Taken};
 use domain::{BookId, Command as Asked, Money, Phase, Status, UserId};
 use journal::append::Answer;
-use journal::{Done, Request};
+use journal::{Done, Request, StreamId};
 
 use super::{BookView, STREAM};
 use crate::command::Command;
@@ -82,13 +82,15 @@ struct Placed {
     due: PaymentDue,
     /// Of its stream.
     version: Option<i64>,
+    /// Whether it was stored before, by a request whose answer nobody kept.
+    again: bool,
 }
 
 pub(super) async fn place(api: Api, command: Command, order: Order) -> Result<Response, Problem> {
     api.admit_booking().await?;
     let placed = store(&api, &command, &order).await?;
     match api.payment.take(placed.due.clone()).await {
-        Taken::Approved { position } => Ok(placed.paid(&command, position)),
+        Taken::Approved { position } => paid(&api, &command, placed, position).await,
         Taken::Declined {
             code,
             message,
@@ -113,7 +115,7 @@ async fn store(api: &Api, command: &Command, order: &Order) -> Result<Placed, Pr
     match api.journal.execute_one(request).await? {
         Done::Stored(answer) => {
             let due = payments::due(command, bookid, 1, &order.spacename, order.price);
-            Ok(Placed::new(order.userid, due, &answer))
+            Ok(Placed::new(order.userid, due, &answer, false))
         }
         Done::Already(answer) | Done::Unchanged(answer) => {
             let bookid =
@@ -121,8 +123,51 @@ async fn store(api: &Api, command: &Command, order: &Order) -> Result<Placed, Pr
             let payment = there(api.journal.load::<Payment>(bookid).await?)?;
             let (charge_no, price) = (payment.charge_no(), payment.price());
             let due = payments::due(command, bookid, charge_no, payment.spacename(), price);
-            Ok(Placed::new(payment.userid(), due, &answer))
+            Ok(Placed::new(payment.userid(), due, &answer, true))
         }
+    }
+}
+
+/// 201; to a request that is repeated because its answer was lost, with the booking as it is by now.
+async fn paid(
+    api: &Api,
+    command: &Command,
+    placed: Placed,
+    position: i64,
+) -> Result<Response, Problem> {
+    if placed.again {
+        let now = Now::of(api, placed.due.bookid).await?;
+        if now.booking.status != Status::Booking {
+            return Ok(now.on(command, StatusCode::CREATED, position));
+        }
+    }
+    Ok(placed.paid(command, position))
+}
+
+/// A booking as it is by now, and where its stream stands.
+struct Now {
+    booking: BookView,
+    stands: Answer,
+}
+
+impl Now {
+    async fn of(api: &Api, bookid: BookId) -> Result<Self, Problem> {
+        let book = there(api.journal.load::<Book>(bookid).await?)?;
+        let streams = [StreamId::new(STREAM, &bookid)];
+        Ok(Self {
+            booking: BookView::of(bookid, &book),
+            stands: api.journal.where_they_stand(&streams).await?,
+        })
+    }
+
+    /// As an answer that also speaks of the event at `position`.
+    fn on(self, command: &Command, status: StatusCode, position: i64) -> Response {
+        let Self { booking, stands } = self;
+        let bookid = booking.bookid;
+        let response = command.client.done(status, booking);
+        let position = position.max(stands.position);
+        let response = position::at(response, position, stands.version_of(STREAM));
+        command.client.located::<BookView>(response, bookid)
     }
 }
 
@@ -138,28 +183,30 @@ async fn defer(
     let deferral = Asked::Book(bookid, book::Command::DeferPayment { reason, sent });
     let id = command.step("defer-payment");
     let request = Request::one(id, command.trace_of_ours(), deferral);
-    let (booking, answer) = match api.journal.execute_one(request).await? {
-        Done::Stored(answer) | Done::Already(answer) => {
-            let waiting = placed
-                .booking
-                .standing(Status::Timeout, Phase::PaymentPending);
-            (waiting, answer)
+    let mut response = match api.journal.execute_one(request).await? {
+        Done::Stored(answer) => {
+            let waiting = Now {
+                booking: placed
+                    .booking
+                    .standing(Status::Timeout, Phase::PaymentPending),
+                stands: answer,
+            };
+            let position = waiting.stands.position;
+            waiting.on(command, StatusCode::ACCEPTED, position)
         }
-        // Its payment became known meanwhile, and the booking has moved on.
-        Done::Unchanged(answer) => {
-            let book = there(api.journal.load::<Book>(bookid).await?)?;
-            (BookView::of(bookid, &book), answer)
+        // Its payment became known meanwhile, and the booking has moved on; or a request that came before said so.
+        Done::Unchanged(answer) | Done::Already(answer) => {
+            let now = Now::of(api, bookid).await?;
+            now.on(command, StatusCode::ACCEPTED, answer.position)
         }
     };
-    let mut response = command.client.done(StatusCode::ACCEPTED, booking);
     let look_again = HeaderValue::from_static(LOOK_AGAIN_SECONDS);
     response.headers_mut().insert(RETRY_AFTER, look_again);
-    let response = position::at(response, answer.position, answer.version_of(STREAM));
-    Ok(command.client.located::<BookView>(response, bookid.0))
+    Ok(response)
 }
 
 impl Placed {
-    fn new(userid: Option<UserId>, due: PaymentDue, answer: &Answer) -> Self {
+    fn new(userid: Option<UserId>, due: PaymentDue, answer: &Answer, again: bool) -> Self {
         let booking = BookView {
             userid: userid.map(|user| user.0),
             status: Status::Booking,
@@ -174,6 +221,7 @@ impl Placed {
             booking,
             due,
             version,
+            again,
         }
     }
 

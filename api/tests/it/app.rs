@@ -294,12 +294,47 @@ impl TestApp {
             .unwrap();
     }
 
+    /// Does something that the service may not do.
+    pub(crate) async fn as_owner(&self, sql: &str) {
+        let mut owner = journal::schema::connect_as_owner(self.database.url())
+            .await
+            .unwrap();
+        sqlx::raw_sql(sql).execute(&mut owner).await.unwrap();
+    }
+
+    /// A transaction that has drawn the next position and does not end: nothing behind that may be delivered.
+    pub(crate) async fn hold_the_feed(&self) -> Held {
+        let mut owner = journal::schema::connect_as_owner(self.database.url())
+            .await
+            .unwrap();
+        sqlx::raw_sql(
+            "begin; select pg_current_xact_id(); select nextval(pg_get_serial_sequence('events', 'position'))",
+        )
+        .execute(&mut owner)
+        .await
+        .unwrap();
+        Held(owner)
+    }
+
     /// How many rows a query finds.
     pub(crate) async fn count(&self, from: &str) -> i64 {
         sqlx::query_scalar(&format!("select count(*) from {from}"))
             .fetch_one(self.journal.pool())
             .await
             .unwrap()
+    }
+}
+
+/// A transaction that holds the feed.
+pub(crate) struct Held(sqlx::PgConnection);
+
+impl Held {
+    /// Rolls it back: its position will never be filled.
+    pub(crate) async fn end(mut self) {
+        sqlx::raw_sql("rollback")
+            .execute(&mut self.0)
+            .await
+            .unwrap();
     }
 }
 

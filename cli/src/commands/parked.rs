@@ -96,11 +96,14 @@ async fn list(journal: &Journal, json: bool) -> anyhow::Result<ExitCode> {
                 event(&p.event_type, p.event_version.as_deref()),
                 p.behind.to_string(),
                 p.parked_at.to_string(),
+                p.attempts.to_string(),
+                next_try(p),
                 reason(p.reason.as_deref()),
             ]
         });
         let header = [
-            "follower", "gen", "booking", "position", "event", "behind", "since", "reason",
+            "follower", "gen", "booking", "position", "event", "behind", "since", "tries",
+            "next try", "reason",
         ];
         output::table(header, rows)?;
     }
@@ -141,6 +144,17 @@ fn event(event_type: &str, event_version: Option<&str>) -> String {
     match event_version {
         Some(version) => format!("{event_type} {version}"),
         None => event_type.to_owned(),
+    }
+}
+
+/// When a booking is tried again, or what that waits for.
+fn next_try(parked: &ParkedKey) -> String {
+    match parked.next_try_at {
+        _ if parked.retry_asked => "now".to_owned(),
+        Some(at) => at.to_string(),
+        None if parked.quarantined => "quarantined".to_owned(),
+        None if parked.waits_for_upgrade => "with an upgrade".to_owned(),
+        None => "when asked for".to_owned(),
     }
 }
 

@@ -12,6 +12,7 @@ mod breaker;
 mod commands;
 mod crashes;
 mod events;
+mod keys;
 mod load;
 mod mypage_file;
 mod newer;

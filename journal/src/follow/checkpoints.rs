@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{HandlerError, Parked, Step};
 use crate::StoreError;
+use crate::incidents::Class;
 
 /// A held lease: the right to move a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +103,16 @@ pub trait Checkpoints: Send + Sync {
     /// Says that this one follows no more.
     async fn withdraw(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// Keeps a row of what happens to the follower's lease, and says why it does.
+    async fn note_lease(&self, _: Class) -> Result<String, StoreError> {
+        Ok("somebody else has it".to_owned())
+    }
+
+    /// Keeps a row of why the follower fails, or (`None`) that it does no longer; true when that is news.
+    async fn note_failing(&self, _: Option<&str>) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     /// Hears how a step of [`super::run`] ended.

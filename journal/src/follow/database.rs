@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Checkpoints, FollowerId, LEASE_MS, Lease, Parked};
 use crate::feed::Item;
+use crate::incidents::Class;
 use crate::{Journal, Session, StoreError};
 
 /// How long a node that said that it could follow is counted on. Less than what is left of the lease of one that has
@@ -96,6 +97,11 @@ impl InDatabase {
     }
 }
 
+/// How long a parked key waits before it is tried again by itself. Each further wait is four times the last one.
+const TRY_AGAIN_AFTER_MS: i64 = 10_000;
+/// How often it is tried again by itself: the last time after an hour. Then it is left to people.
+const TRIES_MAX: i32 = 5;
+
 fn lease_ms() -> i32 {
     i32::try_from(LEASE_MS).unwrap_or(i32::MAX)
 }
@@ -158,7 +164,12 @@ impl Checkpoints for InDatabase {
 
     async fn asked_for(&self) -> Result<Option<String>, StoreError> {
         Ok(sqlx::query_scalar(
-            "select key from parked_retries where name = $1 and generation = $2 order by asked_at limit 1",
+            // What people asked for goes first.
+            "(select key from parked_retries where name = $1 and generation = $2 order by asked_at limit 1)
+             union all
+             (select key from parked_tries
+              where name = $1 and generation = $2 and next_at <= clock_timestamp() order by next_at limit 1)
+             limit 1",
         )
         .bind(&self.id.name)
         .bind(self.id.generation)
@@ -222,6 +233,24 @@ impl Checkpoints for InDatabase {
         .bind(keys)
         .bind(reasons)
         .bind(unread)
+        .execute(&mut *tx)
+        .await?;
+        let applied = rows
+            .iter()
+            .filter(|row| row.reason.is_some() && !row.unread);
+        let keys: BTreeSet<&str> = applied.map(|row| row.key.as_str()).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "insert into parked_tries (name, generation, key, next_at)
+             select $1, $2, unnest($3::text[]), clock_timestamp() + $4 * interval '1 millisecond'
+             on conflict do nothing",
+        )
+        .bind(&self.id.name)
+        .bind(self.id.generation)
+        .bind(Vec::from_iter(keys))
+        .bind(TRY_AGAIN_AFTER_MS)
         .execute(tx)
         .await?;
         Ok(())
@@ -287,8 +316,27 @@ impl Checkpoints for InDatabase {
             .bind(&self.id.name)
             .bind(self.id.generation)
             .bind(key)
-            .execute(tx)
+            .execute(&mut *tx)
             .await?;
+        }
+        let quarantined: bool = sqlx::query_scalar("select parked_tried($1, $2, $3, $4, $5, $6)")
+            .bind(&self.id.name)
+            .bind(self.id.generation)
+            .bind(key)
+            .bind(stuck)
+            .bind(TRY_AGAIN_AFTER_MS)
+            .bind(TRIES_MAX)
+            .fetch_one(tx)
+            .await?;
+        if quarantined {
+            metrics::counter!("follower_quarantined_total", "follower" => self.id.name.clone())
+                .increment(1);
+            tracing::error!(
+                follower = self.id.name,
+                key,
+                tries = TRIES_MAX,
+                "a parked booking is tried no more by itself: `spacerent parked show` has the reason"
+            );
         }
         Ok(left)
     }
@@ -325,6 +373,33 @@ impl Checkpoints for InDatabase {
         .execute(self.journal.pool())
         .await?;
         Ok(())
+    }
+
+    async fn note_lease(&self, class: Class) -> Result<String, StoreError> {
+        let holder: Option<String> = sqlx::query_scalar(
+            "select format('owner %s holds it until %s, epoch %s', coalesce(owner::text, 'nobody'),
+                           coalesce(lease_until::text, '-'), epoch)
+             from followers where name = $1 and generation = $2 and slice = $3",
+        )
+        .bind(&self.id.name)
+        .bind(self.id.generation)
+        .bind(self.id.slice)
+        .fetch_optional(self.journal.pool())
+        .await?;
+        let reason = holder.unwrap_or_else(|| "the follower's row is gone".to_owned());
+        let subject = self.id.to_string();
+        self.journal
+            .incident_begins(class, &subject, &reason)
+            .await?;
+        Ok(reason)
+    }
+
+    async fn note_failing(&self, reason: Option<&str>) -> Result<bool, StoreError> {
+        let (class, subject) = (Class::FollowerFailing, self.id.to_string());
+        match reason {
+            Some(reason) => self.journal.incident_begins(class, &subject, reason).await,
+            None => self.journal.incident_ends(class, &subject).await,
+        }
     }
 
     async fn commit(&self, tx: Transaction<'_, Postgres>) -> Result<(), StoreError> {

@@ -117,6 +117,20 @@ impl Batch {
         Ok(Self { live, parked })
     }
 
+    /// The rows that the handler takes, by position.
+    pub(super) fn live_positions(&self) -> Vec<i64> {
+        let mut positions: Vec<_> = self.live.iter().map(|event| event.position).collect();
+        positions.dedup();
+        positions
+    }
+
+    /// Without what stands behind `last`.
+    pub(super) fn up_to(mut self, last: i64) -> Self {
+        self.live.retain(|event| event.position <= last);
+        self.parked.retain(|row| row.position <= last);
+        self
+    }
+
     pub(super) fn len(&self) -> usize {
         self.live.len() + self.parked.len()
     }

@@ -3,10 +3,15 @@
 //! What can be taken now is written with the checkpoint's fence as the first statement, as in any batch, and is
 //! parked no longer. What still cannot stays where it is, with its new reason, and everything behind it.
 
+use jiff::SignedDuration;
+
 use super::{BATCH_MAX, Checkpoints, Follower, Handler, HandlerError, Lease, Step, park};
 use crate::StoreError;
 use crate::connections::{TRANSACTION_MAX, within};
 use crate::feed::Item;
+
+/// How long a follower leaves parked keys alone after a try that broke off.
+const RETRY_PAUSE: SignedDuration = SignedDuration::from_secs(10);
 
 /// How a try ended.
 enum Tried {
@@ -24,6 +29,10 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
         &mut self,
         lease: Lease,
     ) -> Result<Option<Step>, HandlerError> {
+        let now = self.journal.clock().now();
+        if self.retries_from.is_some_and(|from| now < from) {
+            return Ok(None);
+        }
         let Some(key) = self.asked_for().await? else {
             return Ok(None);
         };
@@ -47,7 +56,7 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
                         position: lease.position,
                     }));
                 }
-                Ok(Tried::Lost) => return Ok(Some(self.lost())),
+                Ok(Tried::Lost) => return Ok(Some(self.lost().await)),
                 Err(HandlerError::Poison { position, reason }) => {
                     batch = batch.park(position, &reason)?;
                 }
@@ -58,7 +67,11 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
                     };
                     batch = batch.park(first, &error.to_string())?;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // Whatever it is, it may be of this key alone, and the others do not wait for that.
+                    self.retries_from = now.checked_add(RETRY_PAUSE).ok();
+                    return Err(error);
+                }
             }
         }
     }
@@ -116,8 +129,12 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
         let left = checkpoints.tried(&mut tx, key, stuck).await?;
         checkpoints.commit(tx).await?;
         self.handler.committed();
+        let outcome = if stuck { "stuck" } else { "taken" };
+        metrics::counter!("follower_retries_total", "follower" => checkpoints.name().to_owned(), "outcome" => outcome)
+            .increment(1);
         tracing::info!(
             follower = checkpoints.name(),
+            outcome,
             key,
             left,
             "a parked key was tried again"

@@ -18,6 +18,9 @@ const HOLD: Duration = Duration::from_millis(20);
 /// The longest wait after repeated errors.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
+/// After so many failures in a row, ten seconds about, a follower is said to fail.
+const FAILURES_MAX: u32 = 8;
+
 /// Steps while it is its turn, until cancelled, woken by appends and by the poll; then gives the lease back.
 pub async fn run<C: Checkpoints, H: Handler<C::Connection>>(
     mut follower: Follower<H, C>,
@@ -25,8 +28,10 @@ pub async fn run<C: Checkpoints, H: Handler<C::Connection>>(
     stop: CancellationToken,
 ) {
     let mut wake = follower.journal.wake();
-    let mut failures = 0;
     let mut turn = Turn::default();
+    // Those since it was last denied, and those since it last went well.
+    let (mut failures, mut in_a_row) = (0, 0);
+    let mut said = Said::Unknown;
     loop {
         let step = tokio::select! {
             biased;
@@ -37,15 +42,24 @@ pub async fn run<C: Checkpoints, H: Handler<C::Connection>>(
         let pause = match step {
             Ok(step) => {
                 failures = 0;
+                if !matches!(step, Step::Denied | Step::Lost) {
+                    in_a_row = 0;
+                    if said != Said::Fine {
+                        said = says(&follower, None).await;
+                    }
+                }
                 pause_after(step)
             }
             Err(error) => {
-                failures += 1;
+                (failures, in_a_row) = (failures + 1, in_a_row + 1);
                 // The connection may have broken after the commit: the position is read again.
                 follower.lease = None;
                 metrics::counter!("follower_errors_total", "follower" => follower.name())
                     .increment(1);
                 tracing::warn!(follower = follower.name(), %error, failures, "a step failed");
+                if in_a_row >= FAILURES_MAX && said != Said::Failing {
+                    said = says(&follower, Some(&error.to_string())).await;
+                }
                 Some((backoff(failures), false))
             }
         };
@@ -63,6 +77,42 @@ pub async fn run<C: Checkpoints, H: Handler<C::Connection>>(
     }
     if let Err(error) = follower.release().await {
         tracing::debug!(follower = follower.name(), %error, "the lease was not given back; it will run out");
+    }
+}
+
+/// What was last written down of a follower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// Nothing by this process; one that ended while it failed may have left that open.
+    Unknown,
+    Fine,
+    Failing,
+}
+
+/// Says that a follower fails, and why, or that it does not.
+async fn says<C: Checkpoints, H: Handler<C::Connection>>(
+    follower: &Follower<H, C>,
+    reason: Option<&str>,
+) -> Said {
+    let name = follower.name();
+    let failing = metrics::gauge!("follower_failing", "follower" => name.clone());
+    failing.set(if reason.is_some() { 1 } else { 0 });
+    match (follower.checkpoints.note_failing(reason).await, reason) {
+        (Ok(_), Some(reason)) => {
+            tracing::error!(follower = name, reason, "a follower fails again and again");
+            Said::Failing
+        }
+        (Ok(was_failing), None) => {
+            if was_failing {
+                tracing::info!(follower = name, "a follower that failed goes on");
+            }
+            Said::Fine
+        }
+        // It is said with the next step.
+        (Err(error), _) => {
+            tracing::warn!(follower = name, %error, "whether it fails could not be written down");
+            Said::Unknown
+        }
     }
 }
 

@@ -33,6 +33,12 @@ pub struct ParkedKey {
     pub parked_at: Timestamp,
     /// Whether the follower is asked to try it again, and has not yet.
     pub retry_asked: bool,
+    /// How often it was tried again in vain.
+    pub attempts: i32,
+    /// When it is tried again by itself; none when that is left to people, or to an upgrade.
+    pub next_try_at: Option<Timestamp>,
+    /// Whether it was tried so often that it is left to people.
+    pub quarantined: bool,
 }
 
 /// A parked event.
@@ -61,14 +67,18 @@ impl Journal {
                     k.name, k.generation, k.key, k.position, k.event_type, k.event_version, k.reason, k.parked_at,
                     bool_or(k.unread) over (partition by k.name, k.generation, k.key) as waits_for_upgrade,
                     count(*) over (partition by k.name, k.generation, k.key) - 1 as behind,
-                    r.key is not null as retry_asked
-             from parked k left join parked_retries r using (name, generation, key)
+                    r.key is not null as retry_asked,
+                    coalesce(t.attempts, 0) as attempts, t.next_at, t.quarantined_at is not null as quarantined
+             from parked k
+             left join parked_retries r using (name, generation, key)
+             left join parked_tries t using (name, generation, key)
              order by k.name, k.generation, k.key, k.position",
         )
         .fetch_all(self.pool())
         .await?;
         let read = |row: &sqlx::postgres::PgRow| {
             let parked_at: jiff_sqlx::Timestamp = row.try_get("parked_at")?;
+            let next_try_at: Option<jiff_sqlx::Timestamp> = row.try_get("next_at")?;
             Ok(ParkedKey {
                 name: row.try_get("name")?,
                 generation: row.try_get("generation")?,
@@ -81,6 +91,9 @@ impl Journal {
                 waits_for_upgrade: row.try_get("waits_for_upgrade")?,
                 parked_at: parked_at.to_jiff(),
                 retry_asked: row.try_get("retry_asked")?,
+                attempts: row.try_get("attempts")?,
+                next_try_at: next_try_at.map(jiff_sqlx::Timestamp::to_jiff),
+                quarantined: row.try_get("quarantined")?,
             })
         };
         rows.iter().map(read).collect()

@@ -1,7 +1,7 @@
 //! Followers: one owner at a time, batch and checkpoint together, poison parked.
 
 mod batch;
-mod clerk;
+pub(crate) mod clerk;
 mod lease;
 mod park;
 mod past;

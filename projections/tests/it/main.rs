@@ -19,12 +19,16 @@ mod estimate;
 mod file;
 mod fold;
 mod following;
+#[path = "../../../journal/tests/it/heard.rs"]
+mod heard;
 mod past;
+mod poison;
 mod prepare;
 mod queries;
 mod rebuild;
 mod resume;
 mod shelf;
+mod standstill;
 mod story;
 mod switch;
 mod verify;

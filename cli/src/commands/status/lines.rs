@@ -1,5 +1,6 @@
 //! The status in lines, for people: printed once, or shown again and again.
 
+use journal::incidents::{Class, Incident};
 use journal::status::{Blocker, FollowerStatus, Hole, Status};
 use journal::transfer::Unfinished;
 
@@ -59,6 +60,12 @@ pub fn lines(status: &Status) -> Vec<Line> {
         lines.push(Line::new(Tone::Plain, &said));
     }
     lines.push(jobs(status));
+    // That a lease is denied is the rule where several processes run; --json has it.
+    let told = status.incidents.iter();
+    lines.extend(
+        told.filter(|incident| incident.class != Class::LeaseDenied.as_str())
+            .map(incident),
+    );
     lines
 }
 
@@ -82,6 +89,24 @@ fn import(import: &Unfinished) -> Line {
          and nobody follows until `spacerent events import FILE` has ended"
     );
     Line::new(Tone::Trouble, &said)
+}
+
+fn incident(incident: &Incident) -> Line {
+    let Incident {
+        class,
+        subject,
+        reason,
+        times,
+        began_at,
+        ended_at,
+    } = incident;
+    let (tone, until) = match ended_at {
+        None => (Tone::Trouble, String::new()),
+        Some(ended_at) if ended_at == began_at => (Tone::Plain, String::new()),
+        Some(ended_at) => (Tone::Plain, format!(" until {ended_at}")),
+    };
+    let said = format!("{class} {subject} since {began_at}{until} ({times} times): {reason}");
+    Line::new(tone, &said)
 }
 
 fn who(blocker: &Blocker) -> String {
@@ -109,7 +134,7 @@ fn who(blocker: &Blocker) -> String {
 }
 
 fn follower(f: &FollowerStatus) -> Line {
-    let tone = if f.parked > 0 || f.state == OUTDATED {
+    let tone = if f.parked > 0 || f.state == OUTDATED || f.reason.is_some() {
         Tone::Trouble
     } else {
         Tone::Plain

@@ -22,7 +22,9 @@ fn seen(second: i64, head: i64) -> Seen {
         lag_events: head - position,
         lag_seconds: 0,
         state: state.to_owned(),
+        reason: None,
         parked,
+        quarantined: 0,
     };
     Seen {
         at: at(second),
@@ -40,6 +42,7 @@ fn seen(second: i64, head: i64) -> Seen {
                 needs_attention: 0,
                 timers: 4,
             },
+            incidents: vec![],
         },
         latest: (0..5)
             .map(|back| Latest {

@@ -13,14 +13,14 @@ use crate::stage::Stage;
 type Hook = Box<dyn Fn(&[Recorded]) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync>;
 
 /// Writes a row per event into `effects`.
-pub(super) struct Clerk {
+pub(crate) struct Clerk {
     name: &'static str,
     planning: Hook,
     written: Hook,
 }
 
 /// A clerk that does as told.
-pub(super) fn clerk(name: &'static str) -> Clerk {
+pub(crate) fn clerk(name: &'static str) -> Clerk {
     Clerk {
         name,
         planning: Box::new(|_| ready(Ok(())).boxed()),
@@ -30,7 +30,7 @@ pub(super) fn clerk(name: &'static str) -> Clerk {
 
 impl Clerk {
     /// What happens while it plans.
-    pub(super) fn planning(
+    pub(crate) fn planning(
         mut self,
         hook: impl Fn(&[Recorded]) -> BoxFuture<'static, Result<(), HandlerError>>
         + Send
@@ -42,7 +42,7 @@ impl Clerk {
     }
 
     /// What happens in the transaction, after it has written.
-    pub(super) fn written(
+    pub(crate) fn written(
         mut self,
         hook: impl Fn(&[Recorded]) -> BoxFuture<'static, Result<(), HandlerError>>
         + Send
@@ -54,7 +54,7 @@ impl Clerk {
     }
 
     /// Its follower.
-    pub(super) fn following(self, journal: &Journal) -> Follower<Self> {
+    pub(crate) fn following(self, journal: &Journal) -> Follower<Self> {
         Follower::new(journal.clone(), FollowerId::new("clerk", 1), self)
     }
 }
@@ -84,12 +84,12 @@ impl Handler for Clerk {
 }
 
 /// A failure that has nothing to do with the events.
-pub(super) fn failure() -> HandlerError {
+pub(crate) fn failure() -> HandlerError {
     StoreError::Unreadable("it stumbled".to_owned()).into()
 }
 
 /// A hook that refuses the events at these positions, the lowest first.
-pub(super) fn refusing(
+pub(crate) fn refusing(
     positions: &[i64],
 ) -> impl Fn(&[Recorded]) -> BoxFuture<'static, Result<(), HandlerError>> + use<> {
     let positions = positions.to_vec();
@@ -109,7 +109,7 @@ pub(super) fn refusing(
 }
 
 /// A stage with a table for effects and so many events, at positions from 1, one a booking.
-pub(super) async fn stage_with(events: u32) -> Stage {
+pub(crate) async fn stage_with(events: u32) -> Stage {
     let mut stage = Stage::open().await;
     let table = "create table effects (clerk text, position bigint);
                  grant select, insert on effects to spacerent_runtime";
@@ -121,20 +121,20 @@ pub(super) async fn stage_with(events: u32) -> Stage {
 }
 
 /// What was done, by whom, in the order of positions.
-pub(super) async fn effects(stage: &mut Stage) -> Vec<String> {
+pub(crate) async fn effects(stage: &mut Stage) -> Vec<String> {
     let effects = "select clerk || ' ' || position from effects order by position, clerk";
     sql::texts(&mut stage.owner, effects).await
 }
 
 /// Where the follower stands.
-pub(super) async fn position(stage: &mut Stage) -> i64 {
+pub(crate) async fn position(stage: &mut Stage) -> i64 {
     stage
         .number("select coalesce(max(position), 0) from followers where name = 'clerk'")
         .await
 }
 
 /// Lets the lease be over, as if its owner had given no sign of life for long.
-pub(super) async fn end_the_lease(stage: &mut Stage) {
+pub(crate) async fn end_the_lease(stage: &mut Stage) {
     let over = "update followers set lease_until = clock_timestamp() - interval '1 second'";
     sql::run(&mut stage.owner, over).await;
 }

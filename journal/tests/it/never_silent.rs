@@ -1,0 +1,510 @@
+//! Nothing fails silently: each class of holds, skips and losses is a row, a metric and a line of the log that says
+//! why. docs/operations.md has the same classes in a table.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt, ready};
+use jiff::Timestamp;
+use journal::StoreError;
+use journal::follow::{HandlerError, Step, run};
+use journal::jobs::{Finish, NewJob, schedule};
+use journal::runtime::{Runtime, Tokio};
+use sqlx::Acquire;
+use tokio_util::sync::CancellationToken;
+
+use crate::follow::clerk::{clerk, effects, end_the_lease, refusing, stage_with};
+use crate::force::until;
+use crate::heard::Heard;
+use crate::samples::{Compose, append, booked, id};
+use crate::sql;
+use crate::stage::{Stage, journal};
+
+const DRAW: &str = "begin; select pg_current_xact_id(); select nextval(pg_get_serial_sequence('events', 'position'))";
+
+fn follower(name: &str) -> String {
+    format!("{name}{{follower=\"clerk\"}}")
+}
+
+#[tokio::test]
+async fn a_hole_that_holds_a_follower_and_a_span_that_is_skipped() {
+    let (mut stage, heard) = (stage_with(1).await, Heard::new());
+    let mut open = stage.session().await;
+    sql::run(&mut open, DRAW).await;
+    stage.append(booked(3, 3)).await.unwrap();
+    let mut follower = clerk("a").following(&stage.journal);
+    until("it holds", async || {
+        matches!(follower.step().await.unwrap(), Step::Idle { hole: Some(_) })
+    })
+    .await;
+    let row = "select follower || ' ' || first_position || '-' || last_position from open_holes";
+    assert_eq!(sql::texts(&mut stage.owner, row).await, ["clerk/1 2-2"]);
+    assert_eq!(heard.metric("feed_holds_total"), 1);
+    let why = [
+        "holds at a hole: an older transaction has not ended",
+        "first=2",
+    ];
+    assert_eq!(heard.lines(&why), 1, "{}", heard.log());
+    let status = stage.journal.status().await.unwrap();
+    assert_eq!(
+        status.hole.map(|hole| (hole.first, hole.last)),
+        Some((2, 2))
+    );
+
+    sql::run(&mut open, "rollback").await;
+    until("it is passed", async || {
+        follower.step().await.unwrap()
+            == Step::Advanced {
+                events: 1,
+                position: 3,
+            }
+    })
+    .await;
+    let row =
+        "select first_position || '-' || last_position || ' by ' || proved_by from dead_spans";
+    assert_eq!(sql::texts(&mut stage.owner, row).await, ["2-2 by clerk/1"]);
+    assert_eq!(heard.metric("feed_dead_positions_total"), 1);
+    let why = [
+        "proved dead: their transactions rolled back or were lost",
+        "first=2",
+    ];
+    assert_eq!(heard.lines(&why), 1, "{}", heard.log());
+    assert_eq!(stage.number("select count(*) from open_holes").await, 0);
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_holds_its_booking() {
+    let (mut stage, heard) = (stage_with(1).await, Heard::new());
+    let newer = "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, event_id, command_id)
+                 select aggregate_type, aggregate_id, 2, 'Teleported', '1', payload, metadata, gen_random_uuid(), gen_random_uuid() from events";
+    sql::run(&mut stage.owner, newer).await;
+    clerk("a").following(&stage.journal).step().await.unwrap();
+    let row = "select position || ' ' || event_type || ' ' || unread || ' ' || (reason <> '') from parked";
+    assert_eq!(
+        sql::texts(&mut stage.owner, row).await,
+        ["2 Teleported true true"]
+    );
+    assert_eq!(
+        heard.metric(&follower("follower_unreadable_events_total")),
+        1
+    );
+    let why = ["an event is parked", "Teleported", "reason="];
+    assert_eq!(heard.lines(&why), 1, "{}", heard.log());
+    // An upgrade frees it, and nothing else is tried.
+    assert_eq!(stage.number("select count(*) from parked_tries").await, 0);
+}
+
+#[tokio::test]
+async fn a_parked_event_its_tries_and_the_end_of_them() {
+    let (mut stage, heard) = (stage_with(2).await, Heard::new());
+    let mut broken = clerk("a").written(refusing(&[1])).following(&stage.journal);
+    broken.step().await.unwrap();
+    let row = "select position || ' ' || reason from parked";
+    assert_eq!(
+        sql::texts(&mut stage.owner, row).await,
+        ["1 it makes no sense"]
+    );
+    assert_eq!(heard.metric(&follower("follower_parked_total")), 1);
+    let why = ["an event is parked", "it makes no sense"];
+    assert_eq!(heard.lines(&why), 1, "{}", heard.log());
+
+    // Nothing is due before its time, and each wait is four times the last one.
+    let wait =
+        "select round(extract(epoch from next_at - clock_timestamp()))::bigint from parked_tries";
+    for (tries, seconds) in [10, 40, 160, 640, 2_560].into_iter().enumerate() {
+        let waits = stage.number(wait).await;
+        assert!(
+            (seconds - 5..=seconds).contains(&waits),
+            "{waits} s, not {seconds}"
+        );
+        assert_eq!(broken.step().await.unwrap(), Step::Idle { hole: None });
+        let [parked] = &stage.journal.parked().await.unwrap()[..] else {
+            panic!("one is parked")
+        };
+        assert_eq!(parked.attempts, i32::try_from(tries).unwrap());
+        assert!(parked.next_try_at.is_some() && !parked.quarantined);
+        sql::run(
+            &mut stage.owner,
+            "update parked_tries set next_at = clock_timestamp()",
+        )
+        .await;
+        let tried = Step::Advanced {
+            events: 0,
+            position: 2,
+        };
+        assert_eq!(broken.step().await.unwrap(), tried);
+    }
+    assert_eq!(
+        heard.metric("follower_retries_total{follower=\"clerk\",outcome=\"stuck\"}"),
+        5
+    );
+    assert_eq!(heard.lines(&["a parked key was tried again", "stuck"]), 5);
+    assert_eq!(heard.lines(&why), 6, "with its reason each time");
+
+    // The budget is spent.
+    let row = "select key || ' ' || attempts || ' ' || (next_at is null) || ' ' || (quarantined_at is not null) from parked_tries";
+    assert_eq!(sql::texts(&mut stage.owner, row).await, ["1 5 true true"]);
+    assert_eq!(heard.metric(&follower("follower_quarantined_total")), 1);
+    assert_eq!(
+        heard.lines(&["tried no more by itself", "key=\"1\""]),
+        1,
+        "{}",
+        heard.log()
+    );
+    assert!(stage.journal.parked().await.unwrap()[0].quarantined);
+    let status = stage.journal.status().await.unwrap();
+    assert_eq!(
+        (
+            status.followers[0].quarantined,
+            status.followers[0].lag_events
+        ),
+        (1, 0)
+    );
+    assert_eq!(broken.step().await.unwrap(), Step::Idle { hole: None });
+
+    // People may have it tried all the same; mended, nothing is left of it.
+    let at = journal::recover::ParkedAt {
+        name: "clerk".to_owned(),
+        generation: 1,
+        key: "1".to_owned(),
+    };
+    stage.journal.retry_parked(&at, "ann").await.unwrap();
+    broken.step().await.unwrap();
+    assert_eq!(
+        heard.metric(&follower("follower_quarantined_total")),
+        1,
+        "once"
+    );
+    assert!(stage.journal.parked().await.unwrap()[0].quarantined);
+    broken.release().await.unwrap();
+    stage.journal.retry_parked(&at, "ann").await.unwrap();
+    clerk("b").following(&stage.journal).step().await.unwrap();
+    assert_eq!(effects(&mut stage).await, ["b 1", "a 2"]);
+    assert_eq!(stage.number("select count(*) from parked_tries").await, 0);
+}
+
+#[tokio::test]
+async fn without_its_budget_a_parked_booking_would_be_tried_for_ever() {
+    let mut stage = stage_with(1).await;
+    stage.without_guard("parked_tried", "budget").await;
+    sql::run(
+        &mut stage.owner,
+        "alter table parked_tries drop constraint parked_tries_check",
+    )
+    .await;
+    let mut broken = clerk("a").written(refusing(&[1])).following(&stage.journal);
+    broken.step().await.unwrap();
+    for _ in 0..7 {
+        sql::run(
+            &mut stage.owner,
+            "update parked_tries set next_at = clock_timestamp()",
+        )
+        .await;
+        broken.step().await.unwrap();
+    }
+    assert_eq!(
+        stage
+            .number("select count(*) from parked_tries where next_at is not null and attempts = 7")
+            .await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn what_passes_is_taken_by_itself() {
+    let mut stage = stage_with(2).await;
+    stage.append(append(3).to("Book", 1, 1, 1)).await.unwrap();
+    let mends = Arc::new(AtomicBool::new(false));
+    let mended = mends.clone();
+    let refuses = refusing(&[1]);
+    let passing = clerk("a").written(move |events| {
+        if mended.load(Ordering::SeqCst) {
+            ready(Ok(())).boxed()
+        } else {
+            refuses(events)
+        }
+    });
+    let mut follower = passing.following(&stage.journal);
+    follower.step().await.unwrap();
+    mends.store(true, Ordering::SeqCst);
+    assert_eq!(effects(&mut stage).await, ["a 2"]);
+    sql::run(
+        &mut stage.owner,
+        "update parked_tries set next_at = clock_timestamp()",
+    )
+    .await;
+    follower.step().await.unwrap();
+    assert_eq!(effects(&mut stage).await, ["a 1", "a 2", "a 3"]);
+    assert_eq!(stage.journal.parked().await.unwrap(), []);
+    assert_eq!(stage.number("select count(*) from parked_tries").await, 0);
+}
+
+/// A hook after which the database refuses a value of this event, without saying of which.
+fn overflowing(
+    position: i64,
+) -> impl Fn(&[journal::Recorded]) -> BoxFuture<'static, Result<(), HandlerError>> {
+    move |events| {
+        let is_there = events.iter().any(|event| event.position == position);
+        let refused = StoreError::Refused {
+            sqlstate: "22003".to_owned(),
+            message: "integer out of range".to_owned(),
+        };
+        ready(if is_there {
+            Err(refused.into())
+        } else {
+            Ok(())
+        })
+        .boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_the_database_refuses_parks_its_booking_and_nobody_elses() {
+    let (mut stage, heard) = (stage_with(20).await, Heard::new());
+    stage.append(append(21).to("Book", 13, 1, 1)).await.unwrap();
+    let mut follower = clerk("a")
+        .written(overflowing(13))
+        .following(&stage.journal);
+    for _ in 0..20 {
+        if let Step::Idle { .. } = follower.step().await.unwrap() {
+            break;
+        }
+    }
+    let done: Vec<_> = (1..=20)
+        .filter(|n| *n != 13)
+        .map(|n| format!("a {n}"))
+        .collect();
+    assert_eq!(
+        effects(&mut stage).await,
+        done,
+        "each once, in order, and no other is missing"
+    );
+    let row = "select position || coalesce(': ' || reason, '') from parked order by position";
+    let parked = sql::texts(&mut stage.owner, row).await;
+    assert_eq!(
+        parked,
+        [
+            "13: the database refused (22003): integer out of range",
+            "21"
+        ]
+    );
+    let status = stage.journal.status().await.unwrap();
+    assert_eq!(
+        (status.followers[0].lag_events, status.followers[0].parked),
+        (0, 2)
+    );
+    assert_eq!(heard.metric(&follower_metric()), 2);
+    assert_eq!(
+        heard.lines(&["an event is parked", "22003"]),
+        1,
+        "{}",
+        heard.log()
+    );
+}
+
+fn follower_metric() -> String {
+    follower("follower_parked_total")
+}
+
+#[tokio::test]
+async fn a_try_that_breaks_off_holds_up_nobody_else() {
+    let mut stage = stage_with(2).await;
+    let mut broken = clerk("a").written(refusing(&[1])).following(&stage.journal);
+    broken.step().await.unwrap();
+    broken.release().await.unwrap();
+    let busy = |events: &[journal::Recorded]| {
+        let is_there = events.iter().any(|event| event.position == 1);
+        let busy = StoreError::Busy {
+            sqlstate: "57014".to_owned(),
+            message: "time-out".to_owned(),
+        };
+        ready(if is_there { Err(busy.into()) } else { Ok(()) }).boxed()
+    };
+    let mut follower = clerk("b").written(busy).following(&stage.journal);
+    sql::run(
+        &mut stage.owner,
+        "update parked_tries set next_at = clock_timestamp()",
+    )
+    .await;
+    stage.append(booked(3, 3)).await.unwrap();
+    follower.step().await.unwrap_err();
+    let taken = Step::Advanced {
+        events: 1,
+        position: 3,
+    };
+    assert_eq!(follower.step().await.unwrap(), taken);
+}
+
+async fn incidents(stage: &Stage) -> Vec<String> {
+    let incidents = stage.journal.status().await.unwrap().incidents;
+    let line = |i: &journal::incidents::Incident| {
+        let state = if i.ended_at.is_some() { "over" } else { "open" };
+        format!("{} {} {} times, {state}", i.class, i.subject, i.times)
+    };
+    incidents.iter().map(line).collect()
+}
+
+#[tokio::test]
+async fn a_lease_that_is_denied_is_said_when_it_begins() {
+    let (stage, heard) = (stage_with(1).await, Heard::new());
+    let mut owner = clerk("owner").following(&stage.journal);
+    owner.step().await.unwrap();
+    let mut other = clerk("other").following(&journal(stage.url()));
+    for _ in 0..5 {
+        assert_eq!(other.step().await.unwrap(), Step::Denied);
+    }
+    assert_eq!(
+        incidents(&stage).await,
+        ["lease_denied clerk/1/0 1 times, over"]
+    );
+    assert_eq!(heard.metric(&follower("follower_leases_denied_total")), 5);
+    let why = ["the lease is denied", "holds it until"];
+    assert_eq!(heard.lines(&why), 1, "{}", heard.log());
+    owner.release().await.unwrap();
+    other.step().await.unwrap();
+    other.release().await.unwrap();
+    owner.step().await.unwrap();
+    assert_eq!(other.step().await.unwrap(), Step::Denied);
+    assert_eq!(
+        incidents(&stage).await,
+        ["lease_denied clerk/1/0 2 times, over"]
+    );
+    assert_eq!(heard.lines(&why), 2, "it began again");
+}
+
+#[tokio::test]
+async fn a_lease_that_is_lost() {
+    let (mut stage, heard) = (stage_with(1).await, Heard::new());
+    let mut sleeper = clerk("sleeper").following(&stage.journal);
+    sleeper.step().await.unwrap();
+    end_the_lease(&mut stage).await;
+    let mut other = clerk("other").following(&journal(stage.url()));
+    other.step().await.unwrap();
+    stage.append(booked(2, 2)).await.unwrap();
+    assert_eq!(sleeper.step().await.unwrap(), Step::Lost);
+    assert_eq!(
+        incidents(&stage).await,
+        ["lease_lost clerk/1/0 1 times, over"]
+    );
+    let reason = &stage.journal.status().await.unwrap().incidents[0].reason;
+    assert!(reason.contains("epoch 2"), "{reason}");
+    assert_eq!(heard.metric(&follower("follower_leases_lost_total")), 1);
+    let why = ["the lease was lost", "holds it until", "epoch 2"];
+    assert_eq!(heard.lines(&why), 1, "{}", heard.log());
+}
+
+#[tokio::test]
+async fn a_job_whose_budget_is_spent() {
+    let (mut stage, heard) = (Stage::open().await, Heard::new());
+    let job = NewJob {
+        kind: "charge",
+        key: "7".to_owned(),
+        bookid: 7,
+        payload: HashMap::new(),
+        due_at: Timestamp::UNIX_EPOCH,
+    };
+    let mut connection = stage.journal.pool().acquire().await.unwrap();
+    let mut tx = connection.begin().await.unwrap();
+    schedule(&mut tx, &[job]).await.unwrap();
+    tx.commit().await.unwrap();
+    let jobs = stage
+        .journal
+        .claim_jobs(&["charge"], id(1), 1, 60_000)
+        .await
+        .unwrap();
+    let reason = "20 tries".to_owned();
+    stage
+        .journal
+        .finish_job(&jobs[0], &Finish::Attention { reason })
+        .await
+        .unwrap();
+    let row = "select state || ': ' || last_error from jobs";
+    assert_eq!(
+        sql::texts(&mut stage.owner, row).await,
+        ["attention: 20 tries"]
+    );
+    assert_eq!(heard.metric("jobs_attention_total{kind=\"charge\"}"), 1);
+    assert_eq!(
+        heard.lines(&["a job needs people", "20 tries"]),
+        1,
+        "{}",
+        heard.log()
+    );
+}
+
+/// Sleeps a hundredth of what it is asked to.
+struct Hasty;
+
+impl Runtime for Hasty {
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Tokio.sleep(duration / 100)
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        Tokio.spawn(task);
+    }
+}
+
+#[tokio::test]
+async fn a_follower_that_fails_again_and_again_and_then_goes_on() {
+    let (mut stage, heard) = (stage_with(2).await, Heard::new());
+    let mended = Arc::new(AtomicBool::new(false));
+    let is_mended = mended.clone();
+    let failing = clerk("a").written(move |_| {
+        let refused = StoreError::Refused {
+            sqlstate: "42P01".to_owned(),
+            message: "no such table".to_owned(),
+        };
+        ready(if is_mended.load(Ordering::SeqCst) {
+            Ok(())
+        } else {
+            Err(refused.into())
+        })
+        .boxed()
+    });
+    let stop = CancellationToken::new();
+    let follower_runs = run(
+        failing.following(&stage.journal),
+        Arc::new(Hasty),
+        stop.clone(),
+    );
+    let test = async {
+        until("it is said to fail", async || {
+            incidents(&stage).await == ["follower_failing clerk/1/0 1 times, open"]
+        })
+        .await;
+        let status = stage.journal.status().await.unwrap();
+        let clerk = &status.followers[0];
+        assert_eq!(
+            (clerk.state.as_str(), clerk.lag_events, clerk.parked),
+            ("failing", 2, 0)
+        );
+        let reason = "the database refused (42P01): no such table";
+        assert_eq!(clerk.reason.as_deref(), Some(reason));
+        until("it is in the log", async || {
+            heard.lines(&["fails again and again", reason]) == 1
+        })
+        .await;
+        assert_eq!(heard.metric(&follower("follower_failing")), 1);
+        assert!(heard.metric(&follower("follower_errors_total")) >= 8);
+        mended.store(true, Ordering::SeqCst);
+        until("it goes on", async || {
+            incidents(&stage).await == ["follower_failing clerk/1/0 1 times, over"]
+        })
+        .await;
+        until("it is in the log", async || {
+            heard.lines(&["a follower that failed goes on"]) == 1
+        })
+        .await;
+        assert_eq!(heard.metric(&follower("follower_failing")), 0);
+        assert_eq!(
+            stage.journal.status().await.unwrap().followers[0].state,
+            "running"
+        );
+        stop.cancel();
+    };
+    tokio::join!(follower_runs, test);
+    assert_eq!(effects(&mut stage).await, ["a 1", "a 2"]);
+}
