@@ -9,7 +9,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use journal::{Actor, Trace};
+use journal::{Actor, Trace, fail_point};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -141,10 +141,14 @@ impl Api {
         match self.begin(key, &call).await? {
             Begun::Done(answer) => Ok(answer),
             Begun::Mine { attempt } => {
+                fail_point!("key-taken");
                 let command = call.command(key.command_id(&call.body));
                 let answer = work(self.clone(), command).await.into_response();
                 let answer = problem::complete(answer, &call.path, &call.correlation.id);
-                self.finish(key, attempt, answer).await
+                fail_point!("key-answer-due");
+                let finished = self.finish(key, attempt, answer).await;
+                fail_point!("key-answer-stored");
+                finished
             }
         }
     }
