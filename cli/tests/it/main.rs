@@ -9,6 +9,7 @@
 
 mod bare;
 mod breaker;
+mod chaos;
 mod commands;
 mod crashes;
 mod events;

@@ -1,0 +1,13 @@
+//! Chaos on a real Postgres: crashes at every step, connections cut off and cut in the middle of a commit, processes
+//! and servers stopped, killed and started again, a full disk. After each of them the same promises hold
+//! ([`verdict`]). docs/reliability.md says which test shows what.
+
+mod faults;
+mod full_disk;
+mod load;
+mod matrix;
+mod points;
+mod proxy;
+mod run;
+mod verdict;
+mod world;
