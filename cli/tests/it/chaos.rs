@@ -2,6 +2,8 @@
 //! and servers stopped, killed and started again, a full disk. After each of them the same promises hold
 //! ([`verdict`]). docs/reliability.md says which test shows what.
 
+#![allow(clippy::print_stdout, reason = "tables for people who run them")]
+
 mod faults;
 mod full_disk;
 mod load;
@@ -10,4 +12,5 @@ mod points;
 mod proxy;
 mod run;
 mod verdict;
+mod verdict_tests;
 mod world;
