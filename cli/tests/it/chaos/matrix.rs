@@ -170,8 +170,10 @@ async fn crash(row: &Row) -> Duration {
         }
         _ => {}
     }
-    let verdict = verdict::of(&world, &answered, RECOVERED_MAX).await;
+    let settled = verdict::settles(&world, RECOVERED_MAX).await;
     let took = began.elapsed();
+    assert!(settled, "{}: not within {RECOVERED_MAX:?}", row.name());
+    let verdict = verdict::of(&world, &answered, RECOVERED_MAX).await;
     assert!(verdict.is_well(), "{}: {verdict:#?}", row.name());
     if key.is_some() && row.flow == Booking {
         let booked = world.count("select count(*) from events where event_type = 'Booked'");
