@@ -79,6 +79,12 @@ pub enum Item {
 }
 
 impl Item {
+    /// A row, read by this table of events.
+    #[must_use]
+    pub fn of(row: Stored, table: &Table) -> Self {
+        Self::read(row, table)
+    }
+
     /// Its place in the journal.
     #[must_use]
     pub fn position(&self) -> i64 {

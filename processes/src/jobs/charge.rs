@@ -215,6 +215,11 @@ impl ChargeWork {
         case: &Case,
         void_at: Timestamp,
     ) -> Result<Finish, Setback> {
+        if self.desk.now() >= later(case.requested_at, KEY_RETENTION) {
+            // It may have been captured, and forgotten since: no "not found" says anything any more.
+            let reason = "the gateway does not know it, and its key is so old that it may have been forgotten";
+            return Ok(self.again(case, reason.to_owned()));
+        }
         let settled_at = later(void_at, self.desk.settings.settled_after());
         if self.desk.now() < settled_at {
             return Ok(Finish::Again {

@@ -1,0 +1,123 @@
+//! Transactions with ids, and the locks that they hold until they end.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use journal::{StoreError, StreamId};
+use uuid::Uuid;
+
+use super::{Database, FollowerKey, gone};
+
+/// How long a lock is waited for.
+const LOCK_MAX: Duration = Duration::from_secs(2);
+/// How long a transaction may do nothing, in milliseconds: less than a lease.
+const IDLE_MAX_MS: i64 = 4_000;
+
+/// What may be held by one transaction at a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lock {
+    Event(StreamId, i64),
+    Command(Uuid),
+    /// Of every slot of a unit: the model's waits are a little longer than Postgres's.
+    Unit(i64),
+    Follower(FollowerKey),
+}
+
+/// A transaction that has an id.
+#[derive(Debug)]
+pub(super) struct Active {
+    locks: BTreeSet<Lock>,
+    /// When it last did something, if somebody looks after that.
+    idle_since_ms: Option<i64>,
+}
+
+impl Database {
+    /// A transaction that writes; `watched` ones are ended when they are idle for too long.
+    pub(super) fn begin_with_id(&self, watched: bool) -> u64 {
+        let now = self.scheduler.now_ms();
+        let mut inner = self.inner();
+        let xid = inner.next_xid;
+        inner.next_xid += 1;
+        let active = Active {
+            locks: BTreeSet::new(),
+            idle_since_ms: watched.then_some(now),
+        };
+        inner.active.insert(xid, active);
+        xid
+    }
+
+    /// Its locks are free; what it wrote was committed before, or never is.
+    pub(super) fn end(&self, xid: u64) {
+        self.inner().active.remove(&xid);
+        self.tell_ended();
+    }
+
+    /// A sign of life; fails when the transaction was ended from outside.
+    pub(super) fn touch(&self, xid: u64) -> Result<(), StoreError> {
+        let now = self.scheduler.now_ms();
+        self.end_idle(now);
+        let mut inner = self.inner();
+        let active = inner.active.get_mut(&xid).ok_or_else(gone)?;
+        if let Some(since) = &mut active.idle_since_ms {
+            *since = now;
+        }
+        Ok(())
+    }
+
+    fn end_idle(&self, now: i64) {
+        let mut inner = self.inner();
+        let before = inner.active.len();
+        inner.active.retain(|_, active| {
+            active
+                .idle_since_ms
+                .is_none_or(|since| now - since <= IDLE_MAX_MS)
+        });
+        let ended = before - inner.active.len();
+        if ended > 0 {
+            inner.count("a transaction was ended because it was idle");
+        }
+    }
+
+    /// Waits until nobody else holds `lock`, and holds it until `xid` ends.
+    pub(super) async fn hold(&self, xid: u64, lock: Lock) -> Result<(), StoreError> {
+        let mut timeout = Box::pin(self.scheduler.sleep(LOCK_MAX));
+        loop {
+            let mut ended = self.ended.subscribe();
+            self.touch(xid)?;
+            {
+                let mut inner = self.inner();
+                let held = |(id, active): (&u64, &super::Active)| {
+                    *id != xid && active.locks.contains(&lock)
+                };
+                if !inner.active.iter().any(held) {
+                    let active = inner.active.get_mut(&xid).ok_or_else(gone)?;
+                    active.locks.insert(lock);
+                    return Ok(());
+                }
+                inner.count("a lock was waited for");
+            }
+            tokio::select! {
+                biased;
+                _ = ended.changed() => {}
+                () = &mut timeout => {
+                    return Err(StoreError::Busy {
+                        sqlstate: "55P03".to_owned(),
+                        message: "canceling statement due to lock timeout".to_owned(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// A transaction of a statement: rolled back when it is dropped.
+pub(super) struct Running {
+    pub(super) database: Database,
+    pub(super) xid: u64,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.database.end(self.xid);
+    }
+}

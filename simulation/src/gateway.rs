@@ -1,0 +1,297 @@
+//! A payment gateway, and the network to it: charged and cut off, late, slow, silent, and forgetful after a day.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::Money;
+use domain::ports::{
+    ChargeOutcome, ChargeRequest, LookupOutcome, PaymentGateway, RefundOutcome, RefundRequest,
+};
+use tokio::sync::oneshot;
+
+use crate::mutation::Mutation;
+use crate::scheduler::{Place, Scheduler, lock};
+
+/// How long a key is remembered, in milliseconds.
+const REMEMBERED_MS: i64 = 24 * 3_600_000;
+/// The longest that a request is under way: shorter than what `PAYMENT_CALL_MAX_MS` and `PAYMENT_SETTLE_MS` allow for.
+const UNDER_WAY_MAX: Duration = Duration::from_secs(20);
+const UNDER_WAY_MAX_MS: i64 = 20_000;
+
+/// A charge in the gateway's books.
+#[derive(Clone, Debug)]
+pub struct Charge {
+    /// The booking.
+    pub bookid: i64,
+    /// Which charge.
+    pub charge_no: u32,
+    /// What was captured; nothing of one that was declined.
+    pub captured: i64,
+    /// What was given back.
+    pub refunded: i64,
+    reference: String,
+    declined: bool,
+    at_ms: i64,
+    key: String,
+}
+
+#[derive(Default)]
+struct Books {
+    charges: Vec<Charge>,
+    /// By key: the reference.
+    refunds: BTreeMap<String, String>,
+    bad_percent: u64,
+    seen: BTreeMap<&'static str, u64>,
+}
+
+/// The gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway {
+    scheduler: Scheduler,
+    mutation: Option<Mutation>,
+    books: Arc<Mutex<Books>>,
+}
+
+impl Gateway {
+    /// One whose network does harm to so many of a hundred calls.
+    #[must_use]
+    pub fn new(scheduler: Scheduler, mutation: Option<Mutation>, bad_percent: u64) -> Self {
+        let books = Books {
+            bad_percent,
+            ..Books::default()
+        };
+        Self {
+            scheduler,
+            mutation,
+            books: Arc::new(Mutex::new(books)),
+        }
+    }
+
+    /// From now on every call is answered.
+    pub fn recover(&self) {
+        lock(&self.books).bad_percent = 0;
+    }
+
+    /// Every charge that it has in its books.
+    #[must_use]
+    pub fn charges(&self) -> Vec<Charge> {
+        lock(&self.books).charges.clone()
+    }
+
+    pub(crate) fn seen(&self) -> BTreeMap<&'static str, u64> {
+        lock(&self.books).seen.clone()
+    }
+
+    fn count(&self, what: &'static str) {
+        self.scheduler.tell(|| format!("gateway: {what}"));
+        *lock(&self.books).seen.entry(what).or_default() += 1;
+    }
+
+    fn has(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    fn is_bad(&self) -> bool {
+        let percent = lock(&self.books).bad_percent;
+        self.scheduler.chance(percent)
+    }
+
+    /// What the other side of the network does with a charge.
+    fn arrive(&self, request: &ChargeRequest) -> ChargeOutcome {
+        let (now, declines) = (self.scheduler.now_ms(), self.scheduler.chance(10));
+        let mut books = lock(&self.books);
+        let key = &request.idempotency_key;
+        let known = |charge: &&Charge| charge.key == *key && now - charge.at_ms <= REMEMBERED_MS;
+        if let Some(charge) = books.charges.iter().find(known) {
+            return charge.outcome();
+        }
+        let charge = Charge {
+            bookid: request.payid.0,
+            charge_no: request.charge_no,
+            captured: if declines { 0 } else { request.price.minor },
+            refunded: 0,
+            reference: format!("charge-{}", books.charges.len() + 1),
+            declined: declines,
+            at_ms: now,
+            key: key.clone(),
+        };
+        let outcome = charge.outcome();
+        self.scheduler
+            .tell(|| format!("gateway: {key} is {outcome:?}"));
+        books.charges.push(charge);
+        outcome
+    }
+
+    fn arrive_back(&self, request: &RefundRequest) -> RefundOutcome {
+        let mut books = lock(&self.books);
+        if let Some(reference) = books.refunds.get(&request.idempotency_key) {
+            let refund_ref = reference.clone();
+            return RefundOutcome::Refunded { refund_ref };
+        }
+        let refund_ref = format!("refund-{}", books.refunds.len() + 1);
+        let charge = books
+            .charges
+            .iter_mut()
+            .find(|charge| charge.reference == request.gateway_ref);
+        let Some(charge) = charge else {
+            let code = "no-such-charge".to_owned();
+            return RefundOutcome::Rejected { code };
+        };
+        charge.refunded += request.refund.minor;
+        books
+            .refunds
+            .insert(request.idempotency_key.clone(), refund_ref.clone());
+        RefundOutcome::Refunded { refund_ref }
+    }
+
+    /// Sends something that arrives whether or not anybody waits, and answers unless the network swallows it.
+    async fn send<T: Send + 'static>(
+        &self,
+        arrive: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Sent<T> {
+        let sent_ms = self.scheduler.now_ms();
+        let arrive = move |gateway: &Self| {
+            // The connection that it travelled on does not outlive a machine that slept.
+            let age_ms = gateway.scheduler.now_ms() - sent_ms;
+            (age_ms <= UNDER_WAY_MAX_MS).then(|| arrive(gateway))
+        };
+        self.scheduler.pause().await;
+        if !self.is_bad() {
+            let answer = arrive(self);
+            self.scheduler.pause().await;
+            return answer.map_or(Sent::Perhaps, Sent::Answered);
+        }
+        match self.scheduler.below(5) {
+            0 => {
+                self.count("a call was not sent");
+                Sent::Not
+            }
+            1 => {
+                self.count("a call was lost on the way");
+                Sent::Perhaps
+            }
+            2 => {
+                self.count("a call was answered and the answer lost");
+                let _ = arrive(self);
+                Sent::Perhaps
+            }
+            3 => {
+                self.count("a call arrived late, and nobody waited");
+                let (late, gateway) = (self.scheduler.up_to(UNDER_WAY_MAX), self.clone());
+                self.scheduler.spawn(Place::Gateway, async move {
+                    gateway.scheduler.sleep(late).await;
+                    let _ = arrive(&gateway);
+                });
+                Sent::Perhaps
+            }
+            _ => {
+                self.count("a call was slow");
+                let (slow, gateway) = (self.scheduler.up_to(UNDER_WAY_MAX), self.clone());
+                let (answer, answered) = oneshot::channel();
+                self.scheduler.spawn(Place::Gateway, async move {
+                    gateway.scheduler.sleep(slow).await;
+                    let _ = answer.send(arrive(&gateway));
+                });
+                let answer = answered.await.ok().flatten();
+                answer.map_or(Sent::Perhaps, Sent::Answered)
+            }
+        }
+    }
+
+    fn new_key(&self, key: &str) -> String {
+        format!("{key}/{}", self.scheduler.below(u64::MAX))
+    }
+}
+
+/// What became of a call.
+enum Sent<T> {
+    Answered(T),
+    Not,
+    Perhaps,
+}
+
+impl Charge {
+    fn outcome(&self) -> ChargeOutcome {
+        if self.declined {
+            return ChargeOutcome::Declined {
+                code: "card-declined".to_owned(),
+                message: "declined".to_owned(),
+            };
+        }
+        ChargeOutcome::Approved {
+            gateway_ref: self.reference.clone(),
+            captured: Money::krw(self.captured),
+        }
+    }
+}
+
+fn cut_off() -> String {
+    "the connection was cut off".to_owned()
+}
+
+#[async_trait]
+impl PaymentGateway for Gateway {
+    async fn charge(&self, mut request: ChargeRequest) -> ChargeOutcome {
+        if self.has(Mutation::NewKeyEachTry) {
+            request.idempotency_key = self.new_key(&request.idempotency_key);
+        }
+        let unknown = match self.send(move |gateway| gateway.arrive(&request)).await {
+            Sent::Answered(outcome) => return outcome,
+            Sent::Not => return ChargeOutcome::NotSent { why: cut_off() },
+            Sent::Perhaps => ChargeOutcome::Unknown { why: cut_off() },
+        };
+        if self.has(Mutation::UnknownIsDeclined) {
+            return ChargeOutcome::Declined {
+                code: "no-answer".to_owned(),
+                message: cut_off(),
+            };
+        }
+        if self.has(Mutation::UnknownIsNotSent) {
+            return ChargeOutcome::NotSent { why: cut_off() };
+        }
+        unknown
+    }
+
+    async fn refund(&self, mut request: RefundRequest) -> RefundOutcome {
+        if self.has(Mutation::NewRefundKeyEachTry) {
+            request.idempotency_key = self.new_key(&request.idempotency_key);
+        }
+        match self.send(move |gateway| gateway.arrive_back(&request)).await {
+            Sent::Answered(outcome) => outcome,
+            Sent::Not | Sent::Perhaps => RefundOutcome::Unknown { why: cut_off() },
+        }
+    }
+
+    async fn look_up(&self, idempotency_key: &str) -> LookupOutcome {
+        self.scheduler.pause().await;
+        if self.is_bad() {
+            self.count("a look-up was not answered");
+            return LookupOutcome::Unknown { why: cut_off() };
+        }
+        let now = self.scheduler.now_ms();
+        let books = lock(&self.books);
+        let known = books
+            .charges
+            .iter()
+            .find(|charge| charge.key == idempotency_key && now - charge.at_ms <= REMEMBERED_MS);
+        match known.map(Charge::outcome) {
+            Some(ChargeOutcome::Approved {
+                gateway_ref,
+                captured,
+            }) => LookupOutcome::Approved {
+                gateway_ref,
+                captured,
+            },
+            Some(ChargeOutcome::Declined { code, message }) => {
+                LookupOutcome::Declined { code, message }
+            }
+            None if self.has(Mutation::NotFoundBelievedAtOnce) => LookupOutcome::Declined {
+                code: "not-found".to_owned(),
+                message: "no such charge".to_owned(),
+            },
+            _ => LookupOutcome::NotFound,
+        }
+    }
+}
