@@ -14,8 +14,9 @@ use super::verdict;
 use super::world::{Node, World, migrate};
 use crate::server::moment;
 
-/// Within this time after the last fault everything has come to its end.
-const SETTLED_MAX: Duration = Duration::from_secs(60);
+/// Within this time after the last fault everything has come to its end: a job's claim lasts 30 s, and its worker may
+/// lose the connection more than once.
+const SETTLED_MAX: Duration = Duration::from_secs(120);
 /// Bookings that must be accepted before and after a fault.
 const ACCEPTED_MIN: usize = 20;
 const ACCEPTED_MAX: Duration = Duration::from_secs(30);
