@@ -10,7 +10,7 @@ use axum::http::Method;
 use axum::http::header::IF_MATCH;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use journal::{Actor, Trace};
+use journal::{Actor, Trace, fail_point};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -153,6 +153,7 @@ impl Api {
         match self.begin(key, &call).await? {
             Begun::Done(answer) => Ok(answer),
             Begun::Mine { attempt } => {
+                fail_point!("key-taken");
                 if attempt > 1 {
                     metrics::counter!("idempotency_keys_run_again_total").increment(1);
                     tracing::info!(
@@ -164,7 +165,10 @@ impl Api {
                 let command = call.command(key.command_id(&call.body));
                 let answer = work(self.clone(), command).await.into_response();
                 let answer = problem::complete(answer, &call.path, &call.correlation.id);
-                self.finish(key, attempt, answer).await
+                fail_point!("key-answer-due");
+                let finished = self.finish(key, attempt, answer).await;
+                fail_point!("key-answer-stored");
+                finished
             }
         }
     }

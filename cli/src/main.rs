@@ -4,6 +4,8 @@
 mod args;
 mod commands;
 mod database;
+#[cfg(debug_assertions)]
+mod fail_points;
 mod listen;
 mod log;
 mod node;
@@ -19,6 +21,8 @@ use output::Form;
 
 fn main() -> ExitCode {
     let form = Form::asked_for(std::env::args_os());
+    #[cfg(debug_assertions)]
+    fail_points::obey();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => return output::usage(&error, form),

@@ -390,6 +390,7 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Hand<'_, H, C> {
         if !self.checkpoints.advance(&mut tx, lease, to).await? {
             return Ok(false);
         }
+        crate::fail_point!("checkpoint-moved", self.checkpoints.name());
         if !batch.parked.is_empty() {
             self.checkpoints.park(&mut tx, &batch.parked).await?;
             let name = self.checkpoints.name().to_owned();
@@ -402,7 +403,9 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Hand<'_, H, C> {
             }
         }
         self.handler.apply(&mut tx, &batch.live, plan).await?;
+        crate::fail_point!("batch-written", self.checkpoints.name());
         self.checkpoints.commit(tx).await?;
+        crate::fail_point!("batch-committed", self.checkpoints.name());
         self.handler.committed();
         Ok(true)
     }

@@ -11,6 +11,7 @@ pub mod append;
 pub mod command;
 pub mod connections;
 mod error;
+pub mod fail_point;
 pub mod feed;
 pub mod follow;
 mod history;

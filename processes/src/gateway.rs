@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use domain::ports::{
     ChargeOutcome, ChargeRequest, LookupOutcome, PaymentGateway, RefundOutcome, RefundRequest,
 };
+use journal::fail_point;
 
 /// A gateway whose calls are counted, the ones whose answer nobody waited for too.
 #[derive(Clone)]
@@ -19,7 +20,9 @@ pub(crate) struct Counted(pub(crate) Arc<dyn PaymentGateway>);
 impl PaymentGateway for Counted {
     async fn charge(&self, request: ChargeRequest) -> ChargeOutcome {
         let count = Count::of("charge");
+        fail_point!("charge-due");
         let outcome = self.0.charge(request).await;
+        fail_point!("charge-answered");
         count.ended(match outcome {
             ChargeOutcome::Approved { .. } => "approved",
             ChargeOutcome::Declined { .. } => "declined",
@@ -31,7 +34,9 @@ impl PaymentGateway for Counted {
 
     async fn refund(&self, request: RefundRequest) -> RefundOutcome {
         let count = Count::of("refund");
+        fail_point!("refund-due");
         let outcome = self.0.refund(request).await;
+        fail_point!("refund-answered");
         count.ended(match outcome {
             RefundOutcome::Refunded { .. } => "refunded",
             RefundOutcome::Rejected { .. } => "rejected",
@@ -43,6 +48,7 @@ impl PaymentGateway for Counted {
     async fn look_up(&self, idempotency_key: &str) -> LookupOutcome {
         let count = Count::of("look_up");
         let outcome = self.0.look_up(idempotency_key).await;
+        fail_point!("look-up-answered");
         count.ended(match outcome {
             LookupOutcome::Approved { .. } => "approved",
             LookupOutcome::Declined { .. } => "declined",

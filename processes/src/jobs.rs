@@ -19,7 +19,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use journal::jobs::{Finish, Job};
 use journal::runtime::Runtime;
-use journal::{Journal, StoreError};
+use journal::{Journal, StoreError, fail_point};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -260,6 +260,7 @@ impl Desk {
     /// Works on one claimed job and ends the claim.
     async fn see_to(&self, work: &dyn Work, job: &Job) {
         let kind = work.kind();
+        fail_point!("job-claimed", kind);
         let finish = match work.work(job).await {
             Ok(finish) => finish,
             Err(Setback::Store(error)) if error.is_transient() => {
@@ -274,6 +275,7 @@ impl Desk {
             }
             Err(Setback::ClaimLost) => return fence_shut(kind, job),
         };
+        fail_point!("job-worked", kind);
         match self.journal.finish_job(job, &finish).await {
             Ok(true) => {
                 let how = match finish {
@@ -316,6 +318,7 @@ impl Desk {
     async fn note_try(&self, job: &Job, tries: u32) -> Result<(), Setback> {
         let notes: HashMap<_, _> = notes::of_try(tries);
         if self.journal.note_job(job, &notes).await? {
+            fail_point!("job-noted", job.kind);
             Ok(())
         } else {
             Err(Setback::ClaimLost)

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use domain::{Refusal, space};
 use journal::follow::{self, Follower, FollowerId, Handler, HandlerError};
 use journal::runtime::Runtime;
-use journal::{CommandError, Journal, Recorded, Request, StoreError};
+use journal::{CommandError, Journal, Recorded, Request, StoreError, fail_point};
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::PaymentSettings;
@@ -139,8 +139,10 @@ impl<R: Rows> Handler<R::Connection> for OrderSaga<R> {
             self.without_stored(&mut requests).await?;
         }
         let (causes, requests): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+        fail_point!("saga-commands-due", requests.len());
         let answers = self.journal.execute(requests).await;
         for (cause, answer) in causes.iter().zip(answers) {
+            fail_point!("saga-command-sent");
             if let Err(error) = answer {
                 absorb(cause, error)?;
             }

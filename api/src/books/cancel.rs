@@ -8,7 +8,7 @@ use axum::response::Response;
 use domain::book::{self, Book};
 use domain::{BookId, Command as Asked, Phase, Refusal, Status, UserId};
 use journal::append::Answer;
-use journal::{CommandError, Done, Request, StreamId};
+use journal::{CommandError, Done, Request, StreamId, fail_point};
 
 use super::patch::Patch;
 use super::{BookView, STREAM, phase};
@@ -117,10 +117,12 @@ pub(super) async fn cancel(
     change.only_cancels(id, &before)?;
     let cancel = Asked::Book(id, book::Command::Cancel { reason: None });
     let request = Request::one(command.id, command.trace(), cancel);
+    fail_point!("cancel-due");
     let done = match versions {
         None => api.journal.execute_one(request).await,
         Some(versions) => api.journal.execute_at(request, versions).await,
     };
+    fail_point!("cancel-stored");
     match done {
         // What this command made of it, even if the saga is further already.
         Ok(Done::Stored(answer)) => {

@@ -13,7 +13,7 @@ use domain::payment::{self, Payment};
 use domain::ports::{PaymentDue, PendingReason, Taken};
 use domain::{BookId, Command as Asked, Money, Phase, Status, UserId};
 use journal::append::Answer;
-use journal::{Done, Request, StreamId};
+use journal::{Done, Request, StreamId, fail_point};
 
 use super::{BookView, STREAM};
 use crate::command::Command;
@@ -106,6 +106,7 @@ pub(super) async fn place(api: Api, command: Command, order: Order) -> Result<Re
 /// Booking and intent to charge, in one commit; or what was stored when this command came before.
 async fn store(api: &Api, command: &Command, order: &Order) -> Result<Placed, Problem> {
     let bookid = api.journal.next_book_id().await?;
+    fail_point!("booking-numbered");
     let request = Request {
         command_id: command.id,
         trace: command.trace(),
@@ -114,6 +115,7 @@ async fn store(api: &Api, command: &Command, order: &Order) -> Result<Placed, Pr
     };
     match api.journal.execute_one(request).await? {
         Done::Stored(answer) => {
+            fail_point!("booking-stored");
             let due = payments::due(command, bookid, 1, &order.spacename, order.price);
             Ok(Placed::new(order.userid, due, &answer, false))
         }
@@ -183,7 +185,10 @@ async fn defer(
     let deferral = Asked::Book(bookid, book::Command::DeferPayment { reason, sent });
     let id = command.step("defer-payment");
     let request = Request::one(id, command.trace_of_ours(), deferral);
-    let mut response = match api.journal.execute_one(request).await? {
+    fail_point!("deferral-due");
+    let done = api.journal.execute_one(request).await?;
+    fail_point!("deferral-stored");
+    let mut response = match done {
         Done::Stored(answer) => {
             let waiting = Now {
                 booking: placed

@@ -9,6 +9,9 @@
 
 mod bare;
 mod breaker;
+// Its fail points are compiled with debug assertions only.
+#[cfg(debug_assertions)]
+mod chaos;
 mod commands;
 mod crashes;
 mod events;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use domain::ports::ChargeOutcome;
 use domain::{BookId, Command, payment};
 use journal::runtime::Runtime;
-use journal::{CommandError, Journal, Request, StoreError, Trace};
+use journal::{CommandError, Journal, Request, StoreError, Trace, fail_point};
 use uuid::Uuid;
 
 /// The namespace of the ids of recording commands.
@@ -150,8 +150,12 @@ impl Recorder {
         );
         let mut tries = 1;
         loop {
+            fail_point!("outcome-due");
             let error = match self.journal.execute_one(request.clone()).await {
-                Ok(done) => return Ok(done.answer().position),
+                Ok(done) => {
+                    fail_point!("outcome-stored");
+                    return Ok(done.answer().position);
+                }
                 Err(error) => NotRecorded::from(error),
             };
             if tries == TRIES_MAX || !error.is_transient() {

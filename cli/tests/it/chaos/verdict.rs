@@ -1,0 +1,209 @@
+//! What must hold whatever happened: nothing lost, nothing twice, nothing stuck, rebuilt equals live.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::load::Answered;
+use super::world::World;
+use crate::server::{moment, spacerent};
+
+/// Bookings that have not come to their end, on My Page as in the books.
+const UNSETTLED: &str = "
+    select count(*) from events e
+    where e.event_type = 'Booked' and not exists (
+        select from books.books b join mypage.mypages m using (bookid) join payments.payments p using (bookid)
+        where b.bookid = e.aggregate_id::bigint
+          and (b.status, m.status) in (('success-register', 'Registered'), ('cancel-register', 'cancel-register'),
+                                       ('pay-failed', 'pay-failed')))";
+const OPEN_JOBS: &str = "select count(*) from jobs where state = 'open'";
+const BEHIND: &str = "
+    select count(*) from followers f left join projections p using (name, generation)
+    where coalesce(p.state, 'live') = 'live' and f.position < (select max(position) from events)";
+
+/// What was charged and what was given back, as the gateway and as the journal know it.
+const MONEY_DIFFERS: &str = "
+    with ledger as (
+        select c.bookid, sum(c.amount) - coalesce(sum(r.amount), 0) as held
+        from stub_gateway.charges c
+        left join (select charge, sum(amount) as amount from stub_gateway.refunds group by 1) r on r.charge = c.reference
+        where c.declined is null group by 1
+    ), streams as (
+        select aggregate_id::bigint as bookid,
+               sum(case when event_type in ('Approved', 'LateApproval', 'DuplicateCharge') then (payload->>'amount')::bigint
+                        else -(payload->>'amount')::bigint end) as held
+        from events
+        where aggregate_type = 'Payment'
+          and event_type in ('Approved', 'LateApproval', 'DuplicateCharge', 'Cancelled', 'PartiallyRefunded', 'SurplusRefunded')
+        group by 1
+    )
+    select count(*) from ledger l full join streams s using (bookid) where coalesce(l.held, 0) <> coalesce(s.held, 0)";
+/// A booking that is over holds no money; one that is registered is paid.
+const MONEY_MISPLACED: &str = "
+    select count(*) from books.books b left join (
+        select c.bookid, sum(c.amount) - coalesce(sum(r.amount), 0) as held
+        from stub_gateway.charges c
+        left join (select charge, sum(amount) as amount from stub_gateway.refunds group by 1) r on r.charge = c.reference
+        where c.declined is null group by 1) l using (bookid)
+    where (b.status = 'success-register') <> (coalesce(l.held, 0) > 0)";
+/// Charged, approved, registered, refunded or booked twice; or more given back than was taken.
+const DOUBLED: &str = "
+    select count(*) from (
+        select aggregate_id, event_type from events where event_type in ('Approved', 'Registered', 'BookConfirmed', 'Cancelled')
+        group by 1, 2 having count(*) > 1
+        union all
+        select bookid::text, 'charge' from stub_gateway.charges where declined is null group by 1 having count(*) > 1
+        union all
+        select c.key, 'refund' from stub_gateway.charges c join stub_gateway.refunds r on r.charge = c.reference
+        group by c.key, c.amount having sum(r.amount) > c.amount
+        union all
+        select metadata->>'correlation_id', 'booking' from events where event_type = 'Booked' group by 1 having count(*) > 1
+    ) doubled";
+const UNAPPROVED: &str = "
+    select count(*) from events r
+    where r.event_type = 'Registered' and not exists (
+        select from events a where a.aggregate_id = r.aggregate_id and a.event_type = 'Approved' and a.position < r.position)";
+/// Among these bookings, those that are not in the journal and in every read model that shows bookings.
+const LOST: &str = "
+    select count(*) from unnest($1::bigint[]) a (id) where not exists (
+        select from events e join books.books b on b.bookid = a.id join payments.payments p using (bookid)
+                             join mypage.mypages m using (bookid)
+        where e.aggregate_type = 'Book' and e.aggregate_id = a.id::text and e.sequence = 1)";
+/// Among these cancelled bookings, those that did not become so.
+const UNCANCELLED: &str = "
+    select count(*) from unnest($1::bigint[]) a (id) where not exists (
+        select from books.books b where b.bookid = a.id and b.status = 'cancel-register')";
+
+/// How a world stands after chaos; all counts but the first two must be zero.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Bookings that were answered 2xx.
+    pub accepted: usize,
+    /// Cancellations that were answered 2xx.
+    pub cancelled: usize,
+    pub lost: i64,
+    pub doubled: i64,
+    pub parked: i64,
+    /// Bookings and jobs that did not come to an end, or need people.
+    pub stuck: i64,
+    pub unapproved: i64,
+    /// Bookings whose money is not where it belongs.
+    pub money: i64,
+    /// Read models that differ from a rebuilt one.
+    pub differing: Vec<String>,
+}
+
+impl Verdict {
+    pub fn is_well(&self) -> bool {
+        [
+            self.lost,
+            self.doubled,
+            self.parked,
+            self.stuck,
+            self.unapproved,
+            self.money,
+        ]
+        .iter()
+        .all(|count| *count == 0)
+            && self.differing.is_empty()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = [
+            ("bookings accepted", self.accepted.to_string()),
+            ("cancellations accepted", self.cancelled.to_string()),
+            ("lost", self.lost.to_string()),
+            ("doubled", self.doubled.to_string()),
+            ("parked", self.parked.to_string()),
+            ("stuck", self.stuck.to_string()),
+            ("registered without approval", self.unapproved.to_string()),
+            ("money not where it belongs", self.money.to_string()),
+            (
+                "read models that differ from a rebuild",
+                self.differing.len().to_string(),
+            ),
+        ];
+        for (what, count) in rows {
+            writeln!(f, "{what:<40} {count:>8}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits until everything has come to its end; false when it does not in time.
+pub async fn settles(world: &World, max: Duration) -> bool {
+    let settled = async {
+        loop {
+            let mut open = 0;
+            for query in [UNSETTLED, OPEN_JOBS, BEHIND] {
+                open += world.count(query).await;
+            }
+            if open == 0 {
+                return;
+            }
+            moment().await;
+        }
+    };
+    timeout(max, settled).await.is_ok()
+}
+
+/// Waits, and looks at everything.
+pub async fn of(world: &World, answered: &Answered, max: Duration) -> Verdict {
+    settles(world, max).await;
+    let among = async |query: &str, ids: &[i64]| -> i64 {
+        sqlx::query_scalar(query)
+            .bind(ids)
+            .fetch_one(&world.pool)
+            .await
+            .unwrap()
+    };
+    let jobs = status(world).await["jobs"].clone();
+    let of_jobs: i64 = ["due", "waiting", "needs_attention"]
+        .iter()
+        .map(|state| jobs[state].as_i64().unwrap())
+        .sum();
+    Verdict {
+        accepted: answered.booked.len(),
+        cancelled: answered.cancelled.len(),
+        lost: among(LOST, &answered.booked).await + among(UNCANCELLED, &answered.cancelled).await,
+        doubled: world.count(DOUBLED).await,
+        parked: world.count("select count(*) from parked").await,
+        stuck: of_jobs + world.count(UNSETTLED).await + world.count(BEHIND).await,
+        unapproved: world.count(UNAPPROVED).await,
+        money: world.count(MONEY_DIFFERS).await + world.count(MONEY_MISPLACED).await,
+        differing: differing(world).await,
+    }
+}
+
+async fn status(world: &World) -> Value {
+    let output = spacerent(&["status", "--json"])
+        .env("DATABASE_URL", &world.url)
+        .output()
+        .await
+        .unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Read models for which `replay NAME --verify` finds a difference, with what it said.
+async fn differing(world: &World) -> Vec<String> {
+    let mut differing = Vec::new();
+    for name in projections::NAMES {
+        let replay = ["replay", name, "--verify", "--json"];
+        let output = spacerent(&replay)
+            .env("DATABASE_URL", &world.url)
+            .output()
+            .await
+            .unwrap();
+        if !output.status.success() {
+            differing.push(format!(
+                "{name}: {}",
+                String::from_utf8_lossy(&output.stdout)
+            ));
+        }
+    }
+    differing
+}

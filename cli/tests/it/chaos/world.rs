@@ -1,0 +1,196 @@
+//! A database, the processes on it, and what is done to them.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use local_postgres::testing::Database;
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::PgPool;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::process::Child;
+use tokio::time::timeout;
+
+use crate::server::{client, moment, spacerent};
+
+/// Within this time a process is ready.
+const READY_MAX: Duration = Duration::from_secs(30);
+/// Within this time a process comes to an armed point.
+pub const TAKEN_MAX: Duration = Duration::from_secs(30);
+/// How often a process is started again when somebody else was given its port.
+const STARTS_MAX: u32 = 3;
+
+/// A migrated database, and where its processes are told at which point to stop.
+pub struct World {
+    /// How processes reach the database.
+    pub url: String,
+    /// How the test does, whatever stands between the processes and the database.
+    pub pool: PgPool,
+    pub http: reqwest::Client,
+    folder: TempDir,
+    // Dropped last.
+    _database: Option<Database>,
+}
+
+/// One `spacerent serve` of all roles.
+pub struct Node {
+    child: Child,
+    port: u16,
+}
+
+impl World {
+    /// On the server that all tests share.
+    pub async fn shared() -> Self {
+        // Made by the program, so another program makes another one.
+        let program = std::fs::metadata(env!("CARGO_BIN_EXE_spacerent")).unwrap();
+        let key = format!("spacerent migrate {:?}", program.modified().unwrap());
+        let database = Database::create(&key, async |url| {
+            migrate(url).await;
+            Ok(())
+        });
+        let database = database.await.unwrap();
+        let pool = database.pool(4).await.unwrap();
+        let url = database.url().to_owned();
+        Self::over(url, pool, Some(database))
+    }
+
+    /// On a migrated database somewhere else.
+    pub fn over(url: String, pool: PgPool, database: Option<Database>) -> Self {
+        Self {
+            url,
+            pool,
+            http: client(),
+            folder: tempfile::tempdir().unwrap(),
+            _database: database,
+        }
+    }
+
+    pub async fn node(&self, settings: &[(&str, &str)]) -> Node {
+        for _ in 0..STARTS_MAX {
+            if let Some(node) = self.try_node(settings).await {
+                return node;
+            }
+        }
+        panic!("no process becomes ready");
+    }
+
+    async fn try_node(&self, settings: &[(&str, &str)]) -> Option<Node> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let mut child = spacerent(&["serve"])
+            .env("DATABASE_URL", &self.url)
+            .env("LISTEN_PORT_GATEWAY", port.to_string())
+            .env("FAIL_POINT_FILE", self.order())
+            .envs(settings.iter().copied())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let ready = async {
+            loop {
+                let url = format!("http://127.0.0.1:{port}/readyz");
+                let asked = self.http.get(url).timeout(READY_MAX).send().await;
+                if asked.is_ok_and(|answer| answer.status() == 200) {
+                    return true;
+                }
+                if child.try_wait().unwrap().is_some() {
+                    return false;
+                }
+                moment().await;
+            }
+        };
+        let ready = timeout(READY_MAX, ready).await.unwrap_or(false);
+        ready.then_some(Node { child, port })
+    }
+
+    fn order(&self) -> PathBuf {
+        self.folder.path().join("point")
+    }
+
+    /// Has the first process that comes to this point killed or stopped there.
+    pub fn arm(&self, point: &str, what: &str) {
+        let _ = std::fs::remove_file(self.order().with_extension("taken"));
+        // Whole or not at all: a process may look at any moment.
+        let written = self.folder.path().join("written");
+        std::fs::write(&written, format!("{point} {what}")).unwrap();
+        std::fs::rename(written, self.order()).unwrap();
+    }
+
+    /// Nobody came there.
+    pub fn disarm(&self) {
+        let _ = std::fs::remove_file(self.order());
+    }
+
+    pub fn is_taken(&self) -> bool {
+        self.order().with_extension("taken").exists()
+    }
+
+    /// Waits until a process came to the armed point; false when none did.
+    pub async fn taken(&self) -> bool {
+        let taken = async {
+            while !self.is_taken() {
+                moment().await;
+            }
+        };
+        timeout(TAKEN_MAX, taken).await.is_ok()
+    }
+
+    pub async fn count(&self, query: &str) -> i64 {
+        sqlx::query_scalar(query)
+            .fetch_one(&self.pool)
+            .await
+            .unwrap()
+    }
+}
+
+/// `spacerent migrate`.
+pub async fn migrate(url: &str) {
+    let migrated = spacerent(&["migrate"])
+        .env("DATABASE_URL", url)
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&migrated.stderr);
+    assert!(migrated.status.success(), "{said}");
+}
+
+impl Node {
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        if let Some(pid) = pid.and_then(Pid::from_raw) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Whether it has been stopped and not continued.
+    pub fn stands_still(&self) -> bool {
+        let Some(pid) = self.child.id() else {
+            return false;
+        };
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, state)| state.starts_with('T'))
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) {
+        timeout(TAKEN_MAX, self.child.wait())
+            .await
+            .expect("it does not end")
+            .unwrap();
+    }
+
+    /// `kill -9`.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
