@@ -44,6 +44,7 @@ pub enum Mutation {
     NotFoundBelievedAtOnce,
     ChargedBeforeIntent,
     DeferredAsUnsent,
+    TwinCharges,
     OnlyWakeUps,
 }
 
@@ -86,6 +87,7 @@ impl Mutation {
         Self::NotFoundBelievedAtOnce,
         Self::ChargedBeforeIntent,
         Self::DeferredAsUnsent,
+        Self::TwinCharges,
         Self::OnlyWakeUps,
     ];
 
@@ -133,6 +135,9 @@ impl Mutation {
             }
             Self::ChargedBeforeIntent => "money moves before its intent is stored",
             Self::DeferredAsUnsent => "a charge whose outcome is open is handed over as never sent",
+            Self::TwinCharges => {
+                "a request that is sent again charges, too, and each says what it sent itself"
+            }
             Self::OnlyWakeUps => "followers wait to be woken and do not look by themselves",
         }
     }

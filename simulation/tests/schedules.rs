@@ -1,3 +1,4 @@
+#![cfg(test)]
 //! Plays schedules. `SIMULATION_SEED` names the first seed, or the only one; `SIMULATION_SCHEDULES` says how many.
 
 use std::collections::{BTreeMap, BTreeSet};

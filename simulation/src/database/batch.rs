@@ -262,6 +262,8 @@ impl Checkpoints for InMemory {
     }
 }
 
+type Cells = Vec<Cell>;
+
 /// The transaction of a batch, begun on a session.
 pub struct Begun<'s>(Writing, PhantomData<&'s mut ()>);
 
@@ -291,7 +293,7 @@ pub struct Writing {
     orders: Vec<(i64, Value, i64)>,
     settled: Vec<String>,
     jobs: Vec<NewJob>,
-    pub(super) rows: BTreeMap<(String, usize), Vec<(Key, Vec<Cell>)>>,
+    pub(super) rows: BTreeMap<(String, usize), Vec<(Key, Cells)>>,
     /// What the handler wrote because of which event.
     applied: Vec<(i64, StreamId, i64)>,
 }
@@ -405,7 +407,7 @@ impl Writing {
             inner.tables.entry(table).or_default().extend(rows);
         }
         for (position, stream, sequence) in std::mem::take(&mut self.applied) {
-            inner.check_applied(&self.follower, position, stream, sequence);
+            inner.check_applied(&self.follower, position, &stream, sequence);
         }
     }
 
