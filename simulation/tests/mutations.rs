@@ -1,4 +1,10 @@
 //! Each bug that can be switched on is found, and it is said after how many schedules.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and these say what they found"
+)]
 
 use std::thread;
 

@@ -1,5 +1,10 @@
-#![cfg(test)]
 //! Plays schedules. `SIMULATION_SEED` names the first seed, or the only one; `SIMULATION_SCHEDULES` says how many.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and these say what they found"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
