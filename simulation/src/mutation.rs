@@ -49,15 +49,17 @@ pub enum Mutation {
 }
 
 impl Mutation {
-    /// All of them.
+    /// Those of guards that stand behind other guards: the code around the database never asks for what they refuse, so
+    /// no schedule can show their harm. The conformance suite asks for it by hand.
+    pub const BEHIND_OTHERS: &[Self] = &[Self::PredecessorUnchecked, Self::ClaimOfLoserKept];
+
+    /// Those that schedules must find.
     pub const ALL: &[Self] = &[
-        Self::PredecessorUnchecked,
         Self::HalfWonKept,
         Self::KnownCommandForgotten,
         Self::TwinKept,
         Self::LoserRecorded,
         Self::ClaimsOverlap,
-        Self::ClaimOfLoserKept,
         Self::NumbersDrawnAgain,
         Self::CommitNotDurable,
         Self::HoleTakenForDead,

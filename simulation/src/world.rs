@@ -192,7 +192,7 @@ impl World {
         self.faults.fetch_add(1, Ordering::Relaxed);
         let number = usize::try_from(scheduler.below(NODES as u64)).unwrap_or(0);
         let up_to = |seconds| scheduler.up_to(Duration::from_secs(seconds));
-        match scheduler.below(12) {
+        match scheduler.below(14) {
             0..=2 => {
                 self.count("a process was killed");
                 self.kill(number);
@@ -216,6 +216,7 @@ impl World {
                     node.journal.hear();
                 }
             }
+            11 | 12 => self.gateway_speaks_up().await,
             _ => {
                 self.count("the clocks jumped");
                 if scheduler.chance(50) {
@@ -225,6 +226,18 @@ impl World {
                     scheduler.jump(Duration::from_mins(10));
                 }
             }
+        }
+    }
+
+    /// As a webhook would, and twice, as webhooks do.
+    async fn gateway_speaks_up(&self) {
+        let Some((bookid, said)) = self.parts.gateway.speaks_up() else {
+            return;
+        };
+        for _ in 0..2 {
+            let id = Uuid::from_u128(u128::from(self.parts.scheduler.below(u64::MAX)));
+            let command = Command::Payment(BookId(bookid), said.clone());
+            people::send(self.clone(), id, command, Actor::System).await;
         }
     }
 
