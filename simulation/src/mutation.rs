@@ -115,7 +115,9 @@ impl Mutation {
             Self::VerdictWithoutProof => "X proves a hole dead as soon as it is drawn",
             Self::DeadSpanTooWide => "one position more than was proved is noted as dead",
             Self::DeliveredByTransaction => "events are delivered in the order of transaction ids",
-            Self::NoFence => "owner and epoch are not checked when a checkpoint moves",
+            Self::NoFence => {
+                "owner, epoch and old position are not checked when a checkpoint moves"
+            }
             Self::FenceLookedAtNotHeld => "the fence is looked at, and not held until the commit",
             Self::CheckpointBeforeEffect => "the checkpoint is committed before what it stands for",
             Self::EffectBeforeCheckpoint => "rows are committed before their checkpoint",

@@ -47,7 +47,7 @@ impl InMemory {
 
     fn is_held_by(&self, row: &Checkpoint, lease: Lease) -> bool {
         let ours = row.owner == Some(self.owner) && row.epoch == lease.epoch;
-        (ours || self.database.has(Mutation::NoFence)) && row.position == lease.position
+        (ours && row.position == lease.position) || self.database.has(Mutation::NoFence)
     }
 
     /// Takes the lease when it is free, over, or one's own.
