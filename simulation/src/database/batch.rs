@@ -354,7 +354,9 @@ impl Writing {
             self.apply_checkpoint();
             self.apply_rows();
             if database.has(Mutation::JobsOutsideCheckpoint) {
-                database.scheduler.pause().await;
+                // A transaction of its own.
+                let later = database.scheduler.up_to(Duration::from_millis(200));
+                database.scheduler.sleep(later).await;
             }
             self.apply_jobs();
         }
