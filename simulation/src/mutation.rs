@@ -59,6 +59,9 @@ impl Mutation {
         Self::JobForgotWhatItKnew,
     ];
 
+    /// Those that take hundreds of schedules, or thousands: for optimised code.
+    pub const RARE: &[Self] = &[Self::FenceLookedAtNotHeld, Self::TwinCharges];
+
     /// Those that schedules must find.
     pub const ALL: &[Self] = &[
         Self::HalfWonKept,

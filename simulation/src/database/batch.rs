@@ -348,7 +348,8 @@ impl Writing {
         if database.has(Mutation::EffectBeforeCheckpoint) {
             self.apply_rows();
             self.apply_jobs();
-            database.scheduler.pause().await;
+            let later = database.scheduler.up_to(Duration::from_millis(200));
+            database.scheduler.sleep(later).await;
             self.apply_checkpoint();
         } else {
             self.apply_checkpoint();
