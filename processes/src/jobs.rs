@@ -316,7 +316,10 @@ impl Desk {
     /// Writes down that the gateway is about to be called, before it is: whoever claims the job after a crash
     /// knows that something may have been sent. Also the last look at the fence.
     async fn note_try(&self, job: &Job, tries: u32) -> Result<(), Setback> {
-        let notes: HashMap<_, _> = notes::of_try(tries);
+        self.note(job, notes::of_try(tries)).await
+    }
+
+    async fn note(&self, job: &Job, notes: HashMap<String, String>) -> Result<(), Setback> {
         if self.journal.note_job(job, &notes).await? {
             fail_point!("job-noted", job.kind);
             Ok(())

@@ -20,6 +20,9 @@ const REMEMBERED_MS: i64 = 24 * 3_600_000;
 const UNDER_WAY_MAX: Duration = Duration::from_secs(20);
 const UNDER_WAY_MAX_MS: i64 = 20_000;
 
+/// What it does when it changes its mind.
+pub(crate) const AFTER_ALL: &str = "a declined charge was captured after all";
+
 /// A charge in the gateway's books.
 #[derive(Clone, Debug)]
 pub struct Charge {
@@ -99,7 +102,7 @@ impl Gateway {
         let bookid = charge.bookid;
         drop(books);
         self.count(if was_declined {
-            "a declined charge was captured after all"
+            AFTER_ALL
         } else {
             "the gateway said again that it had captured"
         });

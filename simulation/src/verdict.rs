@@ -14,6 +14,7 @@ use projections::projection::{Key, Projection};
 use projections::rows::Changed;
 
 use crate::database::Inner;
+use crate::gateway::AFTER_ALL;
 use crate::people::Told;
 use crate::scheduler::{Place, lock};
 use crate::world::World;
@@ -69,7 +70,8 @@ pub(crate) fn final_check(world: &World) -> Vec<String> {
     if !left_to_people.is_empty() && !world.overslept.load(Ordering::Relaxed) {
         found.push(format!("people must look at {left_to_people:?}"));
     }
-    check_answers(&inner, &lock(&world.told), &events, &mut found);
+    let spoke_up = world.parts.gateway.seen().contains_key(AFTER_ALL);
+    check_answers(&inner, &lock(&world.told), spoke_up, &events, &mut found);
     check_commands(&inner, &mut found);
     check_orders(&inner, &left_to_people, &mut found);
     let names = world.parts.projections.clone();
@@ -89,10 +91,18 @@ fn recorded(inner: &Inner) -> Vec<Recorded> {
         .collect()
 }
 
-fn check_answers(inner: &Inner, told: &[Told], events: &[Recorded], found: &mut Vec<String>) {
+fn check_answers(
+    inner: &Inner,
+    told: &[Told],
+    spoke_up: bool,
+    events: &[Recorded],
+    found: &mut Vec<String>,
+) {
     for told in told {
         let (bookid, name) = match told {
             Told::Paid(bookid) => (bookid, Some("Approved")),
+            // The gateway may have said otherwise by itself before the decline was written down.
+            Told::Declined(bookid) if spoke_up => (bookid, None),
             Told::Declined(bookid) => (bookid, Some("PaymentDeclined")),
             Told::Waiting(bookid) => (bookid, None),
             Told::SlotTaken | Told::Nothing => continue,

@@ -6,7 +6,7 @@ use api::Role;
 
 use crate::app::{ROLES, Setup, TestApp, listen, order};
 use crate::client::Answer;
-use crate::till::{Till, approved};
+use crate::till::{Till, approved, pending};
 
 const CANCEL: &str = r#"{"status":"cancel-booking"}"#;
 
@@ -149,7 +149,7 @@ async fn forget_the_answers(app: &TestApp) {
 
 #[tokio::test]
 async fn an_answer_that_was_never_kept_is_given_without_a_second_effect_on_every_route() {
-    let till = Till::answering(approved());
+    let till = Till::answering(pending());
     let app = TestApp::paid_by(till.clone()).await;
     for sample in samples(&app).await {
         let name = sample.key();

@@ -26,6 +26,8 @@ use crate::payment::verdict;
 
 /// How long after it was wanted a charge is worked on; then people look.
 const BUDGET: Duration = Duration::from_hours(24);
+/// How long the note before a call may take: less than what `PAYMENT_SETTLE_MS` allows for.
+const NOTE_MAX: Duration = Duration::from_secs(15);
 /// Why a charge that the gateway does not know is not settled by that.
 const FORGOTTEN: &str =
     "the gateway does not know it, and its key is so old that it may have been forgotten";
@@ -172,7 +174,9 @@ impl ChargeWork {
                 return Ok(self.desk.again_after(pause, reason));
             }
         };
-        self.desk.note_try(job, case.this_try()).await?;
+        if let Some(not_now) = self.about_to_send(job, case).await? {
+            return Ok(not_now);
+        }
         let outcome = self.charge(case).await;
         admitted.end(verdict(&outcome));
         self.conclude(case, outcome).await
@@ -203,13 +207,25 @@ impl ChargeWork {
             Ok(now) => now,
             Err(reason) => return Ok(Finish::Attention { reason }),
         };
-        self.desk.note_try(job, case.this_try()).await?;
-        // The last thing before it is sent: whatever was waited for took its time.
-        if self.is_old(&case) {
-            return Ok(self.again(&case, FORGOTTEN.to_owned()));
+        if let Some(not_now) = self.about_to_send(job, &case).await? {
+            return Ok(not_now);
         }
         let outcome = self.charge(&case).await;
         self.conclude(&case, outcome).await
+    }
+
+    /// Writes down that the charge goes out, and when: "not found" is believed long after that only. A claim that had to
+    /// wait too long for its note sends nothing.
+    async fn about_to_send(&self, job: &Job, case: &Case) -> Result<Option<Finish>, Setback> {
+        let now = self.desk.now();
+        let sending = super::notes::of_sending(case.this_try(), now);
+        self.desk.note(job, sending).await?;
+        if self.is_old(case) {
+            return Ok(Some(self.again(case, FORGOTTEN.to_owned())));
+        }
+        let noted_late = self.desk.now() >= later(now, NOTE_MAX);
+        let reason = "the database took too long to note that it is sent";
+        Ok(noted_late.then(|| self.again(case, reason.to_owned())))
     }
 
     /// Whether the gateway may have forgotten the charge's key: then sending it could be a second charge, and "not
@@ -225,7 +241,9 @@ impl ChargeWork {
         case: &Case,
         void_at: Timestamp,
     ) -> Result<Finish, Setback> {
-        let settled_at = later(void_at, self.desk.settings.settled_after());
+        // A worker may have sent it when the void was decided and not seen yet.
+        let unwanted_at = case.notes.sent_at.map_or(void_at, |sent| sent.max(void_at));
+        let settled_at = later(unwanted_at, self.desk.settings.settled_after());
         if self.desk.now() < settled_at {
             return Ok(Finish::Again {
                 due_at: settled_at,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use domain::order::Due;
+use jiff::Timestamp;
 use journal::jobs::Job;
 use journal::{Actor, Recorded, Trace};
 
@@ -12,6 +13,8 @@ const NUMBER: &str = "number";
 const SENT: &str = "sent";
 /// How often a worker was about to call the gateway.
 const TRIES: &str = "tries";
+/// When a worker was last about to send a charge.
+const SENT_AT: &str = "sent_at";
 /// That the charge or refund was wanted in the journal that this one was imported from: `ask` or `hold`.
 const ELSEWHERE: &str = "imported";
 const CORRELATION_ID: &str = "correlation_id";
@@ -58,6 +61,13 @@ pub(super) fn of_try(tries: u32) -> HashMap<String, String> {
     HashMap::from([(TRIES.to_owned(), tries.to_string())])
 }
 
+/// The same, and that it is a charge that goes out now.
+pub(super) fn of_sending(tries: u32, now: Timestamp) -> HashMap<String, String> {
+    let mut notes = of_try(tries);
+    notes.insert(SENT_AT.to_owned(), now.to_string());
+    notes
+}
+
 fn of_journey(
     event: &Recorded,
     number: u32,
@@ -92,6 +102,8 @@ pub(super) struct Notes {
     pub(super) inline_sent: bool,
     /// How often a worker was about to call before.
     pub(super) tries: u32,
+    /// When a worker was last about to send it, by its own clock.
+    pub(super) sent_at: Option<Timestamp>,
     /// Whether it was wanted elsewhere, and what then.
     pub(super) imported: Option<Elsewhere>,
     /// The journey that recordings belong to.
@@ -110,6 +122,9 @@ impl Notes {
             // Only a clear no is a no.
             inline_sent: text(SENT).is_none_or(|sent| sent != "no"),
             tries: count(TRIES).transpose()?.unwrap_or(0),
+            sent_at: text(SENT_AT)
+                .map(|at| at.parse().map_err(|error| format!("{SENT_AT}: {error}")))
+                .transpose()?,
             imported: text(ELSEWHERE).map(|word| match word.as_str() {
                 "ask" => Elsewhere::Asked,
                 _ => Elsewhere::Held,
