@@ -47,7 +47,7 @@ impl InMemory {
 
     fn is_held_by(&self, row: &Checkpoint, lease: Lease) -> bool {
         let ours = row.owner == Some(self.owner) && row.epoch == lease.epoch;
-        (ours || self.database.has(Mutation::NoFence)) && row.position == lease.position
+        (ours && row.position == lease.position) || self.database.has(Mutation::NoFence)
     }
 
     /// Takes the lease when it is free, over, or one's own.
@@ -348,13 +348,16 @@ impl Writing {
         if database.has(Mutation::EffectBeforeCheckpoint) {
             self.apply_rows();
             self.apply_jobs();
-            database.scheduler.pause().await;
+            let later = database.scheduler.up_to(Duration::from_millis(200));
+            database.scheduler.sleep(later).await;
             self.apply_checkpoint();
         } else {
             self.apply_checkpoint();
             self.apply_rows();
             if database.has(Mutation::JobsOutsideCheckpoint) {
-                database.scheduler.pause().await;
+                // A transaction of its own.
+                let later = database.scheduler.up_to(Duration::from_millis(200));
+                database.scheduler.sleep(later).await;
             }
             self.apply_jobs();
         }
