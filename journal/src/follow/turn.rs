@@ -18,22 +18,31 @@ const ASIDE_MS: i64 = 30_000;
 pub(super) struct Turn {
     ours: bool,
     asked_at: Option<Timestamp>,
-    /// How long after that it is asked again.
-    rest_ms: i64,
+    /// When it last left the follower to the others, because its steps failed.
+    aside_from: Option<Timestamp>,
 }
 
 impl Turn {
     fn is_to_be_asked(&self, now: Timestamp) -> bool {
-        self.asked_at.is_none_or(|asked| {
-            let age_ms = now.as_millisecond() - asked.as_millisecond();
-            !(0..self.rest_ms).contains(&age_ms)
-        })
+        !self
+            .asked_at
+            .is_some_and(|asked| lasts(asked, ASK_EVERY_MS, now))
     }
+
+    fn is_aside(&self, now: Timestamp) -> bool {
+        self.aside_from
+            .is_some_and(|from| lasts(from, ASIDE_MS, now))
+    }
+}
+
+/// Whether what began at `from` and takes so long goes on. A clock that was set back ends it.
+fn lasts(from: Timestamp, ms: i64, now: Timestamp) -> bool {
+    (0..ms).contains(&(now.as_millisecond() - from.as_millisecond()))
 }
 
 impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
     /// A step, if it is our turn; else the lease is given back. One whose steps are `failing` goes on only while there
-    /// is nobody else.
+    /// is nobody else; so does one that left it to the others a short while ago, and finds that they are gone.
     pub(super) async fn step_in_turn(
         &mut self,
         turn: &mut Turn,
@@ -41,16 +50,14 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
     ) -> Result<Step, HandlerError> {
         let now = self.journal.clock().now();
         if turn.is_to_be_asked(now) {
-            let ours = self.checkpoints.turn(failing).await?;
-            let aside = failing && !ours;
-            if aside {
+            let was_aside = turn.is_aside(now);
+            let ours = self.checkpoints.turn(failing || was_aside).await?;
+            if failing && !ours {
                 self.step_aside().await;
+                turn.aside_from = Some(now);
             }
-            *turn = Turn {
-                ours,
-                asked_at: Some(now),
-                rest_ms: if aside { ASIDE_MS } else { ASK_EVERY_MS },
-            };
+            turn.ours = ours;
+            turn.asked_at = Some(now);
         }
         if turn.ours {
             return self.step().await;

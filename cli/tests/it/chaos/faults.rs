@@ -11,12 +11,9 @@ use sqlx::postgres::PgPoolOptions;
 use super::load::{Load, Places};
 use super::proxy::{Cut, Proxy};
 use super::verdict;
-use super::world::{Node, World, migrate};
+use super::world::{Node, SETTLED_MAX, SHORT, World, migrate};
 use crate::server::moment;
 
-/// Within this time after the last fault everything has come to its end: a job's claim lasts 30 s, and its worker may
-/// lose the connection more than once.
-const SETTLED_MAX: Duration = Duration::from_secs(120);
 /// Bookings that must be accepted before and after a fault.
 const ACCEPTED_MIN: usize = 20;
 const ACCEPTED_MAX: Duration = Duration::from_secs(30);
@@ -54,7 +51,7 @@ async fn is_well(world: &World, load: Load) {
 #[tokio::test]
 async fn connections_that_are_ended_at_random_lose_nothing() {
     let world = World::shared().await;
-    let node = world.node(&[]).await;
+    let node = world.node(&SHORT).await;
     let load = load(&[&node]);
     accepts(&load, ACCEPTED_MIN).await;
     let mut ended = 0;
@@ -82,7 +79,7 @@ async fn lease(world: &World, follower: &str) -> (Option<String>, i64) {
 /// and the one that wakes up later does nothing twice.
 async fn stopped_inside_its_transaction(point: &str, follower: &str) {
     let world = World::shared().await;
-    let nodes = [world.node(&[]).await, world.node(&[]).await];
+    let nodes = [world.node(&SHORT).await, world.node(&SHORT).await];
     let load = load(&[&nodes[0], &nodes[1]]);
     accepts(&load, ACCEPTED_MIN).await;
     world.arm(point, "stop");
@@ -129,7 +126,7 @@ async fn a_read_model_that_is_stopped_behind_its_checkpoint_is_taken_over_and_co
 async fn a_postgres_that_is_killed_and_started_again_under_load_has_everything() {
     let mut cluster = Cluster::start(Profile::Durable).await.unwrap();
     let (world, _proxy) = behind_a_proxy(&cluster.url("spacerent"), cluster.server()).await;
-    let node = world.node(&[]).await;
+    let node = world.node(&SHORT).await;
     let load = load(&[&node]);
     for _ in 0..2 {
         accepts(&load, ACCEPTED_MIN).await;
@@ -160,7 +157,7 @@ async fn cut_in_the_middle(cut: Cut) {
     let mut world = World::shared().await;
     let proxy = Proxy::before(&world.url).await;
     world.url = proxy.url();
-    let node = world.node(&[]).await;
+    let node = world.node(&SHORT).await;
     let load = load(&[&node]);
     accepts(&load, ACCEPTED_MIN).await;
     for round in 0..20 {

@@ -12,13 +12,15 @@ use tempfile::TempDir;
 use super::faults::{behind_a_proxy, places};
 use super::load::{Answered, Load, book};
 use super::verdict;
+use super::world::{SETTLED_MAX, SHORT};
 use crate::server::moment;
 
 /// Big enough for a server and a load, small enough for memory.
 const SIZE_MIB: u32 = 320;
 /// Within this time the load fills what is left of the disk.
 const REFUSED_MAX: Duration = Duration::from_secs(30);
-const SETTLED_MAX: Duration = Duration::from_secs(60);
+/// Within this time bookings are taken again.
+const TAKEN_AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// A small disk of one test's own.
 pub struct Disk(TempDir);
@@ -120,7 +122,7 @@ async fn a_full_disk_refuses_bookings_and_loses_none() {
     };
     let mut server = server_on(&disk).await;
     let (world, _proxy) = behind_a_proxy(&server.url("spacerent"), &server).await;
-    let node = world.node(&[]).await;
+    let node = world.node(&SHORT).await;
     let load = Load::on(&places(&[&node]), 6, Duration::from_millis(20), 3);
     while load.accepted() < 20 {
         moment().await;
@@ -145,7 +147,7 @@ async fn a_full_disk_refuses_bookings_and_loses_none() {
     let freed = Instant::now();
     while load.accepted() < before + 20 {
         assert!(
-            freed.elapsed() < SETTLED_MAX,
+            freed.elapsed() < TAKEN_AGAIN_MAX,
             "bookings are not taken again"
         );
         moment().await;

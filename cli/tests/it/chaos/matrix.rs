@@ -9,25 +9,20 @@ use tokio::task::JoinSet;
 
 use super::load::{Answered, book, cancel};
 use super::verdict;
-use super::world::{Node, World};
+use super::world::{Node, SETTLED_MAX, SHORT, World};
 use crate::server::moment;
 
-/// Within this time after the restart everything has come to its end: a killed process's leases (5 s), the lock of
-/// its idempotency key (15 s), its claims of jobs (two calls and 10 s), one back-off.
-const RECOVERED_MAX: Duration = Duration::from_secs(60);
 /// Within this time a customer who asks again under the key is answered.
 const ANSWERED_MAX: Duration = Duration::from_secs(30);
 /// How many crashes are at work at a time: nearly all of each is waiting.
 const AT_ONCE: usize = 8;
-/// Short calls, so that claims and take-overs are short.
-const SHORT: [(&str, &str); 2] = [
-    ("PAYMENT_CALL_MAX_MS", "3000"),
-    ("DATABASE_CONNECTIONS_MAX", "12"),
-];
+/// Short calls, and few connections: several crashes share a server.
+const FEW: [(&str, &str); 3] = [SHORT[0], SHORT[1], ("DATABASE_CONNECTIONS_MAX", "12")];
 /// The same with a breaker that one slow call opens.
-const OPENING: [(&str, &str); 5] = [
-    SHORT[0],
-    SHORT[1],
+const OPENING: [(&str, &str); 6] = [
+    FEW[0],
+    FEW[1],
+    FEW[2],
     ("PAYMENT_TIMEOUT_MS", "500"),
     ("CB_MIN_CALLS", "1"),
     ("CB_OPEN_MS", "60000"),
@@ -149,7 +144,7 @@ async fn crash(row: &Row) -> Duration {
     let settings = if row.flow == Deferred {
         &OPENING[..]
     } else {
-        &SHORT
+        &FEW
     };
     let mut node = world.node(settings).await;
     let mut answered = Answered::default();
@@ -170,10 +165,10 @@ async fn crash(row: &Row) -> Duration {
         }
         _ => {}
     }
-    let settled = verdict::settles(&world, RECOVERED_MAX).await;
+    let settled = verdict::settles(&world, SETTLED_MAX).await;
     let took = began.elapsed();
-    assert!(settled, "{}: not within {RECOVERED_MAX:?}", row.name());
-    let verdict = verdict::of(&world, &answered, RECOVERED_MAX).await;
+    assert!(settled, "{}: not within {SETTLED_MAX:?}", row.name());
+    let verdict = verdict::of(&world, &answered, SETTLED_MAX).await;
     assert!(verdict.is_well(), "{}: {verdict:#?}", row.name());
     if key.is_some() && row.flow == Booking {
         let booked = world.count("select count(*) from events where event_type = 'Booked'");
@@ -195,7 +190,7 @@ async fn prepare(
         Deferred => {
             // It is slower than a customer's patience, which the breaker takes for a failure.
             assert_eq!(book(&world.http, &url, "braker", None).await.0, 202);
-            assert!(verdict::settles(world, RECOVERED_MAX).await);
+            assert!(verdict::settles(world, SETTLED_MAX).await);
             None
         }
         TakenOver => {
@@ -203,14 +198,14 @@ async fn prepare(
             assert_eq!(book(&world.http, &url, "numberone", None).await.0, 0);
             node.ended().await;
             // Its worker takes over when the call must have ended, and a margin later.
-            *node = world.node(&SHORT).await;
+            *node = world.node(&FEW).await;
             None
         }
         Cancellation => {
             let (status, body) = book(&world.http, &url, "numberone", None).await;
             assert_eq!(status, 201, "{body}");
             note(answered, Booking, &body);
-            assert!(verdict::settles(world, RECOVERED_MAX).await);
+            assert!(verdict::settles(world, SETTLED_MAX).await);
             body["bookid"].as_i64()
         }
     }

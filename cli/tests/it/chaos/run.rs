@@ -24,7 +24,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 const DISK_MIB: u32 = 1_024;
 /// Within this time after a fault a new booking is taken by each process, registered and shown.
 const RECOVERED_MAX: Duration = Duration::from_secs(60);
-/// Within this time after the last fault everything has come to its end.
+/// Within this time after the last fault everything has come to its end, with the settings as they are: a charge that was
+/// perhaps sent and is no longer wanted is believed not to have been after 72 s.
 const SETTLED_MAX: Duration = Duration::from_secs(120);
 /// Longer than a lease.
 const FROZEN_FOR: Duration = Duration::from_secs(8);

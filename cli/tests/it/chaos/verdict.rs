@@ -71,10 +71,30 @@ const LOST: &str = "
         select from events e join books.books b on b.bookid = a.id join payments.payments p using (bookid)
                              join mypage.mypages m using (bookid)
         where e.aggregate_type = 'Book' and e.aggregate_id = a.id::text and e.sequence = 1)";
-/// Among these cancelled bookings, those that did not become so.
+/// Among these cancelled bookings, those whose cancellation is not in the journal, or that became something else. One that
+/// is under way is not lost; it is among the unsettled ones.
 const UNCANCELLED: &str = "
     select count(*) from unnest($1::bigint[]) a (id) where not exists (
-        select from books.books b where b.bookid = a.id and b.status = 'cancel-register')";
+        select from events e join books.books b on b.bookid = a.id
+        where e.aggregate_type = 'Book' and e.aggregate_id = a.id::text and e.event_type = 'Bookcancelled'
+          and b.status in ('cancel-booking', 'cancel-register'))";
+/// What has not come to its end, in words, for who must find out why.
+const OPEN: &str = "
+    select format('job %s is %s, due at %s, claimed until %s, tries %s, knows %s: %s',
+                  key, state, due_at, coalesce(claimed_until::text, '-'), attempts, payload, coalesce(last_error, '-'))
+    from jobs where state <> 'done'
+    union all
+    select format('follower %s/%s/%s is at %s of %s, owner %s until %s', name, generation, slice, position,
+                  (select max(position) from events), coalesce(owner::text, '-'), coalesce(lease_until::text, '-'))
+    from followers where position < (select max(position) from events)
+    union all
+    select format('incident %s of %s goes on since %s: %s', class, subject, began_at, reason)
+    from incidents where ended_at is null
+    union all
+    select format('booking %s is %s, after %s', b.bookid, b.status,
+                  (select string_agg(event_type, ', ' order by e.position) from events e where aggregate_id = b.bookid::text))
+    from books.books b where b.status not in ('success-register', 'cancel-register', 'pay-failed')
+    order by 1";
 
 /// How a world stands after chaos; all counts but the first two must be zero.
 #[derive(Debug, Default)]
@@ -93,6 +113,8 @@ pub struct Verdict {
     pub money: i64,
     /// Read models that differ from a rebuilt one.
     pub differing: Vec<String>,
+    /// What has not come to its end, in words. Judged by its counts above.
+    pub open: Vec<String>,
 }
 
 impl Verdict {
@@ -176,6 +198,10 @@ pub async fn of(world: &World, answered: &Answered, max: Duration) -> Verdict {
         unapproved: world.count(UNAPPROVED).await,
         money: world.count(MONEY_DIFFERS).await + world.count(MONEY_MISPLACED).await,
         differing: differing(world).await,
+        open: sqlx::query_scalar(OPEN)
+            .fetch_all(&world.pool)
+            .await
+            .unwrap(),
     }
 }
 

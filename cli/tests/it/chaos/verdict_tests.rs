@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 
-use super::load::{Answered, book};
+use super::load::{Answered, book, cancel};
 use super::verdict::{self, Verdict};
 use super::world::World;
 
@@ -83,4 +83,27 @@ async fn a_booking_that_was_answered_and_is_nowhere_is_lost() {
     };
     let verdict = verdict::of(&world, &answered, AT_ONCE).await;
     assert_eq!((verdict.accepted, verdict.lost), (2, 3));
+}
+
+#[tokio::test]
+async fn a_cancellation_that_is_under_way_is_stuck_and_not_lost() {
+    let world = World::shared().await;
+    let mut node = world.node(&[]).await;
+    let (status, body) = book(&world.http, &node.url("/books"), "numberone", None).await;
+    assert_eq!(status, 201, "{body}");
+    let bookid = body["bookid"].as_i64().unwrap();
+    assert!(verdict::settles(&world, SETTLED_MAX).await);
+    world.arm("job-claimed/refund", "kill");
+    // Whether it is answered before the process dies is all the same: it is in the journal.
+    cancel(&world.http, &node.url(&format!("/books/{bookid}")), None).await;
+    node.ended().await;
+    let answered = Answered {
+        booked: vec![bookid],
+        cancelled: vec![bookid],
+    };
+    let verdict = verdict::of(&world, &answered, AT_ONCE).await;
+    assert!(verdict.stuck > 0 && !verdict.is_well(), "{verdict:#?}");
+    assert_eq!(verdict.lost, 0, "{verdict:#?}");
+    let job = |line: &String| line.starts_with(&format!("job refund:{bookid}:1 is open"));
+    assert!(verdict.open.iter().any(job), "{verdict:#?}");
 }

@@ -21,6 +21,20 @@ pub const TAKEN_MAX: Duration = Duration::from_secs(30);
 /// How often a process is started again when somebody else was given its port.
 const STARTS_MAX: u32 = 3;
 
+/// Short calls, so that claims (two calls and 10 s) and take-overs are short; and a gateway that is believed soon. A
+/// charge that was perhaps sent and is no longer wanted counts as not charged when the longest call for it, 2 s of
+/// waiting and this settling time are over: 10 s after it was given up, and 72 s with the settings as they are.
+pub const SHORT: [(&str, &str); 3] = [
+    ("PAYMENT_CALL_MAX_MS", "3000"),
+    ("PAYMENT_SETTLE_MS", "5000"),
+    // The crash matrix may be at work on the same server, which has 200.
+    ("DATABASE_CONNECTIONS_MAX", "16"),
+];
+/// Within this time after the last fault everything has come to its end, with short calls: the lease of a follower (5 s)
+/// and the lock of a key (15 s) run out, and a job whose claim was lost (16 s) and whose charge is to be believed (10 s)
+/// is tried again. And what a busy machine may add.
+pub const SETTLED_MAX: Duration = Duration::from_secs(60);
+
 /// A migrated database, and where its processes are told at which point to stop.
 pub struct World {
     /// How processes reach the database.

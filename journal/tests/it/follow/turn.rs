@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::future::{FutureExt, ready};
-use journal::follow::run;
+use journal::follow::{LEASE_MS, run};
 use journal::runtime::Tokio;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,8 @@ use crate::samples::id;
 use crate::sql;
 use crate::stage::Stage;
 
+/// What is left of a lease, two looks at whose turn it is, and what a busy machine may add.
+const TAKEN_OVER_MAX: Duration = Duration::from_millis(LEASE_MS + 5_000);
 const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 
 /// Everybody asks twice: the first time not all are known yet. How many turns each node has, by its number.
@@ -120,4 +123,42 @@ async fn a_node_whose_steps_fail_passes_its_turn_on() {
     // Of a second, with 40, 80, 160, 320 and 640 ms between them.
     let tries = tries.load(Ordering::SeqCst);
     assert!((1..=6).contains(&tries), "{tries}");
+}
+
+/// A failure of a moment on the one node, and then the death of the other: nobody waits for more than the lease.
+#[tokio::test]
+async fn a_node_that_stepped_aside_is_there_when_the_other_one_is_gone() {
+    let mut stage = stage_with(2).await;
+    let stop = CancellationToken::new();
+    let fails = Arc::new(AtomicBool::new(true));
+    let failing = Arc::clone(&fails);
+    let aside = clerk("aside")
+        .written(move |_| {
+            let fails = failing.load(Ordering::SeqCst);
+            ready(if fails { Err(failure()) } else { Ok(()) }).boxed()
+        })
+        .following(&stage.journal.clone().as_node(id(1)));
+    let other = clerk("other").following(&stage.journal.clone().as_node(id(2)));
+    let runs = run(aside, Arc::new(Tokio), stop.clone());
+    let test = async {
+        let lease = "select coalesce(sum(epoch), 0)::bigint from followers where owner is not null";
+        until("it has the lease", async || stage.number(lease).await == 1).await;
+        let taken = until("the other one takes it", async || {
+            effects(&mut stage).await == ["other 1", "other 2"]
+        });
+        // Which is gone then, as if it were killed: nothing is given back.
+        tokio::select! {
+            () = run(other, Arc::new(Tokio), stop.clone()) => {}
+            () = taken => {}
+        }
+        fails.store(false, Ordering::SeqCst);
+        let (gone, epoch) = (Instant::now(), stage.number(lease).await);
+        until("the lease is taken", async || {
+            stage.number(lease).await > epoch
+        })
+        .await;
+        assert!(gone.elapsed() < TAKEN_OVER_MAX, "{:?}", gone.elapsed());
+        stop.cancel();
+    };
+    tokio::join!(runs, test);
 }
