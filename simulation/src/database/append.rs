@@ -79,6 +79,7 @@ impl Database {
             self.inner().count("a commit became visible late");
             self.scheduler.sleep(late).await;
         }
+        self.stand_still(running.xid, &group).await?;
         self.touch(running.xid)?;
         if self.per_mille(self.troubles.rolled_back) {
             self.give_numbers_back(&won);

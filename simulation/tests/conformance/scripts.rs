@@ -1,0 +1,1 @@
+//! Random scripts, on both.
