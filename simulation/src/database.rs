@@ -226,7 +226,7 @@ impl Database {
         })
     }
 
-    /// Groups in which this command is stand still before their commit, with all that they hold, until
+    /// Groups in which this command wins stand still before their commit, with all that they hold, until
     /// [`Self::let_go`] or [`Self::cancel`].
     pub fn hold_still(&self, command: Uuid) {
         self.inner().held.insert(command, Held::Still);

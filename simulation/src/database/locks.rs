@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use journal::append::Append;
+use journal::append::Answer;
 use journal::{StoreError, StreamId};
 use uuid::Uuid;
 
@@ -114,25 +114,30 @@ impl Database {
 }
 
 impl Database {
-    /// Stands still while a command of the group is held.
-    pub(super) async fn stand_still(&self, xid: u64, group: &[Append]) -> Result<(), StoreError> {
+    /// Stands still while a command that is about to be recorded is held.
+    pub(super) async fn stand_still(
+        &self,
+        xid: u64,
+        recorded: &[(Uuid, Answer)],
+    ) -> Result<(), StoreError> {
         let mut waits = None;
         loop {
             let mut ended = self.ended.subscribe();
             let held = {
                 let inner = self.inner();
-                let of = |command: &Append| inner.held.get(&command.command_id).copied();
-                group.iter().find_map(of)
+                let of = |(id, _): &(Uuid, Answer)| Some((*id, *inner.held.get(id)?));
+                recorded.iter().find_map(of)
             };
             match held {
                 None => return Ok(()),
-                Some(Held::Cancelled) => {
+                Some((command, Held::Cancelled)) => {
+                    self.inner().held.remove(&command);
                     return Err(StoreError::Busy {
                         sqlstate: "57014".to_owned(),
                         message: "canceling statement due to user request".to_owned(),
                     });
                 }
-                Some(Held::Still) => waits.get_or_insert_with(|| Waits::begin(self)),
+                Some((_, Held::Still)) => waits.get_or_insert_with(|| Waits::begin(self)),
             };
             let _ = ended.changed().await;
             self.touch(xid)?;

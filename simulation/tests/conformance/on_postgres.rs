@@ -25,6 +25,17 @@ const TEMPLATE: &str = "conformance";
 /// The database in which somebody else writes.
 const ELSEWHERE: &str = "elsewhere";
 
+/// Commands that are held wait for an advisory lock before their id is recorded, with everything else done.
+const HOLD_STILL: &str = "
+    create table held (command_id uuid primary key, lock bigint not null);
+    grant select on held to spacerent_runtime;
+    create function hold_still() returns trigger language plpgsql as $$
+    begin
+        perform pg_advisory_xact_lock_shared(lock) from held where command_id = new.command_id;
+        return new;
+    end $$;
+    create trigger hold_still before insert on commands for each row execute function hold_still()";
+
 /// Transaction ids are the server's, not the database's: one scenario at a time has it.
 static SERVER: OnceCell<Mutex<Quiet>> = OnceCell::const_new();
 
@@ -63,6 +74,9 @@ impl OnPostgres {
             server.create_database_if_missing(TEMPLATE).await.unwrap();
             server.create_database_if_missing(ELSEWHERE).await.unwrap();
             schema::migrate(&cluster.url(TEMPLATE)).await.unwrap();
+            let mut template = connect(&cluster.url(TEMPLATE)).await;
+            run(&mut template, HOLD_STILL).await;
+            template.close().await.unwrap();
             Mutex::new(Quiet {
                 cluster,
                 databases: 0,
@@ -171,22 +185,17 @@ impl Stage for OnPostgres {
     async fn hold_still(&self, command: Uuid) {
         let lock = lock_of(command);
         self.run(&format!(
-            "create or replace function hold_{lock}() returns trigger language plpgsql as $$
-             begin
-                 if new.command_id = '{command}' then perform pg_advisory_xact_lock_shared({lock}); end if;
-                 return new;
-             end $$;
-             create or replace trigger hold_{lock} before insert on commands
-             for each row execute function hold_{lock}();
-             select pg_advisory_lock({lock})"
+            "insert into held values ('{command}', {lock}) on conflict do nothing; select pg_advisory_lock({lock})"
         ))
         .await;
     }
 
     async fn let_go(&self, command: Uuid) {
         let lock = lock_of(command);
-        self.run(&format!("select pg_advisory_unlock({lock})"))
-            .await;
+        self.run(&format!(
+            "delete from held where lock = {lock}; select pg_advisory_unlock({lock})"
+        ))
+        .await;
     }
 
     async fn cancel(&self, command: Uuid) {
