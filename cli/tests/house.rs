@@ -28,6 +28,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("local-postgres", &[]),
     (
+        "simulation",
+        &["domain", "journal", "processes", "projections"],
+    ),
+    (
         "bench",
         &[
             "domain",
@@ -45,6 +49,7 @@ const TEST_ARROWS: &[(&str, &[&str])] = &[
     ("projections", &["local-postgres"]),
     ("processes", &["local-postgres"]),
     ("api", &["local-postgres", "processes"]),
+    ("simulation", &["local-postgres"]),
 ];
 
 /// Packages that only these crates may name.

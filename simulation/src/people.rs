@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use domain::ports::{PaymentDue, Taken};
+use domain::payment::Payment;
+use domain::ports::{PaymentDue, PendingReason, Taken};
 use domain::{BookId, Command, Money, UserId, book, payment, space};
 use jiff::Timestamp;
 use journal::append::Claim;
@@ -163,7 +164,19 @@ async fn place_booking(
     let Some(bookid) = stream.and_then(|stream| stream.aggregate_id.parse().ok()) else {
         return Ok(Told::Nothing);
     };
-    match payment.take(due(BookId(bookid))).await {
+    let taken = match &done {
+        Done::Stored(_) => payment.take(due(BookId(bookid))).await,
+        _ if mutation == Some(Mutation::TwinCharges) => payment.take(due(BookId(bookid))).await,
+        // Who stored it may be charging at this moment, and says whether anything was sent.
+        _ => match journal.load::<Payment>(bookid).await? {
+            Some((payment, _)) if payment.is_open() => Taken::Pending {
+                reason: PendingReason::Timeout,
+                sent: true,
+            },
+            _ => payment.take(due(BookId(bookid))).await,
+        },
+    };
+    match taken {
         Taken::Approved { .. } => Ok(Told::Paid(bookid)),
         Taken::Declined { .. } => Ok(Told::Declined(bookid)),
         Taken::Pending { reason, sent } => {

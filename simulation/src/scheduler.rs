@@ -20,6 +20,10 @@ use uuid::Uuid;
 /// When a simulation begins.
 const BEGINS_AT_MS: i64 = 1_800_000_000_000;
 
+/// In so many of a hundred cases a step takes time, and how much at most.
+const SLOW_PERCENT: u64 = 12;
+const SLOW_MAX: Duration = Duration::from_millis(40);
+
 /// How many lines are kept of a schedule's story.
 const STORY_MAX: usize = 5_000;
 
@@ -310,8 +314,12 @@ impl Scheduler {
         }
     }
 
-    /// Lets others go first, once.
+    /// Lets others go first, once, and sometimes lets a little time pass, so that what comes at a time of its own can
+    /// come here.
     pub async fn pause(&self) {
+        if self.chance(SLOW_PERCENT) {
+            return self.sleep(self.up_to(SLOW_MAX)).await;
+        }
         let mut paused = false;
         std::future::poll_fn(|context| {
             if std::mem::replace(&mut paused, true) {

@@ -47,6 +47,17 @@ pub(crate) struct World {
     /// Whether so much time passed at once that keys were forgotten.
     pub(crate) overslept: Arc<AtomicBool>,
     pub(crate) faults: Arc<AtomicUsize>,
+    manners: Manners,
+}
+
+/// What people do, in so many of a hundred cases. Each schedule has rates of its own: one in which nearly everybody
+/// cancels finds what one with a little of everything does not.
+#[derive(Clone, Copy)]
+struct Manners {
+    asks_twice: u64,
+    cancels: u64,
+    is_served: u64,
+    wants_a_slot: u64,
 }
 
 impl World {
@@ -60,6 +71,12 @@ impl World {
             late: rate([0, 20, 80, 250]),
         };
         let bad = rate([0, 15, 40, 70]);
+        let manners = Manners {
+            asks_twice: rate([0, 15, 40, 90]),
+            cancels: rate([10, 40, 60, 95]),
+            is_served: rate([0, 30, 60, 90]),
+            wants_a_slot: rate([0, 20, 40, 90]),
+        };
         let database = Database::new(scheduler.clone(), mutation, troubles);
         let gateway = Gateway::new(scheduler.clone(), mutation, bad);
         // Two of the projections each time: the others would only take time.
@@ -82,6 +99,7 @@ impl World {
             coming: Arc::default(),
             overslept: Arc::default(),
             faults: Arc::default(),
+            manners,
         }
     }
 
@@ -124,12 +142,12 @@ impl World {
             let world = self.clone();
             let scheduler = scheduler.clone();
             let command_id = Uuid::from_u128(u128::from(customer) + 1);
-            let slot = scheduler.chance(40).then(|| Slot {
+            let slot = scheduler.chance(self.manners.wants_a_slot).then(|| Slot {
                 unit: 1 + i64::try_from(scheduler.below(2)).unwrap_or(0),
                 from_hour: i64::try_from(scheduler.below(4)).unwrap_or(0),
                 hours: 2,
             });
-            let is_twin = scheduler.chance(25);
+            let is_twin = scheduler.chance(self.manners.asks_twice);
             if is_twin {
                 // The same request once more, at the same time.
                 let (twin, again) = (self.clone(), scheduler.clone());
@@ -156,11 +174,11 @@ impl World {
     /// What becomes of a booking that was taken.
     async fn live_on(&self, bookid: i64) {
         let scheduler = &self.parts.scheduler;
-        if scheduler.chance(45) {
+        if scheduler.chance(self.manners.is_served) {
             let world = self.clone();
             self.task(async move { people::fulfil(world, bookid).await });
         }
-        if scheduler.chance(50) {
+        if scheduler.chance(self.manners.cancels) {
             scheduler
                 .sleep(scheduler.up_to(Duration::from_secs(8)))
                 .await;
@@ -192,7 +210,7 @@ impl World {
         self.faults.fetch_add(1, Ordering::Relaxed);
         let number = usize::try_from(scheduler.below(NODES as u64)).unwrap_or(0);
         let up_to = |seconds| scheduler.up_to(Duration::from_secs(seconds));
-        match scheduler.below(12) {
+        match scheduler.below(14) {
             0..=2 => {
                 self.count("a process was killed");
                 self.kill(number);
@@ -216,6 +234,7 @@ impl World {
                     node.journal.hear();
                 }
             }
+            11 | 12 => self.gateway_speaks_up().await,
             _ => {
                 self.count("the clocks jumped");
                 if scheduler.chance(50) {
@@ -225,6 +244,18 @@ impl World {
                     scheduler.jump(Duration::from_mins(10));
                 }
             }
+        }
+    }
+
+    /// As a webhook would, and twice, as webhooks do.
+    async fn gateway_speaks_up(&self) {
+        let Some((bookid, said)) = self.parts.gateway.speaks_up() else {
+            return;
+        };
+        for _ in 0..2 {
+            let id = Uuid::from_u128(u128::from(self.parts.scheduler.below(u64::MAX)));
+            let command = Command::Payment(BookId(bookid), said.clone());
+            people::send(self.clone(), id, command, Actor::System).await;
         }
     }
 

@@ -1,12 +1,22 @@
 //! Plays schedules. `SIMULATION_SEED` names the first seed, or the only one; `SIMULATION_SCHEDULES` says how many.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and these say what they found"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use simulation::{Run, run};
 
 /// How many are played when nobody says.
 const SCHEDULES: u64 = 2_000;
+/// So many seeds are played at most for each schedule that is wanted: the others have no fault, or no overlap.
+const SEEDS_MAX_PER_SCHEDULE: u64 = 4;
 
 fn setting(name: &str) -> Option<u64> {
     let value = env::var(name).ok()?;
@@ -22,42 +32,80 @@ fn play(seed: u64) -> Run {
     }
     assert!(
         played.violations.is_empty(),
-        "seed {seed} breaks a promise: {:#?}\nagain: SIMULATION_SEED={seed} SIMULATION_SCHEDULES=1 cargo test -p simulation --test schedules",
+        "seed {seed} breaks a promise: {:#?}\nagain: SIMULATION_SEED={seed} SIMULATION_SCHEDULES=1 cargo test -p simulation --test schedules every",
         played.violations,
     );
     played
+}
+
+/// What many schedules came to.
+#[derive(Default)]
+struct Sum {
+    seeds: u64,
+    steps: u64,
+    seen: BTreeMap<&'static str, u64>,
+    transitions: BTreeSet<(String, String)>,
+}
+
+impl Sum {
+    fn add(&mut self, played: Run) {
+        self.seeds += 1;
+        self.steps += played.steps;
+        for (what, times) in played.seen {
+            *self.seen.entry(what).or_default() += times;
+        }
+        self.transitions.extend(played.transitions);
+    }
+
+    fn join(mut self, other: Self) -> Self {
+        self.seeds += other.seeds;
+        self.steps += other.steps;
+        for (what, times) in other.seen {
+            *self.seen.entry(what).or_default() += times;
+        }
+        self.transitions.extend(other.transitions);
+        self
+    }
 }
 
 #[test]
 fn every_schedule_keeps_the_promises() {
     let first = setting("SIMULATION_SEED").unwrap_or(1);
     let wanted = setting("SIMULATION_SCHEDULES").unwrap_or(SCHEDULES);
-    let (mut counted, mut steps) = (0, 0);
-    let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut transitions = BTreeSet::new();
-    let mut seed = first;
-    while counted < wanted && seed - first < 4 * wanted {
-        let played = play(seed);
-        counted += u64::from(played.counts());
-        steps += played.steps;
-        for (what, times) in &played.seen {
-            *seen.entry(what).or_default() += times;
+    let (next, counted) = (AtomicU64::new(first), AtomicU64::new(0));
+    let last = first + SEEDS_MAX_PER_SCHEDULE * wanted;
+    let some = || {
+        let mut sum = Sum::default();
+        while counted.load(Ordering::Relaxed) < wanted {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= last || (wanted == 1 && seed > first) {
+                break;
+            }
+            let played = play(seed);
+            counted.fetch_add(u64::from(played.counts()), Ordering::Relaxed);
+            sum.add(played);
         }
-        transitions.extend(played.transitions);
-        seed += 1;
-    }
+        sum
+    };
+    let sum = thread::scope(|scope| {
+        let players = thread::available_parallelism().map_or(1, usize::from);
+        let playing: Vec<_> = (0..players).map(|_| scope.spawn(some)).collect();
+        let sums = playing.into_iter().map(|sum| sum.join().unwrap());
+        sums.fold(Sum::default(), Sum::join)
+    });
+    let counted = counted.into_inner();
     println!(
-        "{counted} schedules with a fault and an overlap among the seeds {first} to {}, {steps} steps",
-        seed - 1
+        "{counted} schedules with a fault and an overlap among {} seeds from {first} on, {} steps",
+        sum.seeds, sum.steps
     );
-    for (what, times) in &seen {
+    for (what, times) in &sum.seen {
         println!("  {times:>9} times {what}");
     }
     println!(
         "{} transitions between events of a stream:",
-        transitions.len()
+        sum.transitions.len()
     );
-    for (before, after) in &transitions {
+    for (before, after) in &sum.transitions {
         println!("  {before} -> {after}");
     }
     assert!(

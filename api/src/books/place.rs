@@ -84,12 +84,24 @@ struct Placed {
     version: Option<i64>,
     /// Whether it was stored before, by a request whose answer nobody kept.
     again: bool,
+    /// Whether it was, and has no outcome yet.
+    under_way: bool,
 }
 
 pub(super) async fn place(api: Api, command: Command, order: Order) -> Result<Response, Problem> {
     api.admit_booking().await?;
     let placed = store(&api, &command, &order).await?;
-    match api.payment.take(placed.due.clone()).await {
+    let taken = if placed.under_way {
+        // The request that stored it may be charging at this moment, and says whether anything was sent. Two would
+        // each speak for itself only, and what one of them never sent the other one may have.
+        Taken::Pending {
+            reason: PendingReason::Timeout,
+            sent: true,
+        }
+    } else {
+        api.payment.take(placed.due.clone()).await
+    };
+    match taken {
         Taken::Approved { position } => paid(&api, &command, placed, position).await,
         Taken::Declined {
             code,
@@ -125,7 +137,11 @@ async fn store(api: &Api, command: &Command, order: &Order) -> Result<Placed, Pr
             let payment = there(api.journal.load::<Payment>(bookid).await?)?;
             let (charge_no, price) = (payment.charge_no(), payment.price());
             let due = payments::due(command, bookid, charge_no, payment.spacename(), price);
-            Ok(Placed::new(payment.userid(), due, &answer, true))
+            let placed = Placed::new(payment.userid(), due, &answer, true);
+            Ok(Placed {
+                under_way: payment.is_open(),
+                ..placed
+            })
         }
     }
 }
@@ -227,6 +243,7 @@ impl Placed {
             due,
             version,
             again,
+            under_way: false,
         }
     }
 

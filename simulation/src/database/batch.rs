@@ -47,7 +47,7 @@ impl InMemory {
 
     fn is_held_by(&self, row: &Checkpoint, lease: Lease) -> bool {
         let ours = row.owner == Some(self.owner) && row.epoch == lease.epoch;
-        (ours || self.database.has(Mutation::NoFence)) && row.position == lease.position
+        (ours && row.position == lease.position) || self.database.has(Mutation::NoFence)
     }
 
     /// Takes the lease when it is free, over, or one's own.
@@ -262,6 +262,8 @@ impl Checkpoints for InMemory {
     }
 }
 
+type Cells = Vec<Cell>;
+
 /// The transaction of a batch, begun on a session.
 pub struct Begun<'s>(Writing, PhantomData<&'s mut ()>);
 
@@ -291,7 +293,7 @@ pub struct Writing {
     orders: Vec<(i64, Value, i64)>,
     settled: Vec<String>,
     jobs: Vec<NewJob>,
-    pub(super) rows: BTreeMap<(String, usize), Vec<(Key, Vec<Cell>)>>,
+    pub(super) rows: BTreeMap<(String, usize), Vec<(Key, Cells)>>,
     /// What the handler wrote because of which event.
     applied: Vec<(i64, StreamId, i64)>,
 }
@@ -346,13 +348,16 @@ impl Writing {
         if database.has(Mutation::EffectBeforeCheckpoint) {
             self.apply_rows();
             self.apply_jobs();
-            database.scheduler.pause().await;
+            let later = database.scheduler.up_to(Duration::from_millis(200));
+            database.scheduler.sleep(later).await;
             self.apply_checkpoint();
         } else {
             self.apply_checkpoint();
             self.apply_rows();
             if database.has(Mutation::JobsOutsideCheckpoint) {
-                database.scheduler.pause().await;
+                // A transaction of its own.
+                let later = database.scheduler.up_to(Duration::from_millis(200));
+                database.scheduler.sleep(later).await;
             }
             self.apply_jobs();
         }
@@ -405,7 +410,7 @@ impl Writing {
             inner.tables.entry(table).or_default().extend(rows);
         }
         for (position, stream, sequence) in std::mem::take(&mut self.applied) {
-            inner.check_applied(&self.follower, position, stream, sequence);
+            inner.check_applied(&self.follower, position, &stream, sequence);
         }
     }
 

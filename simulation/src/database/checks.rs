@@ -90,7 +90,7 @@ impl Inner {
         &mut self,
         follower: &str,
         position: i64,
-        stream: StreamId,
+        stream: &StreamId,
         sequence: i64,
     ) {
         let times = self
