@@ -1,6 +1,7 @@
 //! The journal of the simulation.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,6 +93,18 @@ pub fn play(scenario: impl AsyncFn(&mut Memory)) {
         let violations = stage.database.violations();
         assert!(violations.is_empty(), "{violations:?}");
     }
+}
+
+/// Whether a scenario fails on a database that has this bug, under one of the seeds.
+pub fn fails_with(mutation: Mutation, scenario: impl AsyncFn(&mut Memory)) -> bool {
+    (1..=SEEDS).any(|seed| {
+        let played = catch_unwind(AssertUnwindSafe(|| {
+            let mut stage = Memory::new(seed, Some(mutation));
+            let scheduler = stage.scheduler();
+            Memory::drive(&scheduler, scenario(&mut stage));
+        }));
+        played.is_err()
+    })
 }
 
 impl Stage for Memory {

@@ -14,6 +14,7 @@
 )]
 
 mod alone;
+mod harmed;
 mod in_memory;
 mod on_postgres;
 mod samples;

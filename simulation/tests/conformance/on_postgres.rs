@@ -1,5 +1,6 @@
 //! The journal that is shipped.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ const HOLD_STILL: &str = "
     end $$;
     create trigger hold_still before insert on commands for each row execute function hold_still()";
 
+/// What is said when there is nothing to take out.
+const NO_GUARD: &str = "there is no such guard";
+
 /// Transaction ids are the server's, not the database's: one scenario at a time has it.
 static SERVER: OnceCell<Mutex<Quiet>> = OnceCell::const_new();
 
@@ -62,7 +66,44 @@ pub fn play(scenario: impl AsyncFn(&mut OnPostgres)) {
     });
 }
 
+/// Whether a scenario fails when the lines of a guard are taken out of a function.
+pub fn fails_without(
+    (function, guard): (&str, &str),
+    scenario: impl AsyncFn(&mut OnPostgres),
+) -> bool {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            let mut stage = OnPostgres::open().await;
+            stage.take_out(function, guard).await;
+            scenario(&mut stage).await;
+        });
+    }));
+    let panicked = played.err();
+    let said = panicked
+        .as_ref()
+        .and_then(|said| said.downcast_ref::<String>());
+    assert!(
+        said.is_none_or(|said| said != NO_GUARD),
+        "{function}: {guard}"
+    );
+    panicked.is_some()
+}
+
 impl OnPostgres {
+    async fn take_out(&self, function: &str, guard: &str) {
+        let mut owner = self.owner.lock().await;
+        let body = format!("select pg_get_functiondef('{function}'::regproc)");
+        let body: String = sqlx::query_scalar(&body)
+            .fetch_one(&mut *owner)
+            .await
+            .unwrap();
+        let mark = format!("-- guard: {guard}");
+        let kept: Vec<&str> = body.lines().filter(|line| !line.ends_with(&mark)).collect();
+        assert!(kept.len() < body.lines().count(), "{NO_GUARD}");
+        run(&mut owner, &kept.join("\n")).await;
+    }
+
     /// A database of its own.
     pub async fn open() -> Self {
         let quiet = SERVER.get_or_init(async || {

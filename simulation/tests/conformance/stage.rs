@@ -12,9 +12,9 @@ use journal::{Journal, StoreError};
 use uuid::Uuid;
 
 /// How often a condition is looked at before a scenario gives up.
-const LOOKS_MAX: u32 = 3_000;
+const LOOKS_MAX: u32 = 7_000;
 /// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(4);
 
 /// A database with a journal, alone on its server, and what can be done to it.
 pub trait Stage {

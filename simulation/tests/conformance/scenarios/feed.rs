@@ -196,7 +196,7 @@ pub async fn what_one_reader_proved_serves_all(stage: &impl Stage) {
 }
 
 pub async fn a_storm_of_rollbacks_loses_nothing(stage: &impl Stage) {
-    const MANY: u128 = 10;
+    const MANY: u128 = 8;
     for round in 0..4_u128 {
         let numbers: Vec<u128> = (round * MANY + 1..=(round + 1) * MANY).collect();
         for number in &numbers {
