@@ -64,6 +64,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "cli",
             "local-postgres",
             "bench",
+            "simulation",
         ],
     ),
     ("axum", &["api"]),

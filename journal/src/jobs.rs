@@ -4,7 +4,7 @@
 //! with none open, and finishes with a fenced update: when its claim ran out and somebody else took over, its
 //! finish does nothing, and says so.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -81,20 +81,19 @@ pub async fn schedule(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<(), Stor
     }
     let (mut kinds, mut keys, mut bookids) = (Vec::new(), Vec::new(), Vec::new());
     let (mut payloads, mut dues) = (Vec::new(), Vec::new());
-    for job in jobs {
+    for job in merged(jobs) {
         kinds.push(job.kind);
-        keys.push(job.key.clone());
+        keys.push(job.key);
         bookids.push(job.bookid);
-        payloads.push(Json(&job.payload));
+        payloads.push(Json(job.payload));
         dues.push(job.due_at.to_sqlx());
     }
     sqlx::query(
-        // A batch may name a job twice; a statement may touch a row once.
         "insert into jobs (kind, key, bookid, payload, due_at)
-         select distinct on (kind, key) kind, key, bookid, payload, due_at
+         select kind, key, bookid, payload, due_at
          from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[], $5::timestamptz[])
            as j (kind, key, bookid, payload, due_at)
-         order by kind, key, due_at
+         order by kind, key
          on conflict (kind, key) do update
          set due_at = least(jobs.due_at, excluded.due_at), payload = jobs.payload || excluded.payload
          where jobs.state = 'open' and jobs.attempts = 0",
@@ -107,6 +106,22 @@ pub async fn schedule(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<(), Stor
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Each job once: a batch may name one twice, and a statement may touch a row once. It is due at the earliest time,
+/// and knows what all of them know.
+fn merged(jobs: &[NewJob]) -> impl Iterator<Item = NewJob> {
+    let mut merged: BTreeMap<(&str, &str), NewJob> = BTreeMap::new();
+    for job in jobs {
+        merged
+            .entry((job.kind, &job.key))
+            .and_modify(|first| {
+                first.due_at = first.due_at.min(job.due_at);
+                first.payload.extend(job.payload.clone());
+            })
+            .or_insert_with(|| job.clone());
+    }
+    merged.into_values()
 }
 
 /// Ends jobs whose matter settled itself, in the caller's transaction. One that never ran leaves no row; a

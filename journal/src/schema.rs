@@ -189,6 +189,17 @@ pub enum SchemaError {
          between; set DATABASE_POOLER=transaction"
     )]
     Pooled,
+    /// The next event would stand where one stands already, or before it, where no follower looks any more.
+    #[error(
+        "the sequence of positions was set back: the next event would stand at {next}, and there is one at {last} \
+         already; set it forward as the owner of the database: select setval('events_position_seq', {last})"
+    )]
+    SetBack {
+        /// The position that would be drawn next.
+        next: i64,
+        /// The last one that is taken.
+        last: i64,
+    },
     /// Migrations are missing.
     #[error("this database is not migrated; run `spacerent migrate`")]
     Behind,
@@ -232,7 +243,8 @@ pub async fn migrate(url: &str) -> Result<(), SchemaError> {
     Ok(())
 }
 
-/// Checks that every migration is done, and none that this program does not know.
+/// Checks that every migration is done, and none that this program does not know; and that the next event will
+/// stand behind the last one, where the login may see that.
 ///
 /// # Errors
 /// [`SchemaError`] says which.
@@ -257,8 +269,36 @@ async fn check_alone(pool: &Connections) -> Result<(), SchemaError> {
     match begun.map_err(StoreError::from) {
         // The role to work as is made by a migration: on a server that saw none there is no such role.
         Err(error) if error.sqlstate() == Some(NO_SUCH_ROLE) => Err(SchemaError::Behind),
-        begun => check_migrations(&mut *begun?).await,
+        begun => {
+            let mut session = begun?;
+            check_migrations(&mut session).await?;
+            check_positions(&mut session).await
+        }
     }
+}
+
+/// The sequence is read after the statement's snapshot was taken, so an append meanwhile cannot be taken for harm.
+async fn check_positions(connection: &mut PgConnection) -> Result<(), SchemaError> {
+    let may_look: bool =
+        sqlx::query_scalar("select has_sequence_privilege('events_position_seq', 'select')")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(StoreError::from)?;
+    if !may_look {
+        return Ok(());
+    }
+    let (next, last): (i64, i64) = sqlx::query_as(
+        "select case when is_called then last_value + 1 else last_value end,
+                coalesce((select max(position) from events), 0)
+         from events_position_seq",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(StoreError::from)?;
+    if next <= last {
+        return Err(SchemaError::SetBack { next, last });
+    }
+    Ok(())
 }
 
 async fn check_migrations(connection: &mut PgConnection) -> Result<(), SchemaError> {

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use journal::append::{Answer, Claim};
 use journal::feed::{Span, Stored};
 use journal::follow::FollowerId;
+use journal::jobs::NewJob;
 use journal::{StoreError, StreamId};
 use projections::cell::Cell;
 use projections::projection::Key;
@@ -74,6 +75,15 @@ pub(crate) struct Row {
     pub(crate) xid: u64,
 }
 
+/// What becomes of a group that is held before its commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    /// It waits.
+    Still,
+    /// It is cancelled.
+    Cancelled,
+}
+
 /// A follower's row.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Checkpoint {
@@ -122,6 +132,10 @@ pub(crate) struct Inner {
     /// The next transaction id when a checkpoint last moved.
     earlier_x: u64,
     last_append: Option<u64>,
+    /// Commands whose group stands still before its commit.
+    held: BTreeMap<Uuid, Held>,
+    /// How many wait for a lock, or are held.
+    waiting: usize,
     pub(crate) seen: BTreeMap<&'static str, u64>,
 }
 
@@ -175,6 +189,7 @@ impl Database {
         self.scheduler.kill(Place::Server);
         let mut inner = self.inner();
         inner.active.clear();
+        inner.held.clear();
         inner.next_position += i64::try_from(jump).unwrap_or(0);
         inner.count("the database died");
         if self.has(Mutation::CommitNotDurable)
@@ -197,9 +212,56 @@ impl Database {
 
     /// Somebody else in the cluster writes for a while: no later transaction id is proved meanwhile.
     pub async fn foreign_transaction(self, time: std::time::Duration) {
-        let xid = self.begin_with_id(false);
+        let elsewhere = self.begin_elsewhere();
         self.scheduler.sleep(time).await;
-        self.end(xid);
+        drop(elsewhere);
+    }
+
+    /// Begins a transaction of somebody else in the cluster. It ends when it is dropped.
+    #[must_use]
+    pub fn begin_elsewhere(&self) -> Elsewhere {
+        Elsewhere(locks::Running {
+            xid: self.begin_with_id(false),
+            database: self.clone(),
+        })
+    }
+
+    /// Groups in which this command wins stand still before their commit, with all that they hold, until
+    /// [`Self::let_go`] or [`Self::cancel`].
+    pub fn hold_still(&self, command: Uuid) {
+        self.inner().held.insert(command, Held::Still);
+    }
+
+    /// What was held goes on.
+    pub fn let_go(&self, command: Uuid) {
+        self.inner().held.remove(&command);
+        self.tell_ended();
+    }
+
+    /// What was held is rolled back, as `pg_cancel_backend` does.
+    pub fn cancel(&self, command: Uuid) {
+        self.inner().held.insert(command, Held::Cancelled);
+        self.tell_ended();
+    }
+
+    /// How many statements wait for a lock, or are held.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.inner().waiting
+    }
+
+    /// Writes jobs, in a transaction of their own.
+    pub fn schedule(&self, jobs: &[NewJob]) {
+        let now = self.scheduler.now();
+        let mut inner = self.inner();
+        for job in jobs {
+            inner.schedule(job, now, true);
+        }
+    }
+
+    /// Ends jobs whose matter settled itself, in a transaction of its own.
+    pub fn settle(&self, kind: &str, keys: &[String]) {
+        self.inner().settle(kind, keys);
     }
 
     /// For the mutation that draws X too early.
@@ -226,6 +288,9 @@ impl Database {
         self.inner().violations.clone()
     }
 }
+
+/// A transaction of somebody else in the cluster.
+pub struct Elsewhere(#[expect(dead_code, reason = "it ends when it is dropped")] locks::Running);
 
 impl Inner {
     pub(crate) fn count(&mut self, what: &'static str) {

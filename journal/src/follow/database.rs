@@ -25,7 +25,9 @@ pub struct InDatabase {
 }
 
 impl InDatabase {
-    pub(super) fn new(journal: Journal, id: FollowerId) -> Self {
+    /// Those of `id`, for an owner that nobody else is.
+    #[must_use]
+    pub fn new(journal: Journal, id: FollowerId) -> Self {
         let owner = journal.random().uuid();
         Self { journal, id, owner }
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use journal::append::Answer;
 use journal::{StoreError, StreamId};
 use uuid::Uuid;
 
-use super::{Database, FollowerKey, gone};
+use super::{Database, FollowerKey, Held, gone};
 
 /// How long a lock is waited for.
 const LOCK_MAX: Duration = Duration::from_secs(2);
@@ -81,6 +82,7 @@ impl Database {
     /// Waits until nobody else holds `lock`, and holds it until `xid` ends.
     pub(super) async fn hold(&self, xid: u64, lock: Lock) -> Result<(), StoreError> {
         let mut timeout = Box::pin(self.scheduler.sleep(LOCK_MAX));
+        let mut waits = None;
         loop {
             let mut ended = self.ended.subscribe();
             self.touch(xid)?;
@@ -96,6 +98,7 @@ impl Database {
                 }
                 inner.count("a lock was waited for");
             }
+            waits.get_or_insert_with(|| Waits::begin(self));
             tokio::select! {
                 biased;
                 _ = ended.changed() => {}
@@ -107,6 +110,54 @@ impl Database {
                 }
             }
         }
+    }
+}
+
+impl Database {
+    /// Stands still while a command that is about to be recorded is held.
+    pub(super) async fn stand_still(
+        &self,
+        xid: u64,
+        recorded: &[(Uuid, Answer)],
+    ) -> Result<(), StoreError> {
+        let mut waits = None;
+        loop {
+            let mut ended = self.ended.subscribe();
+            let held = {
+                let inner = self.inner();
+                let of = |(id, _): &(Uuid, Answer)| Some((*id, *inner.held.get(id)?));
+                recorded.iter().find_map(of)
+            };
+            match held {
+                None => return Ok(()),
+                Some((command, Held::Cancelled)) => {
+                    self.inner().held.remove(&command);
+                    return Err(StoreError::Busy {
+                        sqlstate: "57014".to_owned(),
+                        message: "canceling statement due to user request".to_owned(),
+                    });
+                }
+                Some((_, Held::Still)) => waits.get_or_insert_with(|| Waits::begin(self)),
+            };
+            let _ = ended.changed().await;
+            self.touch(xid)?;
+        }
+    }
+}
+
+/// Counts a statement that waits, until it is dropped.
+struct Waits(Database);
+
+impl Waits {
+    fn begin(database: &Database) -> Self {
+        database.inner().waiting += 1;
+        Self(database.clone())
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.inner().waiting -= 1;
     }
 }
 
