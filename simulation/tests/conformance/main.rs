@@ -6,6 +6,7 @@
 //! compared ([`scripts`]). Nothing sleeps in the hope that something has happened: a command is held before its
 //! commit, and a scenario goes on when the database says that it waits.
 #![allow(
+    clippy::needless_pass_by_value,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
