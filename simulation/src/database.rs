@@ -10,7 +10,9 @@ mod checks;
 mod jobs;
 mod line;
 mod locks;
+mod orders;
 mod show;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,10 +32,12 @@ use uuid::Uuid;
 use crate::mutation::Mutation;
 use crate::scheduler::{Place, Scheduler, lock};
 
-pub use batch::{Begun, InMemory, Orders, Writing};
+pub use batch::{Begun, InMemory};
 pub use jobs::JobRow;
 pub use line::Line;
+pub use orders::Orders;
 pub use show::{Poison, Shows};
+pub use writing::Writing;
 
 use locks::Active;
 
@@ -169,6 +173,22 @@ impl Database {
 
     fn per_mille(&self, of_a_thousand: u64) -> bool {
         self.scheduler.below(1_000) < of_a_thousand && !self.calm.load(Ordering::Relaxed)
+    }
+
+    /// A statement that is done in one moment: there and back, or broken on the way.
+    async fn at_once<T>(&self, statement: impl FnOnce(&Self) -> T) -> Result<T, StoreError> {
+        self.scheduler.pause().await;
+        if self.per_mille(self.troubles.lost_before) {
+            self.inner().count("a statement was lost on the way");
+            return Err(gone());
+        }
+        let done = statement(self);
+        self.scheduler.pause().await;
+        if self.per_mille(self.troubles.lost_after) {
+            self.inner().count("an answer was lost on the way");
+            return Err(gone());
+        }
+        Ok(done)
     }
 
     /// From now on nothing goes wrong by itself.

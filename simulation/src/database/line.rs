@@ -34,23 +34,6 @@ impl Line {
     pub fn new(database: Database) -> Self {
         Self { database }
     }
-
-    /// A statement that is done in one moment: there and back, or broken on the way.
-    async fn at_once<T>(&self, statement: impl FnOnce(&Database) -> T) -> Result<T, StoreError> {
-        let database = &self.database;
-        database.scheduler.pause().await;
-        if database.per_mille(database.troubles.lost_before) {
-            database.inner().count("a statement was lost on the way");
-            return Err(gone());
-        }
-        let done = statement(database);
-        database.scheduler.pause().await;
-        if database.per_mille(database.troubles.lost_after) {
-            database.inner().count("an answer was lost on the way");
-            return Err(gone());
-        }
-        Ok(done)
-    }
 }
 
 #[async_trait]
@@ -77,46 +60,49 @@ impl Store for Line {
     }
 
     async fn answers(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Answer>, StoreError> {
-        self.at_once(|database| {
-            let inner = database.inner();
-            let known = |id: &Uuid| Some((*id, inner.commands.get(id)?.clone()));
-            ids.iter().filter_map(known).collect()
-        })
-        .await
+        self.database
+            .at_once(|database| {
+                let inner = database.inner();
+                let known = |id: &Uuid| Some((*id, inner.commands.get(id)?.clone()));
+                ids.iter().filter_map(known).collect()
+            })
+            .await
     }
 
     async fn stream(&self, stream: &StreamId) -> Result<Vec<SerializedEvent>, StoreError> {
-        self.at_once(|database| {
-            let inner = database.inner();
-            let positions = inner
-                .streams
-                .get(stream)
-                .into_iter()
-                .flat_map(|s| s.values());
-            let rows = positions.filter_map(|position| inner.events.get(position));
-            rows.map(serialized).collect()
-        })
-        .await
+        self.database
+            .at_once(|database| {
+                let inner = database.inner();
+                let positions = inner
+                    .streams
+                    .get(stream)
+                    .into_iter()
+                    .flat_map(|s| s.values());
+                let rows = positions.filter_map(|position| inner.events.get(position));
+                rows.map(serialized).collect()
+            })
+            .await
     }
 
     async fn standing(&self, streams: &[StreamId]) -> Result<Answer, StoreError> {
-        self.at_once(|database| {
-            let inner = database.inner();
-            let mut answer = Answer::default();
-            for stream in streams {
-                let rows = inner.streams.get(stream);
-                if let Some((version, position)) = rows.and_then(|rows| rows.last_key_value()) {
-                    answer.position = answer.position.max(*position);
-                    answer.streams.push(StreamVersion {
-                        aggregate_type: stream.aggregate_type.clone(),
-                        aggregate_id: stream.aggregate_id.clone(),
-                        version: *version,
-                    });
+        self.database
+            .at_once(|database| {
+                let inner = database.inner();
+                let mut answer = Answer::default();
+                for stream in streams {
+                    let rows = inner.streams.get(stream);
+                    if let Some((version, position)) = rows.and_then(|rows| rows.last_key_value()) {
+                        answer.position = answer.position.max(*position);
+                        answer.streams.push(StreamVersion {
+                            aggregate_type: stream.aggregate_type.clone(),
+                            aggregate_id: stream.aggregate_id.clone(),
+                            version: *version,
+                        });
+                    }
                 }
-            }
-            answer
-        })
-        .await
+                answer
+            })
+            .await
     }
 
     async fn look(
@@ -126,37 +112,44 @@ impl Store for Line {
         proof: Option<&Proof>,
     ) -> Result<Look<Stored>, StoreError> {
         let x = proof.and_then(|proof| proof.x.parse().ok());
-        let look = self.at_once(|database| database.look(after, limit, x));
+        let look = self
+            .database
+            .at_once(|database| database.look(after, limit, x));
         let mut look = look.await?;
         if self.database.has(Mutation::VerdictOfAnotherSnapshot) {
-            look.proved = self.at_once(|database| database.is_proved(x)).await?;
+            look.proved = self
+                .database
+                .at_once(|database| database.is_proved(x))
+                .await?;
         }
         Ok(look)
     }
 
     async fn rows_at(&self, positions: &[i64]) -> Result<Vec<Stored>, StoreError> {
-        self.at_once(|database| {
-            let inner = database.inner();
-            let rows = positions.iter().filter_map(|at| inner.events.get(at));
-            let mut rows: Vec<Stored> = rows.map(|row| row.stored.clone()).collect();
-            rows.sort_by_key(|row| row.position);
-            rows
-        })
-        .await
+        self.database
+            .at_once(|database| {
+                let inner = database.inner();
+                let rows = positions.iter().filter_map(|at| inner.events.get(at));
+                let mut rows: Vec<Stored> = rows.map(|row| row.stored.clone()).collect();
+                rows.sort_by_key(|row| row.position);
+                rows
+            })
+            .await
     }
 
     async fn draw_x(&self) -> Result<String, StoreError> {
-        self.at_once(|database| {
-            let mut inner = database.inner();
-            inner.count("a proof was begun");
-            if database.has(Mutation::XOfAnEarlierTransaction) {
-                return inner.earlier_x.to_string();
-            }
-            let x = inner.next_xid;
-            inner.next_xid += 1;
-            x.to_string()
-        })
-        .await
+        self.database
+            .at_once(|database| {
+                let mut inner = database.inner();
+                inner.count("a proof was begun");
+                if database.has(Mutation::XOfAnEarlierTransaction) {
+                    return inner.earlier_x.to_string();
+                }
+                let x = inner.next_xid;
+                inner.next_xid += 1;
+                x.to_string()
+            })
+            .await
     }
 
     async fn record_dead(
@@ -165,24 +158,25 @@ impl Store for Line {
         _proof: &Proof,
         _reader: &str,
     ) -> Result<(), StoreError> {
-        self.at_once(|database| {
-            let mut inner = database.inner();
-            for span in spans {
-                let mut span = *span;
-                if database.has(Mutation::DeadSpanTooWide) {
-                    inner
-                        .dead
-                        .extend(((span.last + 2)..=(span.last + TOO_MANY)).map(|at| Span {
-                            first: at,
-                            last: at,
-                        }));
-                    span.last = span.first;
+        self.database
+            .at_once(|database| {
+                let mut inner = database.inner();
+                for span in spans {
+                    let mut span = *span;
+                    if database.has(Mutation::DeadSpanTooWide) {
+                        inner
+                            .dead
+                            .extend(((span.last + 2)..=(span.last + TOO_MANY)).map(|at| Span {
+                                first: at,
+                                last: at,
+                            }));
+                        span.last = span.first;
+                    }
+                    inner.dead.push(span);
+                    inner.count("a hole was proved dead");
                 }
-                inner.dead.push(span);
-                inner.count("a hole was proved dead");
-            }
-        })
-        .await
+            })
+            .await
     }
 
     async fn hold_at(
@@ -191,30 +185,32 @@ impl Store for Line {
         hole: Option<Span>,
         _proof: Option<&Proof>,
     ) -> Result<(), StoreError> {
-        self.at_once(|database| {
-            let mut inner = database.inner();
-            if let Some(hole) = hole {
-                inner.holds.insert(reader.to_owned(), hole);
-                inner.count("a reader held at a hole");
-            } else {
-                inner.holds.remove(reader);
-            }
-        })
-        .await
+        self.database
+            .at_once(|database| {
+                let mut inner = database.inner();
+                if let Some(hole) = hole {
+                    inner.holds.insert(reader.to_owned(), hole);
+                    inner.count("a reader held at a hole");
+                } else {
+                    inner.holds.remove(reader);
+                }
+            })
+            .await
     }
 
     async fn imported(&self, _first: i64, _last: i64) -> Result<Vec<Imported>, StoreError> {
-        self.at_once(|_| vec![]).await
+        self.database.at_once(|_| vec![]).await
     }
 
     async fn next_book_id(&self) -> Result<i64, StoreError> {
-        self.at_once(|database| {
-            let mut inner = database.inner();
-            let id = inner.next_book;
-            inner.next_book += 1;
-            id
-        })
-        .await
+        self.database
+            .at_once(|database| {
+                let mut inner = database.inner();
+                let id = inner.next_book;
+                inner.next_book += 1;
+                id
+            })
+            .await
     }
 
     async fn claim_jobs(
@@ -225,7 +221,8 @@ impl Store for Line {
         lease_ms: i32,
     ) -> Result<Vec<Job>, StoreError> {
         let kinds: Vec<String> = kinds.iter().map(|&kind| kind.to_owned()).collect();
-        self.at_once(|database| database.claim_due(&kinds, limit, lease_ms))
+        self.database
+            .at_once(|database| database.claim_due(&kinds, limit, lease_ms))
             .await
     }
 
@@ -234,24 +231,29 @@ impl Store for Line {
         job: &Job,
         notes: &HashMap<String, String>,
     ) -> Result<bool, StoreError> {
-        self.at_once(|database| database.note(job, notes)).await
+        self.database
+            .at_once(|database| database.note(job, notes))
+            .await
     }
 
     async fn finish_job(&self, job: &Job, finish: &Finish) -> Result<bool, StoreError> {
-        self.at_once(|database| database.finish(job, finish)).await
+        self.database
+            .at_once(|database| database.finish(job, finish))
+            .await
     }
 
     async fn was_retried(&self, _job: i64) -> Result<bool, StoreError> {
-        self.at_once(|_| false).await
+        self.database.at_once(|_| false).await
     }
 
     async fn open_jobs(&self, kind: &str) -> Result<i64, StoreError> {
-        self.at_once(|database| {
-            let inner = database.inner();
-            let open = inner.open_jobs().filter(|job| job.kind == kind).count();
-            i64::try_from(open).unwrap_or(i64::MAX)
-        })
-        .await
+        self.database
+            .at_once(|database| {
+                let inner = database.inner();
+                let open = inner.open_jobs().filter(|job| job.kind == kind).count();
+                i64::try_from(open).unwrap_or(i64::MAX)
+            })
+            .await
     }
 }
 

@@ -10,7 +10,7 @@ use projections::cell::Cell;
 use projections::projection::{Key, Projection};
 use projections::rows::Changed;
 
-use super::batch::Writing;
+use super::Writing;
 use crate::scheduler::lock;
 
 /// A booking that cannot be folded for a while.
