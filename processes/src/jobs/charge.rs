@@ -210,6 +210,10 @@ impl ChargeWork {
         if let Some(not_now) = self.about_to_send(job, &case).await? {
             return Ok(not_now);
         }
+        // The last thing before it goes out again: whatever was waited for took its time.
+        if self.is_old(&case) {
+            return Ok(self.again(&case, FORGOTTEN.to_owned()));
+        }
         let outcome = self.charge(&case).await;
         self.conclude(&case, outcome).await
     }
@@ -220,9 +224,6 @@ impl ChargeWork {
         let now = self.desk.now();
         let sending = super::notes::of_sending(case.this_try(), now);
         self.desk.note(job, sending).await?;
-        if self.is_old(case) {
-            return Ok(Some(self.again(case, FORGOTTEN.to_owned())));
-        }
         let noted_late = self.desk.now() >= later(now, NOTE_MAX);
         let reason = "the database took too long to note that it is sent";
         Ok(noted_late.then(|| self.again(case, reason.to_owned())))

@@ -229,3 +229,13 @@ async fn what_was_never_sent_waits_for_a_closed_breaker_as_long_as_it_takes() {
         "it spent nothing"
     );
 }
+
+#[tokio::test]
+async fn what_was_never_sent_is_charged_however_late() {
+    let office = Office::open(Scripted::new([])).await;
+    let due = office.never_sent().await;
+    office.world.timeline.advance(HOUR * 25);
+    office.work(&office.charges()).await;
+    assert_eq!(office.gateway.asked().charges.len(), 1);
+    assert_eq!(office.world.times(due.bookid, "Approved").await, 1);
+}
