@@ -16,6 +16,8 @@ pub(crate) struct Account {
     surplus_asked_back: i64,
     points_earned: i64,
     points_clawed_back: i64,
+    points_spent: i64,
+    points_returned: i64,
     pub(crate) fee: Option<i64>,
 }
 
@@ -37,7 +39,11 @@ impl Account {
 
     fn count(&mut self, event: &Event) {
         match event {
-            Event::Approved { captured, .. } => self.captured += captured.minor,
+            Event::Approved { captured, .. } | Event::ChargeApproved { captured, .. } => {
+                self.captured += captured.minor;
+            }
+            Event::PointsSpent { points, .. } => self.points_spent += points,
+            Event::PointsReturned { points, .. } => self.points_returned += points,
             Event::LateApproval { captured, .. } | Event::DuplicateCharge { captured, .. } => {
                 self.surplus += captured.minor;
             }
@@ -56,6 +62,8 @@ impl Account {
             Event::PointsAccrued { points, .. } => self.points_earned += points,
             Event::PointsClawedBack { points, .. } => self.points_clawed_back += points,
             Event::PaymentRequested { .. }
+            | Event::ChargeRequested { .. }
+            | Event::ChargeDeclined { .. }
             | Event::PaymentDeclined { .. }
             | Event::PaymentOutcomeUnknown { .. }
             | Event::VoidRequested { .. }
@@ -77,6 +85,9 @@ impl Account {
         let left = self.points_earned - self.points_clawed_back;
         prop_assert!(left >= 0, "{self:?}");
         prop_assert_eq!(payment.points(), left);
+        let spent = self.points_spent - self.points_returned;
+        prop_assert!(spent >= 0, "{self:?}");
+        prop_assert_eq!(payment.points_spent(), spent);
         if self.captured > 0 {
             prop_assert_eq!(self.points_earned, self.captured / 100);
             let owed = rounded(self.points_earned, self.refunded, self.captured);

@@ -100,6 +100,7 @@ fn play(price: Money, asks: Vec<Ask>) -> TestCaseResult {
         userid: None,
         spacename: "numberone".to_owned(),
         price,
+        points: domain::payment::Points::default(),
     };
     ask(&mut payment, &mut log, request)?;
     for one in asks {

@@ -122,7 +122,7 @@ impl Fulfil {
     }
 
     pub(crate) fn command(self) -> Command {
-        let by = "Kim".to_owned();
+        let (by, at) = ("Kim".to_owned(), jiff::Timestamp::UNIX_EPOCH);
         match self {
             Self::Start => Command::StartPreparation { by },
             Self::Complete => Command::CompletePreparation { by },
@@ -130,11 +130,9 @@ impl Fulfil {
                 method: Method::Key,
                 by,
             },
-            Self::CheckIn => Command::CheckIn,
-            Self::CheckOut => Command::CheckOut {
-                overtime_minutes: 0,
-            },
-            Self::NoShow => Command::MarkNoShow,
+            Self::CheckIn => Command::CheckIn { by: Some(by) },
+            Self::CheckOut => Command::CheckOut { at, by: Some(by) },
+            Self::NoShow => Command::MarkNoShow { at, by: Some(by) },
         }
     }
 }

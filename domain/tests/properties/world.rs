@@ -77,12 +77,14 @@ impl World {
             userid,
             spacename: spacename.clone(),
             price,
+            scheduled: None,
         };
         let request = payment::Command::Request {
             bookid: BOOK,
             userid,
             spacename,
             price,
+            points: domain::payment::Points::default(),
         };
         world.must(Command::Book(BOOK, place))?;
         world.must(Command::Payment(BOOK, request))?;
@@ -103,7 +105,10 @@ impl World {
     fn people_ask(&mut self, step: &People) -> Result<(), TestCaseError> {
         match step {
             People::Cancel => {
-                let cancel = book::Command::Cancel { reason: None };
+                let cancel = book::Command::Cancel {
+                    reason: None,
+                    at: jiff::Timestamp::UNIX_EPOCH,
+                };
                 self.may(Command::Book(BOOK, cancel));
             }
             People::RefundPart { percent } => {
@@ -343,9 +348,10 @@ impl World {
                 Intent::Command(Command::Book(..)) => Lane::Book,
                 Intent::Command(Command::Payment(..)) => Lane::Payment,
                 Intent::Command(Command::Space(..)) => Lane::Space,
-                Intent::Charge { .. } | Intent::ChargeSettled { .. } | Intent::Refund { .. } => {
-                    Lane::Jobs
-                }
+                Intent::Charge { .. }
+                | Intent::ChargeSettled { .. }
+                | Intent::NoShowTimer { .. }
+                | Intent::Refund { .. } => Lane::Jobs,
             };
             next.entry(lane).or_insert(place);
         }
@@ -355,7 +361,9 @@ impl World {
     fn run(&mut self, place: usize) -> Result<(), TestCaseError> {
         match self.outbox.remove(place) {
             None => {}
-            Some(Intent::Charge { charge_no, due: _ }) => {
+            // Nothing here has a time.
+            Some(Intent::NoShowTimer { .. }) => {}
+            Some(Intent::Charge { charge_no, .. }) => {
                 self.charges_due.insert(charge_no);
             }
             Some(Intent::ChargeSettled { charge_no }) => {

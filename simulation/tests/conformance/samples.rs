@@ -27,6 +27,7 @@ fn event(aggregate_type: &str, key: i64) -> StoredEvent {
                 userid,
                 spacename,
                 price,
+                scheduled: None,
             };
             Event::Book(book::Book::default().decide(place).unwrap().remove(0))
         }
@@ -36,6 +37,7 @@ fn event(aggregate_type: &str, key: i64) -> StoredEvent {
                 userid,
                 spacename,
                 price,
+                points: domain::payment::Points::default(),
             };
             let decided = payment::Payment::default().decide(request);
             Event::Payment(decided.unwrap().remove(0))
