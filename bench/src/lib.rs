@@ -135,6 +135,7 @@ async fn place(journal: &Journal) -> anyhow::Result<Request> {
                     userid: None,
                     spacename: spacename.clone(),
                     price,
+                    scheduled: None,
                 },
             ),
             Command::Payment(
@@ -144,6 +145,7 @@ async fn place(journal: &Journal) -> anyhow::Result<Request> {
                     userid: None,
                     spacename,
                     price,
+                    points: domain::payment::Points::default(),
                 },
             ),
         ],

@@ -81,12 +81,14 @@ fn story(bookid: BookId) -> Vec<Vec<Command>> {
                 userid,
                 spacename: spacename.clone(),
                 price,
+                scheduled: None,
             }),
             pay(payment::Command::Request {
                 bookid,
                 userid,
                 spacename: spacename.clone(),
                 price,
+                points: domain::payment::Points::default(),
             }),
         ],
         vec![pay(payment::Command::RecordApproval {
@@ -99,9 +101,14 @@ fn story(bookid: BookId) -> Vec<Vec<Command>> {
             approved_payid: bookid,
             userid,
             spacename,
+            no_show_grace_minutes: None,
+            slot: None,
         })],
         vec![book(book::Command::Confirm)],
-        vec![book(book::Command::Cancel { reason: None })],
+        vec![book(book::Command::Cancel {
+            reason: None,
+            at: jiff::Timestamp::UNIX_EPOCH,
+        })],
         vec![pay(payment::Command::Cancel {
             refund: price,
             reason: reason.clone(),

@@ -9,9 +9,11 @@ mod event;
 
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::status::Status;
+use crate::terms::{Slot, Terms, later, percent_of};
 use crate::value::{BookId, Money, UserId};
 
 pub use self::event::Event;
@@ -29,6 +31,8 @@ pub enum Command {
         spacename: String,
         /// What it costs.
         price: Money,
+        /// For when; a booking without is unscheduled, as in the seed.
+        scheduled: Option<Box<Scheduled>>,
     },
     /// The payment's outcome is not known yet (saga or `POST /books`).
     DeferPayment {
@@ -49,16 +53,59 @@ pub enum Command {
         /// Whether a charge may be under way: then the hold stays.
         attempt_in_flight: bool,
     },
+    /// Move a confirmed booking to another time.
+    Reschedule {
+        /// To when.
+        slot: Slot,
+        /// What it costs from now on.
+        price: Money,
+        /// Now.
+        at: Timestamp,
+    },
     /// The customer or a manager cancels.
     Cancel {
         /// Why, in the canceller's words.
         reason: Option<String>,
+        /// Now: the policy goes by it.
+        at: Timestamp,
     },
     /// The story is over (saga).
     Close {
         /// How it ended.
         outcome: Outcome,
     },
+}
+
+/// The time of a booking, and what was agreed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// For when.
+    pub slot: Slot,
+    /// Under which terms.
+    pub terms: Terms,
+    /// When it was booked.
+    pub booked_at: Timestamp,
+}
+
+impl Scheduled {
+    /// How long the slot is kept while nothing was paid.
+    #[must_use]
+    pub fn held_until(&self) -> Timestamp {
+        later(self.booked_at, self.terms.hold_minutes)
+    }
+}
+
+/// What a cancellation would give back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefundQuote {
+    /// What is given back.
+    pub refund: Money,
+    /// What is kept.
+    pub fee: Money,
+    /// What of the price is given back, in percent.
+    pub percent: u8,
+    /// Until when it stays so; for ever where there is no time.
+    pub until: Option<Timestamp>,
 }
 
 /// How a booking's story ended.
@@ -117,6 +164,9 @@ pub struct Book {
     spacename: String,
     price: Money,
     outcome: Option<Outcome>,
+    scheduled: Option<Scheduled>,
+    /// The most that a cancellation gives back after a move, in percent.
+    refund_percent_max: Option<u8>,
 }
 
 /// Why a booking refused a command.
@@ -139,6 +189,15 @@ pub enum Error {
     /// A charge may be under way, so the hold must stay.
     #[error("a payment attempt is in flight")]
     AttemptInFlight,
+    /// The booking's time has come: it can be neither cancelled nor moved any more.
+    #[error("its time began at {start}")]
+    Started {
+        /// When it began.
+        start: Timestamp,
+    },
+    /// The booking has no time that could be moved.
+    #[error("the booking has no time")]
+    Unscheduled,
 }
 
 impl Book {
@@ -158,6 +217,44 @@ impl Book {
     #[must_use]
     pub fn price(&self) -> Money {
         self.price
+    }
+
+    /// For when it is, and under which terms; nothing for an unscheduled booking.
+    #[must_use]
+    pub fn scheduled(&self) -> Option<&Scheduled> {
+        self.scheduled.as_ref()
+    }
+
+    /// For when it is.
+    #[must_use]
+    pub fn slot(&self) -> Option<Slot> {
+        self.scheduled.as_ref().map(|scheduled| scheduled.slot)
+    }
+
+    /// What a cancellation at `at` would give back. A booking that is not confirmed yet, and one without a time, get
+    /// everything back.
+    #[must_use]
+    pub fn refund_quote(&self, at: Timestamp) -> RefundQuote {
+        let (percent, until) = match &self.scheduled {
+            Some(scheduled) if self.stage == Stage::Confirmed => {
+                let Scheduled {
+                    slot,
+                    terms,
+                    booked_at,
+                } = scheduled;
+                let (percent, until) = terms.policy.refund_percent(*booked_at, slot.start, at);
+                let most = self.refund_percent_max.unwrap_or(100);
+                (percent.min(most), until)
+            }
+            _ => (100, None),
+        };
+        let refund = percent_of(self.price, percent);
+        RefundQuote {
+            refund,
+            fee: self.price.with_minor(self.price.minor - refund.minor),
+            percent,
+            until,
+        }
     }
 
     /// The seed's status string of this stage, for an answer that is made from the stream itself.
@@ -184,18 +281,24 @@ impl Book {
             userid,
             spacename,
             price,
+            scheduled,
         } = command
         {
-            return match self.stage {
-                Stage::None => Ok(vec![Event::Booked {
-                    bookid,
-                    userid,
-                    spacename,
-                    status: Status::Booking,
-                    price,
-                }]),
-                _ => Err(Error::AlreadyPlaced),
-            };
+            if self.stage != Stage::None {
+                return Err(Error::AlreadyPlaced);
+            }
+            let held_until = scheduled.as_deref().map(Scheduled::held_until);
+            let (slot, terms) = scheduled.map(|it| (it.slot, it.terms)).unzip();
+            return Ok(vec![Event::Booked {
+                bookid,
+                userid,
+                spacename,
+                status: Status::Booking,
+                price,
+                slot,
+                terms,
+                held_until,
+            }]);
         }
         let bookid = self.bookid.ok_or(Error::NoSuchBooking)?;
         match command {
@@ -226,7 +329,8 @@ impl Book {
                 bookid,
                 status: Status::Expired,
             })),
-            Command::Cancel { reason } => self.cancel(bookid, reason),
+            Command::Reschedule { slot, price, at } => self.reschedule(bookid, slot, price, at),
+            Command::Cancel { reason, at } => self.cancel(bookid, reason, at),
             Command::Close { outcome } => Ok(self.close(bookid, outcome)),
         }
     }
@@ -239,17 +343,64 @@ impl Book {
         }
     }
 
-    fn cancel(&self, bookid: BookId, reason: Option<String>) -> Result<Vec<Event>, Error> {
+    fn reschedule(
+        &self,
+        bookid: BookId,
+        slot: Slot,
+        price: Money,
+        at: Timestamp,
+    ) -> Result<Vec<Event>, Error> {
+        let from = self.slot().ok_or(Error::Unscheduled)?;
         match self.stage {
-            Stage::Placed | Stage::Deferred | Stage::Confirmed => Ok(vec![Event::Bookcancelled {
-                bookid,
-                userid: self.userid,
-                spacename: self.spacename.clone(),
-                status: Status::CancelBooking,
-                // An unscheduled booking is refunded in full; tiers come with venues.
-                refund: self.price,
-                reason,
-            }]),
+            Stage::Confirmed => self.before_the_start(at)?,
+            current => {
+                let asked = "moved to another time";
+                return Err(Error::IllegalTransition { current, asked });
+            }
+        }
+        if (from.start, from.end) == (slot.start, slot.end) {
+            return Ok(vec![]);
+        }
+        Ok(vec![Event::Rescheduled {
+            bookid,
+            status: Status::SuccessRegister,
+            from,
+            slot,
+            price,
+            refund_percent_max: self.refund_quote(at).percent,
+        }])
+    }
+
+    /// Refuses what is too late when the time that was booked has come.
+    fn before_the_start(&self, at: Timestamp) -> Result<(), Error> {
+        match self.slot() {
+            Some(Slot { start, .. }) if at >= start => Err(Error::Started { start }),
+            _ => Ok(()),
+        }
+    }
+
+    fn cancel(
+        &self,
+        bookid: BookId,
+        reason: Option<String>,
+        at: Timestamp,
+    ) -> Result<Vec<Event>, Error> {
+        match self.stage {
+            Stage::Placed | Stage::Deferred | Stage::Confirmed => {
+                if self.stage == Stage::Confirmed {
+                    self.before_the_start(at)?;
+                }
+                let quote = self.refund_quote(at);
+                Ok(vec![Event::Bookcancelled {
+                    bookid,
+                    userid: self.userid,
+                    spacename: self.spacename.clone(),
+                    status: Status::CancelBooking,
+                    refund: quote.refund,
+                    reason,
+                    refund_percent: self.scheduled.is_some().then_some(quote.percent),
+                }])
+            }
             // Cancelling twice is one cancellation.
             Stage::Cancelling => Ok(vec![]),
             current => Err(Error::IllegalTransition {
@@ -301,6 +452,9 @@ impl Aggregate for Book {
                 spacename,
                 status: _,
                 price,
+                slot,
+                terms,
+                held_until,
             } => {
                 *self = Self {
                     stage: Stage::Placed,
@@ -308,8 +462,21 @@ impl Aggregate for Book {
                     userid,
                     spacename,
                     price,
-                    outcome: None,
+                    scheduled: scheduled(slot, terms, held_until),
+                    ..Self::default()
                 };
+            }
+            Event::Rescheduled {
+                slot,
+                price,
+                refund_percent_max,
+                ..
+            } => {
+                self.price = price;
+                self.refund_percent_max = Some(refund_percent_max);
+                if let Some(scheduled) = &mut self.scheduled {
+                    scheduled.slot = slot;
+                }
             }
             Event::PaymentDeferred { .. } => self.stage = Stage::Deferred,
             Event::BookConfirmed { .. } => self.stage = Stage::Confirmed,
@@ -322,6 +489,21 @@ impl Aggregate for Book {
             }
         }
     }
+}
+
+/// What an event says of a booking's time: all of it, or nothing.
+fn scheduled(
+    slot: Option<Slot>,
+    terms: Option<Terms>,
+    held_until: Option<Timestamp>,
+) -> Option<Scheduled> {
+    let (slot, terms, held_until) = (slot?, terms?, held_until?);
+    let booked_at = crate::terms::earlier(held_until, terms.hold_minutes);
+    Some(Scheduled {
+        slot,
+        terms,
+        booked_at,
+    })
 }
 
 #[cfg(test)]

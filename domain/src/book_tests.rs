@@ -28,6 +28,9 @@ fn booked() -> Event {
         spacename: "numberone".to_owned(),
         status: Status::Booking,
         price: PRICE,
+        held_until: None,
+        slot: None,
+        terms: None,
     }
 }
 
@@ -70,6 +73,7 @@ fn cancelled(reason: Option<&str>) -> Event {
         status: Status::CancelBooking,
         refund: PRICE,
         reason: reason.map(str::to_owned),
+        refund_percent: None,
     }
 }
 
@@ -120,6 +124,7 @@ fn place() -> Command {
         userid: CUSTOMER,
         spacename: "numberone".to_owned(),
         price: PRICE,
+        scheduled: None,
     }
 }
 
@@ -143,6 +148,7 @@ fn expire(attempt_in_flight: bool) -> Command {
 fn cancel(reason: Option<&str>) -> Command {
     Command::Cancel {
         reason: reason.map(str::to_owned),
+        at: jiff::Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -188,6 +194,7 @@ fn nobody_in_particular_may_book() {
         userid: None,
         spacename: "numberone".to_owned(),
         price: PRICE,
+        scheduled: None,
     };
     let answer = ask(Stage::None, command).unwrap();
     assert!(matches!(&answer[..], [Event::Booked { userid: None, .. }]));

@@ -12,10 +12,12 @@ pub mod ports;
 pub mod seed;
 pub mod space;
 pub mod status;
+pub mod terms;
 pub mod value;
 pub mod version;
 
 use cqrs_es::Aggregate;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use status::{Phase, Status};
@@ -65,6 +67,37 @@ pub enum Command {
     Payment(BookId, payment::Command),
     /// For `Space` stream `bookid`.
     Space(BookId, space::Command),
+}
+
+impl Command {
+    /// To cancel a booking at `at`: the booking, and what staff do for it, in one commit. Where the customer has the
+    /// space already, neither.
+    #[must_use]
+    pub fn cancel_booking(bookid: BookId, reason: Option<String>, at: Timestamp) -> Vec<Self> {
+        vec![
+            Self::Book(bookid, book::Command::Cancel { reason, at }),
+            Self::Space(bookid, space::Command::Stop { spaceid: bookid }),
+        ]
+    }
+
+    /// To move a booking at `at` to another time at another price: the booking, its registration and its payment, in
+    /// one commit.
+    #[must_use]
+    pub fn reschedule(
+        bookid: BookId,
+        slot: terms::Slot,
+        from: Money,
+        to: Money,
+        at: Timestamp,
+    ) -> Vec<Self> {
+        let price = to;
+        let spaceid = bookid;
+        vec![
+            Self::Book(bookid, book::Command::Reschedule { slot, price, at }),
+            Self::Payment(bookid, payment::Command::Adjust { from, to }),
+            Self::Space(bookid, space::Command::Move { spaceid, slot }),
+        ]
+    }
 }
 
 /// Why an aggregate refused a command.

@@ -10,13 +10,18 @@
 //! a registration that was asked for; and a registration that can no longer be undone, because the customer
 //! has the space or did not come, does not keep a cancelled booking from being closed.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::payment::FIRST_CHARGE;
+use crate::terms::{Slot, Terms, later, overtime};
 use crate::value::{BookId, Money};
 use crate::{Command, Event, book, payment, space};
 
 /// The kind of job that sees to a charge; open ones are the bookings that wait for money.
 pub const CHARGE_JOB: &str = "charge";
+/// The kind of job that marks a no-show when the time for it has come.
+pub const NO_SHOW_JOB: &str = "no-show";
 /// The kind of job that gives money back.
 pub const REFUND_JOB: &str = "refund";
 
@@ -31,6 +36,15 @@ pub enum Intent {
         charge_no: u32,
         /// When the background takes over.
         due: Due,
+        /// Until when the booking's slot is kept while nothing was sent.
+        held_until: Option<Timestamp>,
+    },
+    /// At this time, see whether the customer came.
+    NoShowTimer {
+        /// For which slot: a booking that was moved has another one.
+        start: Timestamp,
+        /// When.
+        at: Timestamp,
     },
     /// The charge has its outcome: nobody needs to see to it any more.
     ChargeSettled {
@@ -111,6 +125,19 @@ pub struct Order {
     /// Whether the money is back, or was never taken.
     payment_undone: bool,
     registration: Registration,
+    /// What a booking with a time needs to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timed: Option<Timed>,
+}
+
+/// What the saga must know of a booking with a time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Timed {
+    slot: Slot,
+    held_until: Timestamp,
+    no_show_grace_minutes: u32,
+    /// Per hour.
+    overtime: Money,
 }
 
 impl Order {
@@ -126,18 +153,29 @@ impl Order {
     fn on_book(&mut self, bookid: BookId, event: &book::Event) -> Vec<Intent> {
         use book::Event as E;
         match event {
-            E::Booked { price, .. } => {
+            E::Booked {
+                price,
+                slot,
+                terms,
+                held_until,
+                ..
+            } => {
                 if self.stage == Stage::None {
                     self.stage = Stage::AwaitingPayment;
                     self.price = *price;
+                    self.timed = timed(*slot, terms.as_ref(), *held_until);
+                }
+                vec![]
+            }
+            E::Rescheduled { slot, price, .. } => {
+                self.price = *price;
+                if let Some(timed) = &mut self.timed {
+                    timed.slot = *slot;
                 }
                 vec![]
             }
             E::PaymentDeferred { sent: false, .. } if self.stage == Stage::AwaitingPayment => {
-                vec![Intent::Charge {
-                    charge_no: 1,
-                    due: Due::Now,
-                }]
+                vec![self.charge(FIRST_CHARGE, Due::Now)]
             }
             E::Bookcancelled { refund, .. } => {
                 let cancel = cancel_payment(bookid, *refund, "the booking was cancelled");
@@ -163,9 +201,12 @@ impl Order {
         use payment::Event as E;
         match event {
             E::PaymentRequested { charge_no, .. } => {
-                vec![Intent::Charge {
+                vec![self.charge(*charge_no, Due::AfterInlineCall)]
+            }
+            E::ChargeRequested { charge_no, .. } => vec![self.charge(*charge_no, Due::Now)],
+            E::ChargeApproved { charge_no, .. } | E::ChargeDeclined { charge_no, .. } => {
+                vec![Intent::ChargeSettled {
                     charge_no: *charge_no,
-                    due: Due::AfterInlineCall,
                 }]
             }
             E::Approved {
@@ -183,6 +224,8 @@ impl Order {
                     approved_payid: *payid,
                     userid: *userid,
                     spacename: spacename.clone(),
+                    slot: self.timed.map(|timed| timed.slot),
+                    no_show_grace_minutes: self.timed.map(|timed| timed.no_show_grace_minutes),
                 };
                 let next = self.paid(bookid, register);
                 [Some(settled), next].into_iter().flatten().collect()
@@ -211,6 +254,8 @@ impl Order {
                 }
             }
             E::PointsAccrued { .. }
+            | E::PointsSpent { .. }
+            | E::PointsReturned { .. }
             | E::PaymentOutcomeUnknown { .. }
             | E::VoidRequested { .. }
             | E::RefundFailed { .. }
@@ -232,11 +277,18 @@ impl Order {
                     Stage::Releasing => vec![cancel_registration(bookid)],
                     Stage::AwaitingRegistration => {
                         self.stage = Stage::Fulfilling;
-                        let confirm = book::Command::Confirm;
-                        vec![Intent::Command(Command::Book(bookid, confirm))]
+                        let confirm = Command::Book(bookid, book::Command::Confirm);
+                        let timer = self.no_show_timer();
+                        [Some(Intent::Command(confirm)), timer]
+                            .into_iter()
+                            .flatten()
+                            .collect()
                     }
                     _ => vec![],
                 }
+            }
+            E::RegistrationMoved { .. } if self.stage == Stage::Fulfilling => {
+                self.no_show_timer().into_iter().collect()
             }
             E::RegistrationRefused { reason, .. }
                 if self.registration == Registration::OnItsWay =>
@@ -258,13 +310,48 @@ impl Order {
             }
             E::Registercancelled { .. } => self.end(bookid),
             E::HandedOver { .. } | E::CheckedIn { .. } => self.keep(bookid, None),
-            E::CheckedOut { .. } => self.keep(bookid, Some(book::Outcome::Completed)),
+            E::CheckedOut {
+                overtime_minutes, ..
+            } => {
+                let mut intents = self.keep(bookid, Some(book::Outcome::Completed));
+                intents.extend(self.charge_overtime(bookid, *overtime_minutes));
+                intents
+            }
             E::NoShowMarked { .. } => self.keep(bookid, Some(book::Outcome::NoShow)),
             E::Registered { .. }
+            | E::RegistrationMoved { .. }
+            | E::FulfilmentStopped { .. }
             | E::RegistrationRefused { .. }
             | E::PreparationStarted { .. }
             | E::Prepared { .. } => vec![],
         }
+    }
+
+    fn charge(&self, charge_no: u32, due: Due) -> Intent {
+        let hold = self.timed.filter(|_| charge_no == FIRST_CHARGE);
+        Intent::Charge {
+            charge_no,
+            due,
+            held_until: hold.map(|timed| timed.held_until),
+        }
+    }
+
+    fn no_show_timer(&self) -> Option<Intent> {
+        let Timed {
+            slot,
+            no_show_grace_minutes,
+            ..
+        } = self.timed?;
+        Some(Intent::NoShowTimer {
+            start: slot.start,
+            at: later(slot.start, no_show_grace_minutes),
+        })
+    }
+
+    fn charge_overtime(&self, bookid: BookId, minutes: u32) -> Option<Intent> {
+        let amount = overtime(self.timed?.overtime, minutes);
+        let charge = payment::Command::ChargeOvertime { amount };
+        (amount.minor > 0).then_some(Intent::Command(Command::Payment(bookid, charge)))
     }
 
     /// The money is there: the space is registered, unless the booking is no longer wanted.
@@ -328,6 +415,20 @@ impl Order {
         }
         vec![close(bookid, book::Outcome::Cancelled)]
     }
+}
+
+fn timed(
+    slot: Option<Slot>,
+    terms: Option<&Terms>,
+    held_until: Option<Timestamp>,
+) -> Option<Timed> {
+    let (slot, terms, held_until) = (slot?, terms?, held_until?);
+    Some(Timed {
+        slot,
+        held_until,
+        no_show_grace_minutes: terms.no_show_grace_minutes,
+        overtime: terms.overtime_per_hour,
+    })
 }
 
 fn cancel_payment(bookid: BookId, refund: Money, reason: &str) -> Intent {

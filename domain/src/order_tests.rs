@@ -55,6 +55,9 @@ fn booked() -> Event {
         spacename: "numberone".to_owned(),
         status: Status::Booking,
         price: PRICE,
+        held_until: None,
+        slot: None,
+        terms: None,
     })
 }
 
@@ -97,6 +100,7 @@ fn book_cancelled() -> Event {
         status: Status::CancelBooking,
         refund: QUOTE,
         reason: None,
+        refund_percent: None,
     })
 }
 
@@ -117,6 +121,7 @@ fn requested() -> Event {
         price: PRICE,
         charge_no: 1,
         idempotency_key: "charge:7:1".to_owned(),
+        points_rate: None,
     })
 }
 
@@ -185,6 +190,8 @@ fn registered() -> Event {
         spacename: "numberone".to_owned(),
         status: Status::SuccessRegister,
         bookid: BOOK,
+        no_show_grace_minutes: None,
+        slot: None,
     })
 }
 
@@ -209,6 +216,7 @@ fn checked_in() -> Event {
     Event::Space(space::Event::CheckedIn {
         spaceid: BOOK,
         status: Status::InUse,
+        by: None,
     })
 }
 
@@ -217,6 +225,7 @@ fn checked_out() -> Event {
         spaceid: BOOK,
         status: Status::Completed,
         overtime_minutes: 0,
+        by: None,
     })
 }
 
@@ -224,6 +233,7 @@ fn no_show() -> Event {
     Event::Space(space::Event::NoShowMarked {
         spaceid: BOOK,
         status: Status::NoShow,
+        by: None,
     })
 }
 
@@ -239,7 +249,11 @@ fn registration_cancelled() -> Event {
 }
 
 fn charge(due: Due) -> Intent {
-    Intent::Charge { charge_no: 1, due }
+    Intent::Charge {
+        charge_no: 1,
+        due,
+        held_until: None,
+    }
 }
 
 fn charge_settled() -> Intent {
@@ -254,6 +268,8 @@ fn register() -> Intent {
             approved_payid: BOOK,
             userid: CUSTOMER,
             spacename: "numberone".to_owned(),
+            no_show_grace_minutes: None,
+            slot: None,
         },
     ))
 }

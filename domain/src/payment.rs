@@ -4,12 +4,18 @@
 //! known is never guessed: it stays open until the gateway says what happened. Money that arrives when it is
 //! no longer wanted (late, or twice) is recorded and given back. All recording commands may come twice.
 //!
-//! Commands and state are in this file, the events in `payment/event.rs`, the decisions in `payment/decide.rs`,
+//! A payment has one charge for the booking's price, and may have more: for a move to a time that costs more, and for
+//! time past the end. Their outcomes are events of their own, so that a further charge never moves a booking. Money is
+//! given back charge by charge, the latest first, because a gateway refunds a charge. Points that were spent are part
+//! of the price: they come back in the same proportion as the money.
+//!
+//! Commands and state are in this file, the events in `payment/event.rs`, the decisions in `payment/decide.rs` and `payment/refund.rs`,
 //! and how events become state in `payment/fold.rs`.
 
 mod decide;
 mod event;
 mod fold;
+mod refund;
 
 use std::collections::BTreeMap;
 
@@ -17,11 +23,14 @@ use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
-pub use self::event::{Event, Purpose};
+pub use self::event::{Event, Extra, Purpose};
 use crate::value::{BasisPoints, BookId, Money, UserId};
 
 /// Points earned on captured money: one percent, rounded down.
 pub const POINTS_RATE: BasisPoints = BasisPoints(100);
+
+/// The number of the charge for the booking itself.
+pub const FIRST_CHARGE: u32 = 1;
 
 /// The key under which a gateway knows a charge; the same key is the same charge, however often it is sent.
 #[must_use]
@@ -46,8 +55,24 @@ pub enum Command {
         userid: Option<UserId>,
         /// Which space; the stub gateway's fault hooks go by it.
         spacename: String,
-        /// How much.
+        /// What the booking costs.
         price: Money,
+        /// What points have to do with it.
+        points: Points,
+    },
+    /// Intend to charge for time past the end (saga). Happens once.
+    ChargeOvertime {
+        /// How much.
+        amount: Money,
+    },
+    /// Charge once more for what was declined (manager or customer).
+    ChargeOutstanding,
+    /// The booking was moved to a time at another price; with it.
+    Adjust {
+        /// What it cost.
+        from: Money,
+        /// What it costs.
+        to: Money,
     },
     /// The gateway approved a charge.
     RecordApproval {
@@ -113,6 +138,26 @@ pub enum Command {
     },
 }
 
+/// What points have to do with a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Points {
+    /// How many are spent on it; each is worth a minor unit of the price. Whether the customer has them is found out
+    /// when the payment is stored.
+    pub spent: i64,
+    /// What captured money earns.
+    pub rate: BasisPoints,
+}
+
+impl Default for Points {
+    /// None are spent, and one percent is earned.
+    fn default() -> Self {
+        Self {
+            spent: 0,
+            rate: POINTS_RATE,
+        }
+    }
+}
+
 /// How far a payment is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
@@ -148,6 +193,30 @@ pub struct Refund {
     pub done: bool,
 }
 
+/// One charge, intended or done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Charge {
+    /// How much is asked.
+    pub amount: Money,
+    /// What it is for; nothing for the first one, which is for the booking.
+    pub extra: Option<Extra>,
+    /// What became of it.
+    pub outcome: ChargeState,
+}
+
+/// What became of a charge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChargeState {
+    /// Not known yet.
+    Open,
+    /// Captured, under the gateway's reference.
+    Approved(String),
+    /// Declined, or certainly never made.
+    Declined,
+    /// Declined, and asked for again in a later charge.
+    Replaced,
+}
+
 /// A payment's state: the fold of its events. Amounts are minor units of the price's currency.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Payment {
@@ -156,16 +225,18 @@ pub struct Payment {
     payid: Option<BookId>,
     userid: Option<UserId>,
     spacename: String,
+    /// What the first charge asks: the booking's price, less the points that were spent.
     price: Money,
-    charge_no: u32,
-    gateway_ref: Option<String>,
+    points_rate: BasisPoints,
+    charges: BTreeMap<u32, Charge>,
     /// Set when the booking was cancelled while the outcome was open.
     void: Option<Void>,
-    captured: i64,
     surplus: BTreeMap<String, i64>,
     refunds: BTreeMap<u32, Refund>,
     points_earned: i64,
     points_clawed_back: i64,
+    points_spent: i64,
+    points_returned: i64,
 }
 
 /// A cancellation that waits for the outcome of a charge.
@@ -192,6 +263,26 @@ pub enum Error {
         /// Minor units that were asked.
         asked: i64,
     },
+    /// More points than the price, or less than none.
+    #[error("points can pay for 0 to {price} of the price, not for {asked}")]
+    PointsBeyondPrice {
+        /// Points asked.
+        asked: i64,
+        /// The price, in minor units.
+        price: i64,
+    },
+    /// Points were to be spent, and nobody said whose.
+    #[error("points need a user")]
+    PointsOfNobody,
+    /// The payment is not done, so its amount cannot change.
+    #[error("a payment that is {current:?} cannot be adjusted")]
+    NotAdjustable {
+        /// Where it is.
+        current: Stage,
+    },
+    /// A charge for an earlier difference has no outcome, or was declined.
+    #[error("an earlier difference is not paid yet")]
+    DifferenceOpen,
     /// More than there is to give back.
     #[error("only {available} can be given back")]
     NotRefundable {
@@ -227,22 +318,48 @@ impl Payment {
         &self.spacename
     }
 
-    /// The charge whose outcome is open or was last known.
+    /// The charge for the booking itself.
     #[must_use]
-    pub fn charge_no(&self) -> u32 {
-        self.charge_no
+    pub const fn charge_no(&self) -> u32 {
+        FIRST_CHARGE
     }
 
-    /// The gateway's reference of the approved charge.
+    /// A charge by its number.
+    #[must_use]
+    pub fn charge(&self, charge_no: u32) -> Option<&Charge> {
+        self.charges.get(&charge_no)
+    }
+
+    /// The gateway's reference of the booking's charge, when it was approved.
     #[must_use]
     pub fn gateway_ref(&self) -> Option<&str> {
-        self.gateway_ref.as_deref()
+        match &self.charges.get(&FIRST_CHARGE)?.outcome {
+            ChargeState::Approved(gateway_ref) => Some(gateway_ref),
+            ChargeState::Open | ChargeState::Declined | ChargeState::Replaced => None,
+        }
     }
 
-    /// Whether the outcome of a charge is open.
+    /// Whether the outcome of the booking's charge is open.
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Requested | Stage::Unknown)
+    }
+
+    /// Whether the outcome of this charge is open.
+    #[must_use]
+    pub fn is_charge_open(&self, charge_no: u32) -> bool {
+        let charge = self.charges.get(&charge_no);
+        charge.is_some_and(|charge| charge.outcome == ChargeState::Open)
+    }
+
+    /// Whether this charge is not wanted any more: nobody sends it, and what it captures goes back.
+    #[must_use]
+    pub fn is_unwanted(&self, charge_no: u32) -> bool {
+        if charge_no == FIRST_CHARGE {
+            self.void.is_some()
+        } else {
+            self.stage != Stage::Approved
+        }
     }
 
     /// Whether no charge may be sent any more, because the booking was cancelled.
@@ -260,7 +377,19 @@ impl Payment {
     /// Money the gateway holds or held for this payment, surplus included: the sum of approved charges.
     #[must_use]
     pub fn captured(&self) -> i64 {
-        self.captured + self.surplus.values().sum::<i64>()
+        self.wanted_captured() + self.surplus.values().sum::<i64>()
+    }
+
+    /// What was asked beyond the booking's charge, and declined: people must see to it.
+    #[must_use]
+    pub fn outstanding(&self) -> i64 {
+        let declined = |charge: &&Charge| charge.outcome == ChargeState::Declined;
+        let further = self.charges.range(FIRST_CHARGE + 1..);
+        further
+            .map(|(_, charge)| charge)
+            .filter(declined)
+            .map(|charge| charge.amount.minor)
+            .sum()
     }
 
     /// Money given back, surplus included.
@@ -271,6 +400,12 @@ impl Payment {
             .filter(|r| r.done)
             .map(|r| r.amount.minor)
             .sum()
+    }
+
+    /// Points that were spent on it, less those returned.
+    #[must_use]
+    pub fn points_spent(&self) -> i64 {
+        self.points_spent - self.points_returned
     }
 
     /// Points earned less points taken back.

@@ -37,6 +37,7 @@ fn requested_at(price: Money) -> Event {
         price,
         charge_no: 1,
         idempotency_key: "charge:7:1".to_owned(),
+        points_rate: None,
     }
 }
 
@@ -238,6 +239,7 @@ fn request() -> Command {
         userid: CUSTOMER,
         spacename: "numberone".to_owned(),
         price: PRICE,
+        points: crate::payment::Points::default(),
     }
 }
 

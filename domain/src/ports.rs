@@ -14,6 +14,12 @@ use crate::value::{BookId, Money};
 pub trait Clock: Send + Sync {
     /// Now, in UTC.
     fn now(&self) -> Timestamp;
+
+    /// Now, where the time was set by hand: tests play a day in a minute. What is otherwise measured by the database's
+    /// clock then goes by this.
+    fn set_by_hand(&self) -> Option<Timestamp> {
+        None
+    }
 }
 
 /// Draws numbers that nobody needs to guess at: ids and jitter, never keys or tokens.

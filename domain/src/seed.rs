@@ -130,6 +130,9 @@ fn of_book(event: book::Event, timestamp: String) -> Option<Event> {
             spacename,
             status,
             price: _,
+            slot: _,
+            terms: _,
+            held_until: _,
         } => Some(Event::Booked {
             timestamp,
             bookid,
@@ -144,6 +147,7 @@ fn of_book(event: book::Event, timestamp: String) -> Option<Event> {
             status,
             refund: _,
             reason: _,
+            refund_percent: _,
         } => Some(Event::Bookcancelled {
             timestamp,
             bookid,
@@ -155,6 +159,7 @@ fn of_book(event: book::Event, timestamp: String) -> Option<Event> {
         | book::Event::BookConfirmed { .. }
         | book::Event::BookRejected { .. }
         | book::Event::BookExpired { .. }
+        | book::Event::Rescheduled { .. }
         | book::Event::BookClosed { .. } => None,
     }
 }
@@ -196,6 +201,11 @@ fn of_payment(event: payment::Event, timestamp: String) -> Option<Event> {
             spacename,
         }),
         payment::Event::PaymentRequested { .. }
+        | payment::Event::PointsSpent { .. }
+        | payment::Event::PointsReturned { .. }
+        | payment::Event::ChargeRequested { .. }
+        | payment::Event::ChargeApproved { .. }
+        | payment::Event::ChargeDeclined { .. }
         | payment::Event::PointsAccrued { .. }
         | payment::Event::PaymentDeclined { .. }
         | payment::Event::PaymentOutcomeUnknown { .. }
@@ -219,6 +229,8 @@ fn of_space(event: space::Event, timestamp: String) -> Option<Event> {
             spacename,
             status,
             bookid,
+            slot: _,
+            no_show_grace_minutes: _,
         } => Some(Event::Registered {
             timestamp,
             spaceid,
@@ -244,6 +256,8 @@ fn of_space(event: space::Event, timestamp: String) -> Option<Event> {
             spaceid,
         }),
         space::Event::RegistrationRefused { .. }
+        | space::Event::RegistrationMoved { .. }
+        | space::Event::FulfilmentStopped { .. }
         | space::Event::PreparationStarted { .. }
         | space::Event::Prepared { .. }
         | space::Event::HandedOver { .. }

@@ -40,6 +40,9 @@ fn booked() -> book::Event {
         spacename: "numberone".into(),
         status: Status::Booking,
         price: Money::krw(10_000),
+        held_until: None,
+        slot: None,
+        terms: None,
     }
 }
 
@@ -60,6 +63,7 @@ fn bookcancelled_reads_as_the_seed_wrote_it() {
         status: Status::CancelBooking,
         refund: Money::krw(10_000),
         reason: Some("it rains".into()),
+        refund_percent: None,
     };
     assert_eq!(
         line(event, NOON),
@@ -112,6 +116,8 @@ fn registered_reads_as_the_seed_wrote_it() {
         spacename: "numberone".into(),
         status: Status::SuccessRegister,
         bookid: BookId(7),
+        no_show_grace_minutes: None,
+        slot: None,
     };
     assert_eq!(
         line(event, NOON),
@@ -185,6 +191,9 @@ fn events() -> impl Strategy<Value = crate::Event> {
                 spacename,
                 status: Status::Booking,
                 price: Money::krw(1),
+                held_until: None,
+                slot: None,
+                terms: None,
             }
             .into(),
             1 => book::Event::Bookcancelled {
@@ -194,6 +203,7 @@ fn events() -> impl Strategy<Value = crate::Event> {
                 status: Status::CancelBooking,
                 refund: Money::krw(1),
                 reason: None,
+                refund_percent: None,
             }
             .into(),
             2 => payment::Event::Approved {
@@ -225,6 +235,8 @@ fn events() -> impl Strategy<Value = crate::Event> {
                 spacename,
                 status: Status::SuccessRegister,
                 bookid: id,
+                no_show_grace_minutes: None,
+                slot: None,
             }
             .into(),
             _ => space::Event::Registercancelled {

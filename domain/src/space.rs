@@ -7,9 +7,11 @@ mod event;
 
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::status::Status;
+use crate::terms::{Slot, later};
 use crate::value::{BookId, UserId};
 
 pub use self::event::Event;
@@ -39,6 +41,22 @@ pub enum Command {
         userid: Option<UserId>,
         /// Which space.
         spacename: String,
+        /// For when; nothing for an unscheduled booking.
+        slot: Option<Slot>,
+        /// How long after the start a customer who did not come is waited for.
+        no_show_grace_minutes: Option<u32>,
+    },
+    /// The booking was moved to another time; with it.
+    Move {
+        /// The registration.
+        spaceid: BookId,
+        /// To when.
+        slot: Slot,
+    },
+    /// The booking is cancelled: nothing more happens at the space; with it.
+    Stop {
+        /// The registration, which need not be there yet.
+        spaceid: BookId,
     },
     /// The space cannot be registered (saga).
     Refuse {
@@ -65,14 +83,24 @@ pub enum Command {
         by: String,
     },
     /// The customer is in.
-    CheckIn,
+    CheckIn {
+        /// Who let them in.
+        by: Option<String>,
+    },
     /// The customer is out.
     CheckOut {
-        /// Minutes past the end, zero or more.
-        overtime_minutes: u32,
+        /// Now: the time past the end is charged.
+        at: Timestamp,
+        /// Who saw them out.
+        by: Option<String>,
     },
     /// Nobody came.
-    MarkNoShow,
+    MarkNoShow {
+        /// Now: a customer is waited for a while.
+        at: Timestamp,
+        /// Who says so; nobody, when the time does.
+        by: Option<String>,
+    },
     /// Undo the registration (saga).
     Cancel {
         /// Why.
@@ -103,6 +131,8 @@ pub enum Stage {
     CheckedOut,
     /// Nobody came.
     NoShow,
+    /// The booking is cancelled; the registration, if there is one, is being undone.
+    Stopped,
     /// Undone.
     Cancelled,
 }
@@ -115,6 +145,10 @@ pub struct Space {
     bookid: Option<BookId>,
     userid: Option<UserId>,
     spacename: String,
+    slot: Option<Slot>,
+    no_show_grace_minutes: u32,
+    /// How far it was when it was stopped.
+    stopped_at: Stage,
 }
 
 /// Why a registration refused a command.
@@ -134,34 +168,50 @@ pub enum Error {
         /// What was asked, as a participle.
         asked: &'static str,
     },
+    /// The customer may still come.
+    #[error("the customer is waited for until {until}")]
+    TooEarly {
+        /// Until when.
+        until: Timestamp,
+    },
     /// The payment is another booking's.
     #[error("the payment belongs to another booking")]
     ForeignPayment,
 }
 
 impl Space {
+    /// For when it is registered; nothing for an unscheduled booking.
+    #[must_use]
+    pub fn slot(&self) -> Option<Slot> {
+        self.slot
+    }
+
+    /// Which space it is.
+    #[must_use]
+    pub fn spacename(&self) -> &str {
+        &self.spacename
+    }
+
+    /// When a customer who has not come by then counts as a no-show; at any time without a slot.
+    #[must_use]
+    pub fn no_show_at(&self) -> Option<Timestamp> {
+        let slot = self.slot?;
+        Some(later(slot.start, self.no_show_grace_minutes))
+    }
+
     /// Turns a command into events, or refuses. Pure.
     ///
     /// # Errors
     /// [`Error`] names the refusal; nothing happened.
     pub fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         match command {
-            Command::Register {
-                bookid,
-                approved_payid,
-                userid,
-                spacename,
-            } => self.register(bookid, approved_payid, userid, spacename),
-            Command::Refuse { bookid, reason } => Ok(match self.stage {
-                Stage::None => {
-                    vec![Event::RegistrationRefused {
-                        spaceid: bookid,
-                        bookid,
-                        reason,
-                    }]
-                }
-                _ => vec![],
+            Command::Register { .. } => self.register(command),
+            Command::Refuse { bookid, reason } => Ok(if self.is_unasked() {
+                vec![refused(bookid, reason)]
+            } else {
+                vec![]
             }),
+            Command::Stop { spaceid } => self.stop(spaceid),
             command => {
                 let spaceid = self.bookid.ok_or(Error::NoSuchRegistration)?;
                 self.fulfil(spaceid, command)
@@ -170,13 +220,18 @@ impl Space {
         }
     }
 
-    fn register(
-        &self,
-        bookid: BookId,
-        approved_payid: BookId,
-        userid: Option<UserId>,
-        spacename: String,
-    ) -> Result<Vec<Event>, Error> {
+    fn register(&self, command: Command) -> Result<Vec<Event>, Error> {
+        let Command::Register {
+            bookid,
+            approved_payid,
+            userid,
+            spacename,
+            slot,
+            no_show_grace_minutes,
+        } = command
+        else {
+            return Ok(vec![]);
+        };
         if approved_payid != bookid {
             return Err(Error::ForeignPayment);
         }
@@ -188,9 +243,41 @@ impl Space {
                 spacename,
                 status: Status::SuccessRegister,
                 bookid,
+                slot,
+                no_show_grace_minutes,
             }],
+            // The cancellation was faster than the registration.
+            Stage::Stopped if self.is_unasked() => {
+                vec![refused(bookid, "the booking was cancelled".to_owned())]
+            }
             _ => vec![],
         })
+    }
+
+    /// Whether nobody has asked for a registration yet; a cancellation may have come first.
+    fn is_unasked(&self) -> bool {
+        let reached = match self.stage {
+            Stage::Stopped => self.stopped_at,
+            stage => stage,
+        };
+        reached == Stage::None
+    }
+
+    /// A cancellation: it wins against a hand-over that happens at once, or loses against it, by the stream's version.
+    fn stop(&self, spaceid: BookId) -> Result<Vec<Event>, Error> {
+        match self.stage {
+            stage @ (Stage::None | Stage::Registered | Stage::Preparing | Stage::Prepared) => {
+                Ok(vec![Event::FulfilmentStopped { spaceid, stage }])
+            }
+            Stage::HandedOver | Stage::CheckedIn | Stage::CheckedOut => {
+                Err(Error::AlreadyHandedOver)
+            }
+            Stage::NoShow => Err(Error::IllegalTransition {
+                current: Stage::NoShow,
+                asked: "stopped",
+            }),
+            Stage::Refused | Stage::Stopped | Stage::Cancelled => Ok(vec![]),
+        }
     }
 
     /// The steps of a registration that exists; at most one event each.
@@ -226,43 +313,61 @@ impl Space {
                 Stage::HandedOver => Ok(None),
                 _ => illegal("handed over"),
             },
-            Command::CheckIn => match current {
+            Command::Move { slot, .. } => match current {
+                Stage::Registered | Stage::Preparing | Stage::Prepared => {
+                    let ends = |slot: Slot| (slot.start, slot.end);
+                    let there = self.slot.map(ends) == Some(ends(slot));
+                    Ok((!there).then_some(Event::RegistrationMoved { spaceid, slot }))
+                }
+                Stage::HandedOver | Stage::CheckedIn | Stage::CheckedOut => {
+                    Err(Error::AlreadyHandedOver)
+                }
+                _ => illegal("moved to another time"),
+            },
+            Command::CheckIn { by } => match current {
                 Stage::HandedOver => Ok(Some(Event::CheckedIn {
                     spaceid,
                     status: Status::InUse,
+                    by,
                 })),
                 Stage::CheckedIn => Ok(None),
                 _ => illegal("checked in"),
             },
-            Command::CheckOut { overtime_minutes } => match current {
-                Stage::CheckedIn => {
-                    let status = Status::Completed;
-                    Ok(Some(Event::CheckedOut {
-                        spaceid,
-                        status,
-                        overtime_minutes,
-                    }))
-                }
+            Command::CheckOut { at, by } => match current {
+                Stage::CheckedIn => Ok(Some(Event::CheckedOut {
+                    spaceid,
+                    status: Status::Completed,
+                    overtime_minutes: self.slot.map_or(0, |slot| slot.overtime_minutes(at)),
+                    by,
+                })),
                 Stage::CheckedOut => Ok(None),
                 _ => illegal("checked out"),
             },
-            Command::MarkNoShow => match current {
+            Command::MarkNoShow { at, by } => match current {
                 Stage::Registered | Stage::Preparing | Stage::Prepared | Stage::HandedOver => {
-                    Ok(Some(Event::NoShowMarked {
-                        spaceid,
-                        status: Status::NoShow,
-                    }))
+                    match self.no_show_at() {
+                        Some(until) if at < until => Err(Error::TooEarly { until }),
+                        _ => Ok(Some(Event::NoShowMarked {
+                            spaceid,
+                            status: Status::NoShow,
+                            by,
+                        })),
+                    }
                 }
                 Stage::NoShow => Ok(None),
                 _ => illegal("marked as no-show"),
             },
             Command::Cancel { reason: _ } => self.cancel(spaceid),
-            Command::Register { .. } | Command::Refuse { .. } => Ok(None),
+            Command::Register { .. } | Command::Refuse { .. } | Command::Stop { .. } => Ok(None),
         }
     }
 
     fn cancel(&self, spaceid: BookId) -> Result<Option<Event>, Error> {
-        match self.stage {
+        let stage = match self.stage {
+            Stage::Stopped => self.stopped_at,
+            stage => stage,
+        };
+        match stage {
             Stage::Registered | Stage::Preparing | Stage::Prepared => {
                 Ok(Some(Event::Registercancelled {
                     spaceid,
@@ -270,14 +375,24 @@ impl Space {
                     spacename: self.spacename.clone(),
                     status: Status::CancelRegister,
                     bookid: spaceid,
-                    stage: self.stage,
+                    stage,
                 }))
             }
             Stage::HandedOver | Stage::CheckedIn | Stage::CheckedOut => {
                 Err(Error::AlreadyHandedOver)
             }
-            Stage::Cancelled | Stage::None | Stage::Refused | Stage::NoShow => Ok(None),
+            Stage::Cancelled | Stage::None | Stage::Refused | Stage::NoShow | Stage::Stopped => {
+                Ok(None)
+            }
         }
+    }
+}
+
+fn refused(bookid: BookId, reason: String) -> Event {
+    Event::RegistrationRefused {
+        spaceid: bookid,
+        bookid,
+        reason,
     }
 }
 
@@ -306,6 +421,8 @@ impl Aggregate for Space {
                 bookid,
                 userid,
                 spacename,
+                slot,
+                no_show_grace_minutes,
                 ..
             } => {
                 *self = Self {
@@ -313,10 +430,20 @@ impl Aggregate for Space {
                     bookid: Some(bookid),
                     userid,
                     spacename,
+                    slot,
+                    no_show_grace_minutes: no_show_grace_minutes.unwrap_or(0),
+                    stopped_at: Stage::None,
                 };
+            }
+            Event::RegistrationMoved { slot, .. } => self.slot = Some(slot),
+            Event::FulfilmentStopped { spaceid, stage } => {
+                self.stage = Stage::Stopped;
+                self.stopped_at = stage;
+                self.bookid = Some(spaceid);
             }
             Event::RegistrationRefused { bookid, .. } => {
                 self.stage = Stage::Refused;
+                self.stopped_at = Stage::None;
                 self.bookid = Some(bookid);
             }
             Event::PreparationStarted { .. } => self.stage = Stage::Preparing,

@@ -70,7 +70,8 @@ impl Money {
 }
 
 /// Basis points: hundredths of a percent. 100 is one percent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct BasisPoints(pub u16);
 
 impl BasisPoints {

@@ -27,6 +27,8 @@ pub struct NewJob {
     pub payload: HashMap<String, String>,
     /// Not before this time.
     pub due_at: Timestamp,
+    /// Whether it is dated by the business (an hour at which something must be looked at) rather than work.
+    pub timer: bool,
 }
 
 /// A claimed job.
@@ -80,19 +82,20 @@ pub async fn schedule(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<(), Stor
         return Ok(());
     }
     let (mut kinds, mut keys, mut bookids) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut payloads, mut dues) = (Vec::new(), Vec::new());
+    let (mut payloads, mut dues, mut timers) = (Vec::new(), Vec::new(), Vec::new());
     for job in merged(jobs) {
         kinds.push(job.kind);
         keys.push(job.key);
         bookids.push(job.bookid);
         payloads.push(Json(job.payload));
         dues.push(job.due_at.to_sqlx());
+        timers.push(job.timer);
     }
     sqlx::query(
-        "insert into jobs (kind, key, bookid, payload, due_at)
-         select kind, key, bookid, payload, due_at
-         from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[], $5::timestamptz[])
-           as j (kind, key, bookid, payload, due_at)
+        "insert into jobs (kind, key, bookid, payload, due_at, timer)
+         select kind, key, bookid, payload, due_at, timer
+         from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[], $5::timestamptz[], $6::boolean[])
+           as j (kind, key, bookid, payload, due_at, timer)
          order by kind, key
          on conflict (kind, key) do update
          set due_at = least(jobs.due_at, excluded.due_at), payload = jobs.payload || excluded.payload
@@ -103,6 +106,7 @@ pub async fn schedule(tx: &mut PgConnection, jobs: &[NewJob]) -> Result<(), Stor
     .bind(bookids)
     .bind(payloads)
     .bind(dues)
+    .bind(timers)
     .execute(tx)
     .await?;
     Ok(())
@@ -162,7 +166,10 @@ impl Journal {
         limit: i32,
         lease_ms: i32,
     ) -> Result<Vec<Job>, StoreError> {
-        self.store.claim_jobs(kinds, owner, limit, lease_ms).await
+        let set_time = self.clock().set_by_hand();
+        self.store
+            .claim_jobs(kinds, owner, limit, lease_ms, set_time)
+            .await
     }
 
     /// Adds to what a claimed job knows, for its later claims; false when somebody else holds the job by now,

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use cqrs_es::persist::SerializedEvent;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::append::{Answer, Append, Outcome};
@@ -95,13 +96,15 @@ pub trait Store: Send + Sync {
     /// The number of the next booking.
     async fn next_book_id(&self) -> Result<i64, StoreError>;
 
-    /// Claims up to `limit` jobs of these kinds that are due, for `lease_ms`.
+    /// Claims up to `limit` jobs of these kinds that are due, for `lease_ms`; due by `set_time` where a clock was set by
+    /// hand, else by the database's clock.
     async fn claim_jobs(
         &self,
         kinds: &[&str],
         owner: Uuid,
         limit: i32,
         lease_ms: i32,
+        set_time: Option<Timestamp>,
     ) -> Result<Vec<Job>, StoreError>;
 
     /// Adds to what a claimed job knows; false when somebody else holds it by now.

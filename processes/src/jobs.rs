@@ -1,4 +1,4 @@
-//! Works off jobs: charges whose outcome is open, and refunds.
+//! Works off jobs: charges whose outcome is open, refunds, and the hours at which a no-show is one.
 //!
 //! A [`Worker`] claims what is due, works on each claim with no transaction open, and finishes it with a
 //! fenced update: who took longer than its claim lasts finds that somebody else has the job, and changes
@@ -6,6 +6,7 @@
 //! people. One worker for each kind of job, and as many claims at once as the bulkhead has places.
 
 mod charge;
+mod no_show;
 pub(crate) mod notes;
 mod refund;
 
@@ -30,6 +31,7 @@ use crate::guard::permits;
 use crate::payment::record::Recorder;
 use crate::settings::PaymentSettings;
 use charge::ChargeWork;
+use no_show::NoShowWork;
 use notes::{Elsewhere, Notes};
 use refund::RefundWork;
 
@@ -50,7 +52,7 @@ const KEY_RETENTION: Duration = Duration::from_hours(20);
 /// The longest wait between two tries, in milliseconds.
 const DELAY_MAX_MS: u64 = 60_000;
 
-/// Works off charges and refunds until stopped.
+/// Works off charges, refunds and no-shows until stopped.
 pub async fn run(
     journal: Journal,
     gateway: Arc<dyn PaymentGateway>,
@@ -59,8 +61,14 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let desk = Desk::new(journal, gateway, runtime, settings);
-    let (charges, refunds) = (Worker::charges_at(desk.clone()), Worker::refunds_at(desk));
-    futures::join!(charges.run(stop.clone()), refunds.run(stop));
+    let charges = Worker::charges_at(desk.clone());
+    let refunds = Worker::refunds_at(desk.clone());
+    let no_shows = Worker::no_shows_at(desk);
+    futures::join!(
+        charges.run(stop.clone()),
+        refunds.run(stop.clone()),
+        no_shows.run(stop)
+    );
 }
 
 /// How long to wait before the next try after `tries` tries: 1, 2, 4 … 60 s, of which up to a half is left
@@ -124,12 +132,27 @@ impl Worker {
         Self::refunds_at(Desk::new(journal, gateway, runtime, settings))
     }
 
+    /// A worker for no-shows.
+    #[must_use]
+    pub fn no_shows(
+        journal: Journal,
+        gateway: Arc<dyn PaymentGateway>,
+        runtime: Arc<dyn Runtime>,
+        settings: PaymentSettings,
+    ) -> Self {
+        Self::no_shows_at(Desk::new(journal, gateway, runtime, settings))
+    }
+
     fn charges_at(desk: Desk) -> Self {
         Self::new(Arc::new(ChargeWork::new(desk.clone())), desk)
     }
 
     fn refunds_at(desk: Desk) -> Self {
         Self::new(Arc::new(RefundWork::new(desk.clone())), desk)
+    }
+
+    fn no_shows_at(desk: Desk) -> Self {
+        Self::new(Arc::new(NoShowWork::new(desk.clone())), desk)
     }
 
     fn new(work: Arc<dyn Work>, desk: Desk) -> Self {

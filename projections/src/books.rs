@@ -71,8 +71,11 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
     let progress = progress::after(row.phase, &event.event);
     row.phase = progress.phase;
     row.status = progress.book.unwrap_or(row.status);
-    if matches!(event.event, Event::Book(_)) {
+    if let Event::Book(event_of_book) = &event.event {
         row.version = event.sequence;
+        if let book::Event::Rescheduled { price, .. } = event_of_book {
+            row.amount = price.minor;
+        }
     }
     row.updated_at = row.updated_at.max(at);
     Ok(())

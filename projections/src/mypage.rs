@@ -109,6 +109,7 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
     match &event.event {
         Event::Payment(event) => pay(row, event),
         Event::Space(space::Event::Registered { spaceid, .. }) => row.spaceid = Some(spaceid.0),
+        Event::Book(book::Event::Rescheduled { price, .. }) => row.amount = price.minor,
         Event::Book(_) | Event::Space(_) => {}
     }
     let (status, phase) = (row.status, row.phase);
@@ -192,10 +193,15 @@ fn pay(row: &mut MypageRow, event: &payment::Event) {
         E::Cancelled { .. } | E::PartiallyRefunded { .. } | E::SurplusRefunded { .. } => {
             row.attention = None;
         }
+        E::ChargeDeclined { .. } => row.attention = Some("a further charge was declined".into()),
         E::Approved { .. }
         | E::PaymentDeclined { .. }
         | E::PaymentOutcomeUnknown { .. }
         | E::VoidRequested { .. }
+        | E::PointsSpent { .. }
+        | E::PointsReturned { .. }
+        | E::ChargeRequested { .. }
+        | E::ChargeApproved { .. }
         | E::RefundRequested { .. } => {}
     }
 }

@@ -101,6 +101,7 @@ fn captured(event: &payment::Event) -> i64 {
     use payment::Event as E;
     match event {
         E::Approved { captured, .. }
+        | E::ChargeApproved { captured, .. }
         | E::LateApproval { captured, .. }
         | E::DuplicateCharge { captured, .. } => captured.minor,
         _ => 0,

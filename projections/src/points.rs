@@ -14,6 +14,10 @@ use crate::rows::Rows;
 const ACCRUED: &str = "accrued";
 /// Points went.
 const CLAWED_BACK: &str = "clawed_back";
+/// Points paid for a booking.
+const SPENT: &str = "spent";
+/// Points that had paid for a booking came back.
+const RETURNED: &str = "returned";
 
 /// The projection.
 pub(crate) static POINTS: Projection = Projection {
@@ -46,7 +50,7 @@ row! {
         pub userid: i64,
         /// The payment that they came with.
         pub payid: i64,
-        /// `accrued` or `clawed_back`.
+        /// `accrued`, `clawed_back`, `spent` or `returned`.
         pub kind: String,
         /// How many; less than zero when they went.
         pub points: i64,
@@ -106,6 +110,8 @@ fn movement(event: &Recorded) -> Option<Movement> {
         E::PointsClawedBack { userid, points, .. } => {
             (*userid, CLAWED_BACK, points.saturating_neg())
         }
+        E::PointsSpent { userid, points, .. } => (*userid, SPENT, points.saturating_neg()),
+        E::PointsReturned { userid, points, .. } => (*userid, RETURNED, *points),
         _ => return None,
     };
     user.map(|user| Movement { user, kind, points })

@@ -51,8 +51,8 @@ fn after_book(before: Phase, event: &book::Event) -> Progress {
                 ..progress
             }
         }
-        // `Registered` said it already.
-        E::BookConfirmed { .. } => unmoved(before),
+        // `Registered` said it already; another time is no other phase.
+        E::BookConfirmed { .. } | E::Rescheduled { .. } => unmoved(before),
         E::BookRejected { .. } => both(Phase::PaymentFailed, Status::PayFailed),
         E::BookExpired { .. } => {
             let progress = both(Phase::Expired, Status::Expired);
@@ -106,7 +106,13 @@ fn after_payment(before: Phase, event: &payment::Event) -> Progress {
             payment: Some(Status::CancelPay),
             ..unmoved(before)
         },
-        E::PaymentRequested { .. }
+        // A further charge moves no booking.
+        E::ChargeRequested { .. }
+        | E::ChargeApproved { .. }
+        | E::ChargeDeclined { .. }
+        | E::PaymentRequested { .. }
+        | E::PointsSpent { .. }
+        | E::PointsReturned { .. }
         | E::PointsAccrued { .. }
         | E::PaymentOutcomeUnknown { .. }
         | E::VoidRequested { .. }
@@ -144,7 +150,10 @@ fn after_space(before: Phase, event: &space::Event) -> Progress {
             space: Some(Status::CancelRegister),
             ..unmoved(before)
         },
-        E::RegistrationRefused { .. } => unmoved(before),
+        // `Bookcancelled` says it, in the same commit.
+        E::FulfilmentStopped { .. }
+        | E::RegistrationMoved { .. }
+        | E::RegistrationRefused { .. } => unmoved(before),
     }
 }
 

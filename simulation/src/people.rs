@@ -139,12 +139,14 @@ async fn place_booking(
         userid,
         spacename: spacename(),
         price: PRICE,
+        scheduled: None,
     };
     let charge = payment::Command::Request {
         bookid: fresh,
         userid,
         spacename: spacename(),
         price: PRICE,
+        points: payment::Points::default(),
     };
     let request = Request {
         command_id,
@@ -195,15 +197,25 @@ async fn place_booking(
     }
 }
 
-/// Sends one command, and again as long as nobody answers. True when it was done.
-pub(crate) async fn send(world: World, command_id: Uuid, command: Command, who: Actor) -> bool {
+/// Sends a request, and again as long as nobody answers. True when it was done.
+pub(crate) async fn send(
+    world: World,
+    command_id: Uuid,
+    commands: Vec<Command>,
+    who: Actor,
+) -> bool {
     let scheduler = world.parts.scheduler.clone();
     for _ in 0..ASKS_MAX {
         let Some(node) = world.any_node() else {
             scheduler.sleep(Duration::from_millis(500)).await;
             continue;
         };
-        let request = Request::one(command_id, trace(who), command.clone());
+        let request = Request {
+            command_id,
+            trace: trace(who),
+            commands: commands.clone(),
+            claims: vec![],
+        };
         let (answer, answered) = oneshot::channel();
         scheduler.spawn(node.place, async move {
             let _ = answer.send(node.journal.execute_one(request).await);
@@ -235,9 +247,10 @@ pub(crate) async fn fulfil(world: World, bookid: i64) {
             method: space::Method::Key,
             by: by(),
         },
-        space::Command::CheckIn,
+        space::Command::CheckIn { by: Some(by()) },
         space::Command::CheckOut {
-            overtime_minutes: 0,
+            at: Timestamp::UNIX_EPOCH,
+            by: Some(by()),
         },
     ];
     for (step, command) in steps.into_iter().enumerate() {
@@ -248,7 +261,7 @@ pub(crate) async fn fulfil(world: World, bookid: i64) {
             return;
         }
         let id = Uuid::new_v5(&Uuid::nil(), format!("{bookid} {step}").as_bytes());
-        let command = Command::Space(BookId(bookid), command);
+        let command = vec![Command::Space(BookId(bookid), command)];
         // It may not be registered yet; then staff look again a little later.
         for _ in 0..5 {
             if send(world.clone(), id, command.clone(), Actor::Manager).await {

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use domain::{BookId, Command, book};
+use domain::{BookId, Command};
+use jiff::Timestamp;
 use journal::Actor;
 use journal::follow::FollowerId;
 use projections::PROJECTIONS;
@@ -182,7 +183,7 @@ impl World {
             scheduler
                 .sleep(scheduler.up_to(Duration::from_secs(8)))
                 .await;
-            let cancel = Command::Book(BookId(bookid), book::Command::Cancel { reason: None });
+            let cancel = Command::cancel_booking(BookId(bookid), None, Timestamp::UNIX_EPOCH);
             let id = Uuid::new_v5(&Uuid::nil(), format!("cancel {bookid}").as_bytes());
             people::send(self.clone(), id, cancel, Actor::Customer).await;
         }
@@ -255,7 +256,7 @@ impl World {
         for _ in 0..2 {
             let id = Uuid::from_u128(u128::from(self.parts.scheduler.below(u64::MAX)));
             let command = Command::Payment(BookId(bookid), said.clone());
-            people::send(self.clone(), id, command, Actor::System).await;
+            people::send(self.clone(), id, vec![command], Actor::System).await;
         }
     }
 

@@ -6,7 +6,7 @@
 
 use axum::response::Response;
 use domain::book::{self, Book};
-use domain::{BookId, Command as Asked, Phase, Refusal, Status, UserId};
+use domain::{BookId, Command as Asked, Phase, Refusal, Status, UserId, space};
 use journal::append::Answer;
 use journal::{CommandError, Done, Request, StreamId, fail_point};
 
@@ -115,8 +115,12 @@ pub(super) async fn cancel(
     let (before, version) = load(api, id).await?;
     let versions = change.versions(version, &command.expected);
     change.only_cancels(id, &before)?;
-    let cancel = Asked::Book(id, book::Command::Cancel { reason: None });
-    let request = Request::one(command.id, command.trace(), cancel);
+    let request = Request {
+        command_id: command.id,
+        trace: command.trace(),
+        commands: Asked::cancel_booking(id, None, api.journal.clock().now()),
+        claims: vec![],
+    };
     fail_point!("cancel-due");
     let done = match versions {
         None => api.journal.execute_one(request).await,
@@ -138,8 +142,23 @@ pub(super) async fn cancel(
         Err(CommandError::Refused(Refusal::Book(book::Error::IllegalTransition { .. }))) => {
             over(api, id).await
         }
+        Err(CommandError::Refused(Refusal::Book(book::Error::Started { .. }))) => {
+            Err(Problem::IllegalTransition {
+                current: phase(&before),
+            })
+        }
+        Err(CommandError::Refused(Refusal::Space(refusal))) => Err(too_late(&refusal)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The customer has the space, or did not come.
+fn too_late(refusal: &space::Error) -> Problem {
+    let current = match refusal {
+        space::Error::IllegalTransition { .. } => Phase::NoShow,
+        _ => Phase::HandedOver,
+    };
+    Problem::IllegalTransition { current }
 }
 
 /// A booking that is over: fine when it was cancelled, refused otherwise.

@@ -65,12 +65,14 @@ impl Order {
             userid: *userid,
             spacename: spacename.clone(),
             price: *price,
+            scheduled: None,
         };
         let charge = payment::Command::Request {
             bookid,
             userid: *userid,
             spacename: spacename.clone(),
             price: *price,
+            points: domain::payment::Points::default(),
         };
         vec![Asked::Book(bookid, place), Asked::Payment(bookid, charge)]
     }

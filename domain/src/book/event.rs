@@ -1,10 +1,12 @@
 //! What happened to a booking.
 
 use cqrs_es::{Aggregate, DomainEvent};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Book, Outcome};
 use crate::status::Status;
+use crate::terms::{Slot, Terms};
 use crate::value::{BookId, Money, UserId};
 use crate::version;
 
@@ -25,6 +27,15 @@ pub enum Event {
         /// The price at this moment; later price changes never alter it.
         #[serde(flatten)]
         price: Money,
+        /// For when; an unscheduled booking has no time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slot: Option<Slot>,
+        /// What was agreed to, with a slot.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        terms: Option<Terms>,
+        /// How long the slot is kept while nothing was paid.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held_until: Option<Timestamp>,
     },
     /// The customer was told to wait for the payment.
     PaymentDeferred {
@@ -60,6 +71,23 @@ pub enum Event {
         /// `expired`.
         status: Status,
     },
+    /// The booking was moved to another time, perhaps at another price.
+    Rescheduled {
+        /// The booking.
+        bookid: BookId,
+        /// `success-register`.
+        status: Status,
+        /// From when.
+        from: Slot,
+        /// To when.
+        slot: Slot,
+        /// The price from now on.
+        #[serde(flatten)]
+        price: Money,
+        /// A cancellation gives back at most so much of it, in percent: what it would have given back at this moment.
+        /// Moving a booking away does not bring back what was lost by waiting.
+        refund_percent_max: u8,
+    },
     /// The booking was cancelled; payment and registration follow.
     Bookcancelled {
         /// The booking.
@@ -75,6 +103,9 @@ pub enum Event {
         refund: Money,
         /// Why, in the canceller's words.
         reason: Option<String>,
+        /// What of the price that is, in percent, where a policy decided it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refund_percent: Option<u8>,
     },
     /// The story is over.
     BookClosed {
@@ -97,6 +128,7 @@ impl Event {
             Self::BookConfirmed { .. } => "BookConfirmed",
             Self::BookRejected { .. } => "BookRejected",
             Self::BookExpired { .. } => "BookExpired",
+            Self::Rescheduled { .. } => "Rescheduled",
             Self::Bookcancelled { .. } => "Bookcancelled",
             Self::BookClosed { .. } => "BookClosed",
         }

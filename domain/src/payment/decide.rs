@@ -1,10 +1,11 @@
-//! What a payment decides.
+//! What a payment decides about charges; what it gives back is in `payment/refund.rs`.
 
 use super::{
-    Command, Error, Event, POINTS_RATE, Payment, Purpose, Refund, Stage, charge_key, refund_key,
+    ChargeState, Command, Error, Event, Extra, FIRST_CHARGE, POINTS_RATE, Payment, Points, Purpose,
+    Stage, charge_key,
 };
 use crate::status::Status;
-use crate::value::{BookId, Money, UserId, proportion};
+use crate::value::{BookId, Money, UserId};
 
 impl Payment {
     /// Turns a command into events, or refuses. Pure.
@@ -17,27 +18,28 @@ impl Payment {
             userid,
             spacename,
             price,
+            points,
         } = command
         {
-            return self.request(bookid, userid, spacename, price);
+            return self.request(bookid, userid, spacename, price, points);
         }
         let payid = self.payid.ok_or(Error::NoSuchPayment)?;
         match command {
             Command::Request { .. } => Err(Error::AlreadyRequested),
+            Command::ChargeOvertime { amount } => Ok(self.charge_overtime(payid, amount)),
+            Command::ChargeOutstanding => Ok(self.charge_outstanding(payid)),
+            Command::Adjust { from, to } => self.adjust(payid, from, to),
             Command::RecordApproval {
                 charge_no,
                 gateway_ref,
                 captured,
-            } => {
-                self.charge(charge_no)?;
-                self.approve(payid, charge_no, gateway_ref, captured)
-            }
+            } => self.approve(payid, charge_no, gateway_ref, captured),
             Command::RecordDecline {
                 charge_no,
                 code,
                 message,
             } => {
-                self.charge(charge_no)?;
+                self.asked(charge_no)?;
                 Ok(self.decline(payid, charge_no, code, message))
             }
             Command::RecordUnknown {
@@ -45,20 +47,21 @@ impl Payment {
                 attempt,
                 reason,
             } => {
-                self.charge(charge_no)?;
-                Ok(self.while_open(Event::PaymentOutcomeUnknown {
+                self.asked(charge_no)?;
+                let unknown = Event::PaymentOutcomeUnknown {
                     payid,
                     charge_no,
                     attempt,
                     reason,
-                }))
+                };
+                Ok(self.while_open(charge_no, unknown))
             }
             Command::RecordNotCharged { charge_no } => {
-                self.charge(charge_no)?;
+                self.asked(charge_no)?;
                 let message = "the gateway knows of no such charge".to_owned();
                 Ok(self.decline(payid, charge_no, "not-charged".to_owned(), message))
             }
-            Command::Cancel { refund, reason } => Ok(self.cancel(payid, refund, reason)),
+            Command::Cancel { refund, reason } => Ok(self.cancel(payid, refund, &reason)),
             Command::RecordRefund {
                 refund_no,
                 refund_ref,
@@ -67,18 +70,9 @@ impl Payment {
                 refund_no,
                 attempt,
                 code,
-            } => {
-                let refund = self.refund_or_error(refund_no)?;
-                let failed = Event::RefundFailed {
-                    payid,
-                    refund_no,
-                    attempt,
-                    code,
-                };
-                Ok(if refund.done { vec![] } else { vec![failed] })
-            }
+            } => self.refund_failed(payid, refund_no, attempt, code),
             Command::RefundPartially { amount, reason } => {
-                self.refund_partially(payid, amount, reason)
+                self.refund_partially(payid, amount, &reason)
             }
         }
     }
@@ -89,35 +83,119 @@ impl Payment {
         userid: Option<UserId>,
         spacename: String,
         price: Money,
+        points: Points,
     ) -> Result<Vec<Event>, Error> {
         if self.stage != Stage::None {
             return Err(Error::AlreadyRequested);
         }
-        let charge_no = 1;
-        Ok(vec![Event::PaymentRequested {
+        let Points { spent, rate } = points;
+        if !(0..=price.minor).contains(&spent) {
+            return Err(Error::PointsBeyondPrice {
+                asked: spent,
+                price: price.minor,
+            });
+        }
+        if spent > 0 && userid.is_none() {
+            return Err(Error::PointsOfNobody);
+        }
+        let mut events = vec![Event::PaymentRequested {
             payid: bookid,
             bookid,
             userid,
             spacename,
-            price,
-            charge_no,
-            idempotency_key: charge_key(bookid, charge_no),
-        }])
+            price: price.with_minor(price.minor - spent),
+            charge_no: FIRST_CHARGE,
+            idempotency_key: charge_key(bookid, FIRST_CHARGE),
+            points_rate: (rate != POINTS_RATE).then_some(rate),
+        }];
+        if spent > 0 {
+            events.push(Event::PointsSpent {
+                payid: bookid,
+                userid,
+                points: spent,
+            });
+        }
+        Ok(events)
     }
 
-    fn charge(&self, charge_no: u32) -> Result<(), Error> {
-        if (1..=self.charge_no).contains(&charge_no) {
-            Ok(())
+    fn charge_overtime(&self, payid: BookId, amount: Money) -> Vec<Event> {
+        let known = self
+            .charges
+            .values()
+            .any(|charge| charge.extra == Some(Extra::Overtime));
+        if self.stage != Stage::Approved || known || amount.minor <= 0 {
+            return vec![];
+        }
+        vec![self.charge_more(payid, amount, Extra::Overtime)]
+    }
+
+    /// What was declined is asked for again, as one charge.
+    fn charge_outstanding(&self, payid: BookId) -> Vec<Event> {
+        let amount = self.price.with_minor(self.outstanding());
+        if self.stage != Stage::Approved || amount.minor <= 0 || self.is_more_open() {
+            return vec![];
+        }
+        vec![self.charge_more(payid, amount, Extra::Outstanding)]
+    }
+
+    fn adjust(&self, payid: BookId, from: Money, to: Money) -> Result<Vec<Event>, Error> {
+        if self.stage != Stage::Approved || from.currency != to.currency {
+            let current = self.stage;
+            return Err(Error::NotAdjustable { current });
+        }
+        let difference = to.minor.saturating_sub(from.minor);
+        if difference == 0 {
+            return Ok(vec![]);
+        }
+        // What is not paid yet can be neither given back nor added to without losing track of it.
+        if self.is_more_open() || self.outstanding() > 0 {
+            return Err(Error::DifferenceOpen);
+        }
+        let amount = to.with_minor(difference.saturating_abs());
+        Ok(if difference > 0 {
+            vec![self.charge_more(payid, amount, Extra::Difference)]
         } else {
-            Err(Error::NoSuchNumber {
-                what: "charge",
-                number: charge_no,
-            })
+            let amount = amount.minor.min(self.refundable());
+            let reason = "the new time costs less";
+            self.give_back(payid, amount, Purpose::Partial, reason)
+        })
+    }
+
+    /// Whether a charge beside the first one has no outcome yet.
+    fn is_more_open(&self) -> bool {
+        let mut further = self.charges.range(FIRST_CHARGE + 1..);
+        further.any(|(_, charge)| charge.outcome == ChargeState::Open)
+    }
+
+    fn charge_more(&self, payid: BookId, price: Money, purpose: Extra) -> Event {
+        let last = self.charges.keys().next_back();
+        let charge_no = last.map_or(FIRST_CHARGE, |last| last + 1);
+        Event::ChargeRequested {
+            payid,
+            charge_no,
+            price,
+            purpose,
+            idempotency_key: charge_key(payid, charge_no),
         }
     }
 
-    fn while_open(&self, event: Event) -> Vec<Event> {
-        if self.is_open() { vec![event] } else { vec![] }
+    /// What a charge asks.
+    fn asked(&self, charge_no: u32) -> Result<Money, Error> {
+        let charge = self.charges.get(&charge_no);
+        charge
+            .map(|charge| charge.amount)
+            .ok_or(Error::NoSuchNumber {
+                what: "charge",
+                number: charge_no,
+            })
+    }
+
+    fn while_open(&self, charge_no: u32, event: Event) -> Vec<Event> {
+        if self.is_charge_open(charge_no) {
+            vec![event]
+        } else {
+            vec![]
+        }
     }
 
     fn approve(
@@ -127,46 +205,25 @@ impl Payment {
         gateway_ref: String,
         captured: Money,
     ) -> Result<Vec<Event>, Error> {
-        if self.is_open() {
-            if captured != self.price {
+        let asked = self.asked(charge_no)?;
+        let further = charge_no != FIRST_CHARGE;
+        if self.is_charge_open(charge_no) && !(further && self.is_unwanted(charge_no)) {
+            if captured != asked {
                 return Err(Error::AmountMismatch {
                     captured: captured.minor,
-                    asked: self.price.minor,
+                    asked: asked.minor,
                 });
             }
-            return Ok(self.approve_in_time(payid, charge_no, &gateway_ref));
+            return Ok(if further {
+                self.approve_more(payid, charge_no, gateway_ref, captured)
+            } else {
+                self.approve_in_time(payid, gateway_ref, captured)
+            });
         }
-        let known = self.gateway_ref.as_ref() == Some(&gateway_ref)
-            || self.surplus.contains_key(&gateway_ref);
-        if known {
-            return Ok(vec![]);
-        }
-        let give_back = self.refund_request(
-            payid,
-            captured,
-            Purpose::Surplus,
-            gateway_ref.clone(),
-            "captured when it was no longer wanted".to_owned(),
-        );
-        let arrived = if self.gateway_ref.is_some() {
-            Event::DuplicateCharge {
-                payid,
-                charge_no,
-                captured,
-                gateway_ref,
-            }
-        } else {
-            Event::LateApproval {
-                payid,
-                charge_no,
-                captured,
-                gateway_ref,
-            }
-        };
-        Ok(vec![arrived, give_back])
+        Ok(self.approve_unwanted(payid, charge_no, gateway_ref, captured))
     }
 
-    fn approve_in_time(&self, payid: BookId, charge_no: u32, gateway_ref: &str) -> Vec<Event> {
+    fn approve_in_time(&self, payid: BookId, gateway_ref: String, captured: Money) -> Vec<Event> {
         let mut events = vec![
             Event::Approved {
                 payid,
@@ -174,15 +231,11 @@ impl Payment {
                 userid: self.userid,
                 status: Status::SuccessPay,
                 spacename: self.spacename.clone(),
-                captured: self.price,
-                charge_no,
-                gateway_ref: gateway_ref.to_owned(),
+                captured,
+                charge_no: FIRST_CHARGE,
+                gateway_ref,
             },
-            Event::PointsAccrued {
-                payid,
-                userid: self.userid,
-                points: POINTS_RATE.floor_of(self.price.minor),
-            },
+            self.accrue(payid, captured.minor),
         ];
         if let Some(void) = &self.void {
             // The cancellation was waiting for this outcome.
@@ -190,182 +243,109 @@ impl Payment {
             for event in &events {
                 approved.fold(event.clone());
             }
-            events.extend(approved.cancel(payid, void.refund, void.reason.clone()));
+            events.extend(approved.cancel(payid, void.refund, &void.reason));
         }
         events
     }
 
+    fn approve_more(
+        &self,
+        payid: BookId,
+        charge_no: u32,
+        gateway_ref: String,
+        captured: Money,
+    ) -> Vec<Event> {
+        vec![
+            Event::ChargeApproved {
+                payid,
+                charge_no,
+                captured,
+                gateway_ref,
+            },
+            self.accrue(payid, captured.minor),
+        ]
+    }
+
+    /// The points that go with money captured now: of all that was captured, less those earned before, so that several
+    /// charges earn what one would.
+    fn accrue(&self, payid: BookId, captured: i64) -> Event {
+        let all = self.wanted_captured().saturating_add(captured);
+        let points = self.points_rate.floor_of(all) - self.points_earned;
+        Event::PointsAccrued {
+            payid,
+            userid: self.userid,
+            points: points.max(0),
+        }
+    }
+
+    /// Money that comes late, or a second time, is recorded and given back.
+    fn approve_unwanted(
+        &self,
+        payid: BookId,
+        charge_no: u32,
+        gateway_ref: String,
+        captured: Money,
+    ) -> Vec<Event> {
+        let reference = |charge: &super::Charge| match &charge.outcome {
+            ChargeState::Approved(reference) => Some(reference.clone()),
+            _ => None,
+        };
+        let mut references = self.charges.values().filter_map(reference);
+        let known = references.any(|reference| reference == gateway_ref);
+        if known || self.surplus.contains_key(&gateway_ref) {
+            return vec![];
+        }
+        let reason = "captured when it was no longer wanted";
+        let give_back = self.refund_request(
+            payid,
+            self.next_refund_no(),
+            captured,
+            Purpose::Surplus,
+            gateway_ref.clone(),
+            reason,
+        );
+        let before = self.charges.get(&charge_no).and_then(reference);
+        let arrived = match before {
+            Some(_) => Event::DuplicateCharge {
+                payid,
+                charge_no,
+                captured,
+                gateway_ref,
+            },
+            None => Event::LateApproval {
+                payid,
+                charge_no,
+                captured,
+                gateway_ref,
+            },
+        };
+        vec![arrived, give_back]
+    }
+
     fn decline(&self, payid: BookId, charge_no: u32, code: String, message: String) -> Vec<Event> {
-        let mut events = self.while_open(Event::PaymentDeclined {
+        if charge_no != FIRST_CHARGE {
+            let declined = Event::ChargeDeclined {
+                payid,
+                charge_no,
+                code,
+                message,
+            };
+            return self.while_open(charge_no, declined);
+        }
+        let declined = Event::PaymentDeclined {
             payid,
             status: Status::PayFailed,
             charge_no,
             code,
             message,
-        });
-        if !events.is_empty() && self.void.is_some() {
-            events.push(self.cancelled(payid, 0, true));
+        };
+        let mut events = self.while_open(charge_no, declined);
+        if !events.is_empty() {
+            events.extend(self.return_points(payid, self.points_spent()));
+            if self.void.is_some() {
+                events.push(self.cancelled(payid, 0, true));
+            }
         }
         events
-    }
-
-    fn cancel(&self, payid: BookId, refund: Money, reason: String) -> Vec<Event> {
-        match self.stage {
-            Stage::None | Stage::Refunding | Stage::Cancelled => vec![],
-            Stage::Requested | Stage::Unknown if self.void.is_some() => vec![],
-            Stage::Requested | Stage::Unknown => vec![Event::VoidRequested {
-                payid,
-                refund,
-                reason,
-            }],
-            Stage::Declined => vec![self.cancelled(payid, 0, true)],
-            Stage::Approved => {
-                let amount = refund.minor.clamp(0, self.refundable());
-                match &self.gateway_ref {
-                    Some(gateway_ref) if amount > 0 => vec![self.refund_request(
-                        payid,
-                        self.price.with_minor(amount),
-                        Purpose::Cancellation,
-                        gateway_ref.clone(),
-                        reason,
-                    )],
-                    // Nothing to give back: the policy keeps it all, or it was given back before.
-                    _ => vec![self.cancelled(payid, 0, false)],
-                }
-            }
-        }
-    }
-
-    fn refund_partially(
-        &self,
-        payid: BookId,
-        amount: Money,
-        reason: String,
-    ) -> Result<Vec<Event>, Error> {
-        let available = if self.stage == Stage::Approved {
-            self.refundable()
-        } else {
-            0
-        };
-        match &self.gateway_ref {
-            Some(gateway_ref)
-                if (1..=available).contains(&amount.minor)
-                    && amount.currency == self.price.currency =>
-            {
-                let gateway_ref = gateway_ref.clone();
-                Ok(vec![self.refund_request(
-                    payid,
-                    amount,
-                    Purpose::Partial,
-                    gateway_ref,
-                    reason,
-                )])
-            }
-            _ => Err(Error::NotRefundable { available }),
-        }
-    }
-
-    fn refunded_by_gateway(
-        &self,
-        payid: BookId,
-        refund_no: u32,
-        refund_ref: String,
-    ) -> Result<Vec<Event>, Error> {
-        let refund = self.refund_or_error(refund_no)?;
-        if refund.done {
-            return Ok(vec![]);
-        }
-        let amount = refund.amount;
-        Ok(match refund.purpose {
-            Purpose::Surplus => {
-                vec![Event::SurplusRefunded {
-                    payid,
-                    refund_no,
-                    refund: amount,
-                    refund_ref,
-                }]
-            }
-            Purpose::Partial => vec![
-                Event::PartiallyRefunded {
-                    payid,
-                    refund_no,
-                    refund: amount,
-                    refund_ref,
-                },
-                self.claw_back(payid, amount.minor),
-            ],
-            Purpose::Cancellation => {
-                vec![
-                    self.cancelled(payid, amount.minor, false),
-                    self.claw_back(payid, amount.minor),
-                ]
-            }
-        })
-    }
-
-    /// The points that go with `refund_now`: cumulative, so that rounding never drifts.
-    fn claw_back(&self, payid: BookId, refund_now: i64) -> Event {
-        let refunded = self.wanted_refunds(true) + refund_now;
-        let owed = proportion(self.points_earned, refunded, self.captured);
-        Event::PointsClawedBack {
-            payid,
-            userid: self.userid,
-            points: (owed - self.points_clawed_back).max(0),
-        }
-    }
-
-    fn cancelled(&self, payid: BookId, refund_now: i64, voided: bool) -> Event {
-        Event::Cancelled {
-            payid,
-            bookid: payid,
-            userid: self.userid,
-            status: Status::CancelPay,
-            spacename: self.spacename.clone(),
-            refund: self.price.with_minor(refund_now),
-            // A part that is still on its way back is not kept.
-            fee: self.refundable(),
-            voided,
-        }
-    }
-
-    fn refund_request(
-        &self,
-        payid: BookId,
-        refund: Money,
-        purpose: Purpose,
-        gateway_ref: String,
-        reason: String,
-    ) -> Event {
-        let refund_no = self.refunds.keys().next_back().map_or(1, |last| last + 1);
-        Event::RefundRequested {
-            payid,
-            refund_no,
-            refund,
-            purpose,
-            gateway_ref,
-            idempotency_key: refund_key(payid, refund_no),
-            reason,
-        }
-    }
-
-    fn refund_or_error(&self, refund_no: u32) -> Result<&Refund, Error> {
-        self.refunds.get(&refund_no).ok_or(Error::NoSuchNumber {
-            what: "refund",
-            number: refund_no,
-        })
-    }
-
-    /// What can still be given back: captured, less what is back or on its way.
-    fn refundable(&self) -> i64 {
-        self.captured - self.wanted_refunds(false)
-    }
-
-    /// Refunds of wanted money; only those done, or those on their way too.
-    fn wanted_refunds(&self, only_done: bool) -> i64 {
-        self.refunds
-            .values()
-            .filter(|r| r.purpose != Purpose::Surplus && (r.done || !only_done))
-            .map(|r| r.amount.minor)
-            .sum()
     }
 }

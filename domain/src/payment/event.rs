@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Payment;
 use crate::status::Status;
-use crate::value::{BookId, Money, UserId};
+use crate::value::{BasisPoints, BookId, Money, UserId};
 use crate::version;
 
 /// Why money is given back.
@@ -18,6 +18,18 @@ pub enum Purpose {
     Partial,
     /// The money should not have come: late, or twice.
     Surplus,
+}
+
+/// What a further charge is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extra {
+    /// The booking was moved to a time that costs more.
+    Difference,
+    /// The customer stayed past the end.
+    Overtime,
+    /// Further charges that were declined are asked for again.
+    Outstanding,
 }
 
 /// What happened to a payment.
@@ -41,6 +53,64 @@ pub enum Event {
         charge_no: u32,
         /// The gateway's idempotency key.
         idempotency_key: String,
+        /// What captured money earns, in basis points; where it does not say, one percent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        points_rate: Option<BasisPoints>,
+    },
+    /// Points were spent on the booking, in the same append as `PaymentRequested`, whose price is what is left.
+    PointsSpent {
+        /// The payment.
+        payid: BookId,
+        /// Who spent them.
+        userid: Option<UserId>,
+        /// How many; each is worth a minor unit of the price.
+        points: i64,
+    },
+    /// Points that were spent came back: nothing was captured, or with the money.
+    PointsReturned {
+        /// The payment.
+        payid: BookId,
+        /// To whom.
+        userid: Option<UserId>,
+        /// How many.
+        points: i64,
+    },
+    /// The intent to charge more: a price that rose, or time past the end.
+    ChargeRequested {
+        /// The payment.
+        payid: BookId,
+        /// Which charge of this payment, from 2.
+        charge_no: u32,
+        /// How much.
+        #[serde(flatten)]
+        price: Money,
+        /// What for.
+        purpose: Extra,
+        /// The gateway's idempotency key.
+        idempotency_key: String,
+    },
+    /// More money is captured.
+    ChargeApproved {
+        /// The payment.
+        payid: BookId,
+        /// Which charge.
+        charge_no: u32,
+        /// How much was captured.
+        #[serde(flatten)]
+        captured: Money,
+        /// The gateway's reference.
+        gateway_ref: String,
+    },
+    /// A charge for more was declined, or never happened: the payment stays as it was, and the amount is outstanding.
+    ChargeDeclined {
+        /// The payment.
+        payid: BookId,
+        /// Which charge.
+        charge_no: u32,
+        /// The gateway's code.
+        code: String,
+        /// The gateway's text.
+        message: String,
     },
     /// The money is captured.
     Approved {
@@ -220,6 +290,11 @@ impl Event {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::PaymentRequested { .. } => "PaymentRequested",
+            Self::PointsSpent { .. } => "PointsSpent",
+            Self::PointsReturned { .. } => "PointsReturned",
+            Self::ChargeRequested { .. } => "ChargeRequested",
+            Self::ChargeApproved { .. } => "ChargeApproved",
+            Self::ChargeDeclined { .. } => "ChargeDeclined",
             Self::Approved { .. } => "Approved",
             Self::PointsAccrued { .. } => "PointsAccrued",
             Self::PaymentDeclined { .. } => "PaymentDeclined",

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Method, Space, Stage};
 use crate::status::Status;
+use crate::terms::Slot;
 use crate::value::{BookId, UserId};
 use crate::version;
 
@@ -26,6 +27,27 @@ pub enum Event {
         status: Status,
         /// The booking.
         bookid: BookId,
+        /// For when; an unscheduled booking has no time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slot: Option<Slot>,
+        /// How long after the start a customer who did not come is waited for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        no_show_grace_minutes: Option<u32>,
+    },
+    /// The booking was moved to another time.
+    RegistrationMoved {
+        /// The registration.
+        spaceid: BookId,
+        /// To when.
+        slot: Slot,
+    },
+    /// The booking was cancelled: staff do nothing more. In the same commit as `Bookcancelled`, so that a cancellation
+    /// and a hand-over that happen at once cannot both be; and also where nothing is registered yet.
+    FulfilmentStopped {
+        /// The registration.
+        spaceid: BookId,
+        /// How far it had come.
+        stage: Stage,
     },
     /// The space could not be registered.
     RegistrationRefused {
@@ -71,6 +93,9 @@ pub enum Event {
         spaceid: BookId,
         /// `in-use`.
         status: Status,
+        /// Who let them in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// The customer is out.
     CheckedOut {
@@ -80,6 +105,9 @@ pub enum Event {
         status: Status,
         /// Minutes past the end.
         overtime_minutes: u32,
+        /// Who saw them out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// Nobody came.
     NoShowMarked {
@@ -87,6 +115,9 @@ pub enum Event {
         spaceid: BookId,
         /// `no-show`.
         status: Status,
+        /// Who said so; nobody, when the time did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// The registration is undone.
     Registercancelled {
@@ -111,6 +142,8 @@ impl Event {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Registered { .. } => "Registered",
+            Self::RegistrationMoved { .. } => "RegistrationMoved",
+            Self::FulfilmentStopped { .. } => "FulfilmentStopped",
             Self::RegistrationRefused { .. } => "RegistrationRefused",
             Self::PreparationStarted { .. } => "PreparationStarted",
             Self::Prepared { .. } => "Prepared",

@@ -17,6 +17,7 @@ pub static TODAY: Table = Table(&[
             Lineage::first("BookConfirmed"),
             Lineage::first("BookRejected"),
             Lineage::first("BookExpired"),
+            Lineage::first("Rescheduled"),
             Lineage::first("Bookcancelled"),
             Lineage::first("BookClosed"),
         ],
@@ -25,6 +26,11 @@ pub static TODAY: Table = Table(&[
         aggregate_type: Payment::TYPE,
         events: &[
             Lineage::first("PaymentRequested"),
+            Lineage::first("PointsSpent"),
+            Lineage::first("PointsReturned"),
+            Lineage::first("ChargeRequested"),
+            Lineage::first("ChargeApproved"),
+            Lineage::first("ChargeDeclined"),
             Lineage::first("Approved"),
             Lineage::first("PointsAccrued"),
             Lineage::first("PaymentDeclined"),
@@ -44,6 +50,8 @@ pub static TODAY: Table = Table(&[
         aggregate_type: Space::TYPE,
         events: &[
             Lineage::first("Registered"),
+            Lineage::first("RegistrationMoved"),
+            Lineage::first("FulfilmentStopped"),
             Lineage::first("RegistrationRefused"),
             Lineage::first("PreparationStarted"),
             Lineage::first("Prepared"),

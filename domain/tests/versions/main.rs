@@ -46,17 +46,19 @@ macro_rules! every_variant {
 }
 
 every_variant! { BOOK, book_variant, book:
-    Booked PaymentDeferred BookConfirmed BookRejected BookExpired Bookcancelled BookClosed
+    Booked PaymentDeferred BookConfirmed BookRejected BookExpired Rescheduled Bookcancelled
+    BookClosed
 }
 
 every_variant! { PAYMENT, payment_variant, payment:
-    PaymentRequested Approved PointsAccrued PaymentDeclined PaymentOutcomeUnknown VoidRequested
+    PaymentRequested PointsSpent PointsReturned ChargeRequested ChargeApproved ChargeDeclined
+    Approved PointsAccrued PaymentDeclined PaymentOutcomeUnknown VoidRequested
     RefundRequested RefundFailed PartiallyRefunded Cancelled PointsClawedBack LateApproval
     DuplicateCharge SurplusRefunded
 }
 
 every_variant! { SPACE, space_variant, space:
-    Registered RegistrationRefused PreparationStarted Prepared HandedOver CheckedIn CheckedOut
+    Registered RegistrationMoved FulfilmentStopped RegistrationRefused PreparationStarted Prepared HandedOver CheckedIn CheckedOut
     NoShowMarked Registercancelled
 }
 

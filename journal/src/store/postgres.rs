@@ -13,6 +13,7 @@ use cqrs_es::persist::{PersistedEventRepository, PersistenceError, SerializedEve
 use domain::book::Book;
 use domain::payment::Payment;
 use domain::space::Space;
+use jiff::Timestamp;
 use postgres_es::PostgresEventRepository;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -168,8 +169,9 @@ impl Store for Postgres {
         owner: Uuid,
         limit: i32,
         lease_ms: i32,
+        set_time: Option<Timestamp>,
     ) -> Result<Vec<Job>, StoreError> {
-        jobs::claim(&self.pool, kinds, owner, limit, lease_ms).await
+        jobs::claim(&self.pool, kinds, owner, limit, lease_ms, set_time).await
     }
 
     async fn note_job(

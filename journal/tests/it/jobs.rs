@@ -22,6 +22,7 @@ fn job(key: i64, due_at: Timestamp) -> NewJob {
         bookid: key,
         payload: HashMap::from([("correlation_id".to_owned(), format!("journey {key}"))]),
         due_at,
+        timer: false,
     }
 }
 

@@ -404,6 +404,7 @@ async fn a_job_whose_budget_is_spent() {
         bookid: 7,
         payload: HashMap::new(),
         due_at: Timestamp::UNIX_EPOCH,
+        timer: false,
     };
     let mut connection = stage.journal.pool().acquire().await.unwrap();
     let mut tx = connection.begin().await.unwrap();

@@ -23,6 +23,7 @@ async fn two_jobs() -> Stage {
         bookid: key,
         payload: HashMap::from([("number".to_owned(), "1".to_owned())]),
         due_at,
+        timer: false,
     };
     let mut connection = stage.journal.pool().acquire().await.unwrap();
     let jobs = [job(7, jiff::Timestamp::UNIX_EPOCH), job(8, hour(1_000_000))];

@@ -149,6 +149,7 @@ pub(crate) fn place(key: i64) -> Command {
         userid: Some(domain::UserId(7)),
         spacename: format!("room {key}"),
         price: Money::krw(10_000),
+        scheduled: None,
     };
     Command::Book(BookId(key), command)
 }
@@ -160,6 +161,7 @@ pub(crate) fn request_payment(key: i64) -> Command {
         userid: Some(domain::UserId(7)),
         spacename: format!("room {key}"),
         price: Money::krw(10_000),
+        points: domain::payment::Points::default(),
     };
     Command::Payment(BookId(key), command)
 }
@@ -171,13 +173,21 @@ pub(crate) fn register(key: i64) -> Command {
         approved_payid: BookId(key),
         userid: Some(domain::UserId(7)),
         spacename: format!("room {key}"),
+        no_show_grace_minutes: None,
+        slot: None,
     };
     Command::Space(BookId(key), command)
 }
 
 /// Cancel booking `key`.
 pub(crate) fn cancel(key: i64) -> Command {
-    Command::Book(BookId(key), book::Command::Cancel { reason: None })
+    Command::Book(
+        BookId(key),
+        book::Command::Cancel {
+            reason: None,
+            at: jiff::Timestamp::UNIX_EPOCH,
+        },
+    )
 }
 
 /// Say that the payment of booking `key` takes its time: an event each time, while nothing else happens.

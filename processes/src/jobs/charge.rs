@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::BookId;
 use domain::order::CHARGE_JOB;
 use domain::payment::{Payment, charge_key};
 use domain::ports::{ChargeOutcome, ChargeRequest, LookupOutcome, PaymentGateway, PendingReason};
+use domain::{BookId, Command, Money, book};
 use jiff::Timestamp;
 use journal::jobs::{Finish, Job};
+use journal::{CommandError, Request};
+use uuid::Uuid;
 
 use super::notes::Notes;
 use super::{Desk, KEY_RETENTION, Setback, Work, delay, held, no_answer};
@@ -31,6 +33,10 @@ const NOTE_MAX: Duration = Duration::from_secs(15);
 /// Why a charge that the gateway does not know is not settled by that.
 const FORGOTTEN: &str =
     "the gateway does not know it, and its key is so old that it may have been forgotten";
+/// The namespace of the ids of expiries.
+const EXPIRY: Uuid = Uuid::from_u128(0x3a5d_90c4_7e1b_4b62_8f0d_c47e_15a9_602b);
+/// How long after an expiry a charge is looked at again: the saga undoes the payment meanwhile.
+const EXPIRED_PAUSE: Duration = Duration::from_secs(1);
 /// How long after a "not found" the gateway is asked a second time.
 const SECOND_LOOK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -61,22 +67,29 @@ enum Move {
     SayNotCharged,
     /// Nothing was sent: send it.
     Charge,
+    /// Nothing was sent, and the slot is kept no longer: let the booking go.
+    Expire,
     /// Something may have been sent: ask.
     LookUp,
 }
 
 impl Case {
-    fn first_move(&self) -> Move {
-        match (
-            self.payment.is_open(),
-            self.notes.nothing_sent(),
-            self.void_at,
-        ) {
+    fn first_move(&self, now: Timestamp) -> Move {
+        let is_open = self.payment.is_charge_open(self.notes.number);
+        let is_held = self.notes.held_until.is_none_or(|until| now < until);
+        match (is_open, self.notes.nothing_sent(), self.void_at) {
             (false, _, _) => Move::Nothing,
             (true, true, Some(_)) => Move::SayNotCharged,
-            (true, true, None) => Move::Charge,
+            (true, true, None) if is_held => Move::Charge,
+            (true, true, None) => Move::Expire,
             (true, false, _) => Move::LookUp,
         }
+    }
+
+    /// What the charge asks.
+    fn amount(&self) -> Money {
+        let charge = self.payment.charge(self.notes.number);
+        charge.map_or_else(|| self.payment.price(), |charge| charge.amount)
     }
 
     fn key(&self) -> String {
@@ -97,7 +110,7 @@ impl Case {
             payid: self.payid,
             charge_no: self.notes.number,
             spacename: self.payment.spacename().to_owned(),
-            price: self.payment.price(),
+            price: self.amount(),
             idempotency_key: self.key(),
             correlation_id: self.notes.trace.correlation_id.clone(),
         }
@@ -115,7 +128,7 @@ impl Work for ChargeWork {
             Ok(case) => case,
             Err(reason) => return Ok(Finish::Attention { reason }),
         };
-        let first = case.first_move();
+        let first = case.first_move(self.desk.now());
         // An old key of a charge is no hindrance: it is asked for, and never sent again.
         if first != Move::Nothing && self.desk.is_held(job, &case.notes, false).await? {
             return Ok(held());
@@ -124,6 +137,7 @@ impl Work for ChargeWork {
             Move::Nothing => Ok(Finish::Done),
             Move::SayNotCharged => self.say_not_charged(&case).await,
             Move::Charge => self.charge_first(job, &case).await,
+            Move::Expire => self.expire(&case).await,
             Move::LookUp => self.look_up(job, &case).await,
         }
     }
@@ -154,8 +168,8 @@ impl ChargeWork {
         };
         Ok(Ok(Case {
             payid,
+            void_at: void_at(&history, notes.number),
             notes,
-            void_at: void_at(&history),
             payment: history.aggregate,
             requested_at,
         }))
@@ -171,7 +185,7 @@ impl ChargeWork {
                 let claims = u32::try_from(job.attempts).unwrap_or(1);
                 let pause = delay(claims, self.desk.journal.random());
                 let reason = PendingReason::from(held_back).to_string();
-                return Ok(self.desk.again_after(pause, reason));
+                return Ok(self.while_held(case, self.desk.again_after(pause, reason)));
             }
         };
         if let Some(not_now) = self.about_to_send(job, case).await? {
@@ -180,6 +194,40 @@ impl ChargeWork {
         let outcome = self.charge(case).await;
         admitted.end(verdict(&outcome));
         self.conclude(case, outcome).await
+    }
+
+    /// Lets a booking go whose slot was kept long enough, while nothing was ever sent. Who claims the job is the only one
+    /// who may send, so no attempt can be in flight; the saga then undoes the payment, and this job ends with it.
+    async fn expire(&self, case: &Case) -> Result<Finish, Setback> {
+        let expire = book::Command::Expire {
+            attempt_in_flight: false,
+        };
+        let id = Uuid::new_v5(&EXPIRY, case.key().as_bytes());
+        let trace = case.notes.trace.clone();
+        let request = Request::one(id, trace, Command::Book(case.payid, expire));
+        match self.desk.journal.execute_one(request).await {
+            Ok(_) => {
+                let reason = "the booking expired; its payment is being undone".to_owned();
+                Ok(self.desk.again_after(EXPIRED_PAUSE, reason))
+            }
+            Err(CommandError::Store(error)) => Err(error.into()),
+            Err(error) => Ok(self.again(case, error.to_string())),
+        }
+    }
+
+    /// A wait that ends no later than the slot is kept, so that a booking that was never paid expires in time.
+    fn while_held(&self, case: &Case, finish: Finish) -> Finish {
+        match (finish, case.notes.held_until) {
+            (Finish::Again { due_at, reason }, Some(until))
+                if case.notes.nothing_sent() && self.desk.now() < until =>
+            {
+                Finish::Again {
+                    due_at: due_at.min(until),
+                    reason,
+                }
+            }
+            (finish, _) => finish,
+        }
     }
 
     /// Asks what became of a charge.
@@ -200,7 +248,7 @@ impl ChargeWork {
     async fn send_again(&self, job: &Job, case: &Case) -> Result<Finish, Setback> {
         // The look-up took its time: the charge may have been given up, or got its outcome.
         let case = match self.open(job).await? {
-            Ok(now) if now.first_move() == Move::Nothing => return Ok(Finish::Done),
+            Ok(now) if now.first_move(self.desk.now()) == Move::Nothing => return Ok(Finish::Done),
             Ok(now) if now.void_at.is_some() => {
                 return Ok(self.again(case, "it is no longer wanted".to_owned()));
             }

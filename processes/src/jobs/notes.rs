@@ -15,6 +15,10 @@ const SENT: &str = "sent";
 const TRIES: &str = "tries";
 /// When a worker was last about to send a charge.
 const SENT_AT: &str = "sent_at";
+/// Until when the booking's slot is kept while nothing was sent.
+const HELD_UNTIL: &str = "held_until";
+/// Which start a no-show timer is for.
+const START: &str = "start";
 /// That the charge or refund was wanted in the journal that this one was imported from: `ask` or `hold`.
 const ELSEWHERE: &str = "imported";
 const CORRELATION_ID: &str = "correlation_id";
@@ -35,6 +39,7 @@ pub(crate) fn of_charge(
     event: &Recorded,
     charge_no: u32,
     due: Due,
+    held_until: Option<Timestamp>,
     imported: Option<Elsewhere>,
 ) -> HashMap<String, String> {
     let sent = match (due, imported) {
@@ -44,6 +49,14 @@ pub(crate) fn of_charge(
     };
     let mut notes = of_journey(event, charge_no, imported);
     notes.insert(SENT.to_owned(), sent.to_owned());
+    notes.extend(held_until.map(|until| (HELD_UNTIL.to_owned(), until.to_string())));
+    notes
+}
+
+/// The notes of a timer for a no-show.
+pub(crate) fn of_no_show(event: &Recorded, start: Timestamp) -> HashMap<String, String> {
+    let mut notes = of_journey(event, 0, None);
+    notes.insert(START.to_owned(), start.to_string());
     notes
 }
 
@@ -104,6 +117,10 @@ pub(super) struct Notes {
     pub(super) tries: u32,
     /// When a worker was last about to send it, by its own clock.
     pub(super) sent_at: Option<Timestamp>,
+    /// Until when the booking's slot is kept while nothing was sent.
+    pub(super) held_until: Option<Timestamp>,
+    /// Which start a no-show timer is for.
+    pub(super) start: Option<Timestamp>,
     /// Whether it was wanted elsewhere, and what then.
     pub(super) imported: Option<Elsewhere>,
     /// The journey that recordings belong to.
@@ -117,14 +134,18 @@ impl Notes {
         let count = |name: &str| {
             text(name).map(|n| n.parse::<u32>().map_err(|error| format!("{name}: {error}")))
         };
+        let time = |name: &str| {
+            let read = |at: String| at.parse().map_err(|error| format!("{name}: {error}"));
+            text(name).map(read).transpose()
+        };
         Ok(Self {
             number: count(NUMBER).ok_or("it does not say which number it is about")??,
             // Only a clear no is a no.
             inline_sent: text(SENT).is_none_or(|sent| sent != "no"),
             tries: count(TRIES).transpose()?.unwrap_or(0),
-            sent_at: text(SENT_AT)
-                .map(|at| at.parse().map_err(|error| format!("{SENT_AT}: {error}")))
-                .transpose()?,
+            sent_at: time(SENT_AT)?,
+            held_until: time(HELD_UNTIL)?,
+            start: time(START)?,
             imported: text(ELSEWHERE).map(|word| match word.as_str() {
                 "ask" => Elsewhere::Asked,
                 _ => Elsewhere::Held,

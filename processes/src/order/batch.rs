@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use domain::order::{CHARGE_JOB, Due, Intent, Order, REFUND_JOB};
+use domain::order::{CHARGE_JOB, Due, Intent, NO_SHOW_JOB, Order, REFUND_JOB};
 use domain::payment::{charge_key, refund_key};
 use domain::{BookId, Command};
 use jiff::Timestamp;
@@ -110,7 +110,11 @@ impl Plan {
             Intent::ChargeSettled { charge_no } => {
                 self.settled.insert(charge_key(bookid, charge_no));
             }
-            Intent::Charge { charge_no, due } => {
+            Intent::Charge {
+                charge_no,
+                due,
+                held_until,
+            } => {
                 let due_at = match due {
                     Due::Now => terms.now,
                     Due::AfterInlineCall => {
@@ -123,8 +127,9 @@ impl Plan {
                     kind: CHARGE_JOB,
                     key: charge_key(bookid, charge_no),
                     bookid: bookid.0,
-                    payload: notes::of_charge(event, charge_no, due, origin.imported()),
+                    payload: notes::of_charge(event, charge_no, due, held_until, origin.imported()),
                     due_at,
+                    timer: false,
                 });
             }
             Intent::Refund { refund_no } => self.add_job(NewJob {
@@ -133,6 +138,15 @@ impl Plan {
                 bookid: bookid.0,
                 payload: notes::of_refund(event, refund_no, origin.imported()),
                 due_at: terms.now,
+                timer: false,
+            }),
+            Intent::NoShowTimer { start, at } => self.add_job(NewJob {
+                kind: NO_SHOW_JOB,
+                key: format!("no-show:{bookid}:{start}"),
+                bookid: bookid.0,
+                payload: notes::of_no_show(event, start),
+                due_at: at,
+                timer: true,
             }),
         }
     }

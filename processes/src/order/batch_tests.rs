@@ -47,6 +47,9 @@ fn refused() -> Vec<Recorded> {
         spacename: spacename(),
         status: Status::Booking,
         price: PRICE,
+        held_until: None,
+        slot: None,
+        terms: None,
     };
     let approved = Paid::Approved {
         payid: bookid,
@@ -159,6 +162,7 @@ fn the_parts_of_a_row_are_one_cause_whose_steps_are_counted_on() {
         status: Status::CancelBooking,
         refund: PRICE,
         reason: None,
+        refund_percent: None,
     };
     let parts = of_one_row(Event::Payment(declined), Event::Book(cancelled));
     let mut plan = fold(Orders::new(), &parts, Timestamp::UNIX_EPOCH).unwrap();

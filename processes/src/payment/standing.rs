@@ -6,7 +6,7 @@
 
 use domain::BookId;
 use domain::book::{self, Book};
-use domain::payment::{self, Payment, Stage};
+use domain::payment::{self, Payment, Purpose, Stage};
 use domain::ports::ChargeOutcome;
 use futures::future::try_join;
 use jiff::Timestamp;
@@ -93,7 +93,10 @@ pub(crate) fn requested_at(payment: &History<Payment>, charge_no: u32) -> Option
         .events
         .iter()
         .find_map(|(event, metadata)| match event {
-            payment::Event::PaymentRequested { charge_no: no, .. } if *no == charge_no => {
+            payment::Event::PaymentRequested { charge_no: no, .. }
+            | payment::Event::ChargeRequested { charge_no: no, .. }
+                if *no == charge_no =>
+            {
                 Some(metadata.occurred_at)
             }
             _ => None,
@@ -113,13 +116,28 @@ pub(crate) fn refund_requested_at(payment: &History<Payment>, refund_no: u32) ->
         })
 }
 
-/// When it was no longer wanted, if so.
-pub(crate) fn void_at(payment: &History<Payment>) -> Option<Timestamp> {
-    payment
+/// When this charge was no longer wanted, if so: the booking's when it was given up, a further one when the payment was.
+pub(crate) fn void_at(payment: &History<Payment>, charge_no: u32) -> Option<Timestamp> {
+    if !payment.aggregate.is_unwanted(charge_no) {
+        return None;
+    }
+    let undoing = payment
         .events
         .iter()
         .find_map(|(event, metadata)| match event {
-            payment::Event::VoidRequested { .. } => Some(metadata.occurred_at),
+            payment::Event::VoidRequested { .. }
+            | payment::Event::Cancelled { .. }
+            | payment::Event::RefundRequested {
+                purpose: Purpose::Cancellation,
+                ..
+            } => Some(metadata.occurred_at),
             _ => None,
-        })
+        });
+    // What is not wanted was given up at some time; if nothing says when, just now.
+    undoing.or_else(|| {
+        payment
+            .events
+            .last()
+            .map(|(_, metadata)| metadata.occurred_at)
+    })
 }

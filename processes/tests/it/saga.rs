@@ -232,6 +232,7 @@ async fn a_booking_that_cannot_go_on_is_parked_alone() {
         userid: None,
         spacename: "numberone".to_owned(),
         price: PRICE,
+        points: domain::payment::Points::default(),
     };
     world.execute(vec![Command::Payment(stray, request)]).await;
     let decline = payment::Command::RecordDecline {

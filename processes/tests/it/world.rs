@@ -74,12 +74,14 @@ impl World {
             userid,
             spacename: spacename.clone(),
             price: PRICE,
+            scheduled: None,
         };
         let charge = payment::Command::Request {
             bookid,
             userid,
             spacename: spacename.clone(),
             price: PRICE,
+            points: domain::payment::Points::default(),
         };
         self.execute(vec![
             Command::Book(bookid, place),
@@ -98,7 +100,10 @@ impl World {
 
     /// Cancels a booking, as its customer.
     pub(crate) async fn cancel(&self, bookid: BookId) {
-        let cancel = book::Command::Cancel { reason: None };
+        let cancel = book::Command::Cancel {
+            reason: None,
+            at: jiff::Timestamp::UNIX_EPOCH,
+        };
         self.execute(vec![Command::Book(bookid, cancel)]).await;
     }
 

@@ -1,5 +1,6 @@
 //! What the timeline says about an event beside its name: reasons, amounts, and who of the staff.
 
+use domain::payment::Extra;
 use domain::{Event, Money, book, payment, space};
 
 /// The note of an event; none when its name says it all.
@@ -22,6 +23,14 @@ fn of_book(event: &book::Event) -> Option<String> {
             Some(reason) => format!("{} to be given back: {reason}", money(*refund)),
             None => format!("{} to be given back", money(*refund)),
         }),
+        E::Rescheduled {
+            from, slot, price, ..
+        } => Some(format!(
+            "from {} to {}, {}",
+            from.start,
+            slot.start,
+            money(*price)
+        )),
         E::BookConfirmed { .. } | E::BookExpired { .. } | E::BookClosed { .. } => None,
     }
 }
@@ -30,12 +39,25 @@ fn of_payment(event: &payment::Event) -> Option<String> {
     use payment::Event as E;
     match event {
         E::PaymentRequested { price, .. } => Some(money(*price)),
+        E::ChargeRequested { price, purpose, .. } => {
+            let what_for = match purpose {
+                Extra::Difference => "for the new time",
+                Extra::Overtime => "for time past the end",
+                Extra::Outstanding => "for what was declined",
+            };
+            Some(format!("{} {what_for}", money(*price)))
+        }
+        E::PointsSpent { points, .. } => Some(format!("{points} points spent")),
+        E::PointsReturned { points, .. } => Some(format!("{points} points given back")),
         E::Approved { captured, .. }
+        | E::ChargeApproved { captured, .. }
         | E::LateApproval { captured, .. }
         | E::DuplicateCharge { captured, .. } => Some(format!("{} captured", money(*captured))),
         E::PointsAccrued { points, .. } => Some(format!("{points} points")),
         E::PointsClawedBack { points, .. } => Some(format!("{points} points taken back")),
-        E::PaymentDeclined { code, message, .. } => Some(format!("{message} ({code})")),
+        E::PaymentDeclined { code, message, .. } | E::ChargeDeclined { code, message, .. } => {
+            Some(format!("{message} ({code})"))
+        }
         E::PaymentOutcomeUnknown {
             attempt, reason, ..
         } => Some(format!("try {attempt}: {reason}")),
@@ -66,13 +88,18 @@ fn of_space(event: &space::Event) -> Option<String> {
             Some(format!("by {by}"))
         }
         E::CheckedOut {
-            overtime_minutes, ..
-        } if *overtime_minutes > 0 => Some(format!("{overtime_minutes} minutes late")),
-        E::Registered { .. }
-        | E::CheckedIn { .. }
-        | E::CheckedOut { .. }
-        | E::NoShowMarked { .. }
-        | E::Registercancelled { .. } => None,
+            overtime_minutes: late @ 1..,
+            by,
+            ..
+        } => Some(match by {
+            Some(by) => format!("{late} minutes late, by {by}"),
+            None => format!("{late} minutes late"),
+        }),
+        E::RegistrationMoved { slot, .. } => Some(format!("to {}", slot.start)),
+        E::CheckedIn { by, .. } | E::CheckedOut { by, .. } | E::NoShowMarked { by, .. } => {
+            by.as_ref().map(|by| format!("by {by}"))
+        }
+        E::Registered { .. } | E::FulfilmentStopped { .. } | E::Registercancelled { .. } => None,
     }
 }
 

@@ -16,6 +16,9 @@ pub(super) fn booked() -> Event {
         spacename: "numberone".into(),
         status: Status::Booking,
         price: PRICE,
+        held_until: None,
+        slot: None,
+        terms: None,
     })
 }
 
@@ -51,6 +54,7 @@ pub(super) fn bookcancelled() -> Event {
         status: Status::CancelBooking,
         refund: PRICE,
         reason: None,
+        refund_percent: None,
     })
 }
 
@@ -106,6 +110,8 @@ pub(super) fn registered() -> Event {
         spacename: "numberone".into(),
         status: Status::SuccessRegister,
         bookid: ID,
+        no_show_grace_minutes: None,
+        slot: None,
     })
 }
 
@@ -138,6 +144,7 @@ pub(super) fn checked_in() -> Event {
     Event::Space(S::CheckedIn {
         spaceid: ID,
         status: Status::InUse,
+        by: None,
     })
 }
 
@@ -146,6 +153,7 @@ pub(super) fn checked_out() -> Event {
         spaceid: ID,
         status: Status::Completed,
         overtime_minutes: 0,
+        by: None,
     })
 }
 
@@ -153,6 +161,7 @@ pub(super) fn no_show() -> Event {
     Event::Space(S::NoShowMarked {
         spaceid: ID,
         status: Status::NoShow,
+        by: None,
     })
 }
 

@@ -120,12 +120,14 @@ fn commands(id: i64, user: UserId, spacename: &str, step: Step) -> Vec<Command> 
                 userid,
                 spacename: spacename.into(),
                 price,
+                scheduled: None,
             };
             let request = payment::Command::Request {
                 bookid,
                 userid,
                 spacename: spacename.into(),
                 price,
+                points: domain::payment::Points::default(),
             };
             vec![
                 Command::Book(bookid, place),
@@ -155,6 +157,7 @@ fn of_book(step: Step) -> Option<book::Command> {
         Step::Reject => book::Command::Reject { reason: reason() },
         Step::Cancel => book::Command::Cancel {
             reason: Some(reason()),
+            at: jiff::Timestamp::UNIX_EPOCH,
         },
         Step::Expire => book::Command::Expire {
             attempt_in_flight: false,
@@ -222,6 +225,8 @@ fn of_space(bookid: BookId, user: UserId, spacename: &str, step: Step) -> Option
             approved_payid: bookid,
             userid: Some(user),
             spacename: spacename.into(),
+            no_show_grace_minutes: None,
+            slot: None,
         },
         Step::Refuse => space::Command::Refuse {
             bookid,
@@ -233,11 +238,15 @@ fn of_space(bookid: BookId, user: UserId, spacename: &str, step: Step) -> Option
             method: Method::Key,
             by: by(),
         },
-        Step::CheckIn => space::Command::CheckIn,
+        Step::CheckIn => space::Command::CheckIn { by: None },
         Step::CheckOut => space::Command::CheckOut {
-            overtime_minutes: 5,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            by: None,
         },
-        Step::NoShow => space::Command::MarkNoShow,
+        Step::NoShow => space::Command::MarkNoShow {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            by: None,
+        },
         Step::CancelRegistration => space::Command::Cancel {
             reason: "the booking was cancelled".into(),
         },

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use cqrs_es::persist::SerializedEvent;
+use jiff::Timestamp;
 use journal::append::{Answer, Append, Outcome, StreamVersion};
 use journal::feed::{Look, Proof, SeenRow, Span, Stored};
 use journal::jobs::{Finish, Job};
@@ -219,6 +220,7 @@ impl Store for Line {
         _owner: Uuid,
         limit: i32,
         lease_ms: i32,
+        _set_time: Option<Timestamp>,
     ) -> Result<Vec<Job>, StoreError> {
         let kinds: Vec<String> = kinds.iter().map(|&kind| kind.to_owned()).collect();
         self.database

@@ -28,6 +28,7 @@ fn event(aggregate_type: &str, key: i64) -> StoredEvent {
                 userid,
                 spacename,
                 price,
+                scheduled: None,
             };
             Event::Book(book::Book::default().decide(place).unwrap().remove(0))
         }
@@ -37,6 +38,7 @@ fn event(aggregate_type: &str, key: i64) -> StoredEvent {
                 userid,
                 spacename,
                 price,
+                points: domain::payment::Points::default(),
             };
             let decided = payment::Payment::default().decide(request);
             Event::Payment(decided.unwrap().remove(0))

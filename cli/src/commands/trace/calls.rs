@@ -56,6 +56,18 @@ fn take(calls: &mut Vec<Call>, stored: &Stored, event: Event) {
             charge_no,
             idempotency_key,
         )),
+        Event::ChargeRequested {
+            payid,
+            charge_no,
+            idempotency_key,
+            ..
+        } => calls.push(intent(
+            stored,
+            payid.0,
+            "charge",
+            charge_no,
+            idempotency_key,
+        )),
         Event::RefundRequested {
             payid,
             refund_no,
@@ -73,6 +85,11 @@ fn take(calls: &mut Vec<Call>, stored: &Stored, event: Event) {
         }
         Event::RefundFailed { refund_no, .. } => without_answer(calls, stored, "refund", refund_no),
         Event::Approved {
+            charge_no,
+            gateway_ref,
+            ..
+        }
+        | Event::ChargeApproved {
             charge_no,
             gateway_ref,
             ..
@@ -95,6 +112,9 @@ fn take(calls: &mut Vec<Call>, stored: &Stored, event: Event) {
         ),
         Event::PaymentDeclined {
             charge_no, code, ..
+        }
+        | Event::ChargeDeclined {
+            charge_no, code, ..
         } => outcome(calls, stored, name, Some(("charge", charge_no)), Some(code)),
         Event::PartiallyRefunded {
             refund_no,
@@ -115,6 +135,8 @@ fn take(calls: &mut Vec<Call>, stored: &Stored, event: Event) {
         // It names no refund: it ends the one that was open, or nothing had to be given back.
         Event::Cancelled { .. } => outcome(calls, stored, name, None, None),
         Event::PointsAccrued { .. }
+        | Event::PointsSpent { .. }
+        | Event::PointsReturned { .. }
         | Event::PointsClawedBack { .. }
         | Event::VoidRequested { .. } => {}
     }

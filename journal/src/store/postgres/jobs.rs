@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -17,12 +18,14 @@ pub(super) async fn claim(
     owner: Uuid,
     limit: i32,
     lease_ms: i32,
+    set_time: Option<Timestamp>,
 ) -> Result<Vec<Job>, StoreError> {
-    let rows = sqlx::query("select * from job_claim($1, $2, $3, $4)")
+    let rows = sqlx::query("select * from job_claim($1, $2, $3, $4, $5)")
         .bind(kinds)
         .bind(owner)
         .bind(limit)
         .bind(lease_ms)
+        .bind(set_time.map(ToSqlx::to_sqlx))
         .fetch_all(pool)
         .await?;
     rows.iter().map(job).collect()

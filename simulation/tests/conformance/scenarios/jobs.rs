@@ -23,6 +23,7 @@ fn job(key: i64, due_at: Timestamp) -> NewJob {
         bookid: key,
         payload: HashMap::from([("journey".to_owned(), key.to_string())]),
         due_at,
+        timer: false,
     }
 }
 
