@@ -74,12 +74,12 @@ impl Journal {
         let Open { request, .. } = open;
         let mut streams = Vec::with_capacity(request.commands.len());
         let mut untouched = Vec::new();
-        for command in &request.commands {
+        for (place, command) in request.commands.iter().enumerate() {
             let Part {
                 stream,
                 version,
                 events,
-            } = self.decide_part(command, open).await?;
+            } = self.decide_part(command, place == 0, open).await?;
             if events.is_empty() {
                 untouched.push(stream);
                 continue;
@@ -105,11 +105,17 @@ impl Journal {
         }))
     }
 
-    async fn decide_part(&self, command: &Command, open: &Open) -> Result<Part, CommandError> {
+    /// `is_first`: the versions that a request expects are of its first command's stream.
+    async fn decide_part(
+        &self,
+        command: &Command,
+        is_first: bool,
+        open: &Open,
+    ) -> Result<Part, CommandError> {
         // A creating command is decided on an empty stream first; the append finds out whether it is.
         let start = Start {
             assume_new: open.decisions == 0 && open.versions.is_none() && creates(command),
-            versions: open.versions.as_deref(),
+            versions: open.versions.as_deref().filter(|_| is_first),
         };
         match command.clone() {
             Command::Book(id, command) => {
