@@ -64,6 +64,10 @@ pub(crate) enum Problem {
     TooSlow,
     #[error("a booking that is {current} cannot be cancelled", current = current.as_str())]
     IllegalTransition { current: Phase },
+    #[error("the space was handed over already; a manager can still give money back")]
+    AlreadyHandedOver,
+    #[error("only {available} can still be given back")]
+    NotRefundable { available: i64 },
     #[error("there is no booking of this number that could be paid")]
     NoSuchBooking,
     #[error("the space is already booked for that time")]
@@ -125,6 +129,8 @@ impl Problem {
             Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body-too-large", None),
             Self::TooSlow => (S::REQUEST_TIMEOUT, "body-too-slow", None),
             Self::IllegalTransition { .. } => (S::CONFLICT, "illegal-transition", None),
+            Self::AlreadyHandedOver => (S::CONFLICT, "already-handed-over", None),
+            Self::NotRefundable { .. } => (S::CONFLICT, "not-refundable", None),
             Self::NoSuchBooking => (S::CONFLICT, "no-such-booking", None),
             Self::SlotTaken => (S::CONFLICT, "slot-taken", None),
             Self::PointsNotCovered => (S::CONFLICT, "points-not-covered", None),
