@@ -72,6 +72,8 @@ pub(crate) enum Problem {
     NoSuchBooking,
     #[error("the space is already booked for that time")]
     SlotTaken,
+    #[error("fewer points are there than are to be spent")]
+    PointsNotCovered,
     #[error("others changed the same booking at the same time; try again")]
     Contended,
     #[error("a request with this Idempotency-Key is still being worked on")]
@@ -131,6 +133,7 @@ impl Problem {
             Self::NotRefundable { .. } => (S::CONFLICT, "not-refundable", None),
             Self::NoSuchBooking => (S::CONFLICT, "no-such-booking", None),
             Self::SlotTaken => (S::CONFLICT, "slot-taken", None),
+            Self::PointsNotCovered => (S::CONFLICT, "points-not-covered", None),
             Self::Contended => (S::CONFLICT, "concurrent-update", Some(1)),
             Self::KeyInProgress => (S::CONFLICT, "idempotency-key-in-progress", Some(1)),
             Self::KeyReused => (S::UNPROCESSABLE_ENTITY, "idempotency-key-reused", None),
@@ -266,6 +269,7 @@ impl From<CommandError> for Problem {
         match error {
             CommandError::Store(error) => error.into(),
             CommandError::SlotTaken => Self::SlotTaken,
+            CommandError::PointsNotCovered => Self::PointsNotCovered,
             CommandError::OtherVersion { current } => Self::VersionMismatch { current },
             CommandError::Contended => Self::Contended,
             CommandError::Refused(Refusal::Book(book::Error::NoSuchBooking)) => Self::NoSuchItem,

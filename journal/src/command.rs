@@ -89,8 +89,8 @@ impl Journal {
         self.run_one(Open::new(0, request)).await
     }
 
-    /// Runs one request if the stream of its first command has one of these versions. Whoever changes the stream in between makes it
-    /// decided again, on the version of then.
+    /// Runs one request if the stream of its first command has one of these versions. Whoever changes that stream in
+    /// between makes it decided again, on the version of then.
     ///
     /// # Errors
     /// [`CommandError::OtherVersion`] when it has another; else as [`Self::execute_one`].
@@ -139,6 +139,7 @@ impl Journal {
                 Ok(Outcome::Stored(answer)) => Ok(Done::Stored(answer)),
                 Ok(Outcome::Already(answer)) => Ok(Done::Already(answer)),
                 Ok(Outcome::Taken) => Err(CommandError::SlotTaken),
+                Ok(Outcome::NotCovered) => Err(CommandError::PointsNotCovered),
                 Err(error) => Err(error.into()),
                 Ok(Outcome::Conflict) if open.decisions == ROUNDS_MAX => {
                     Err(CommandError::Contended)
