@@ -4,7 +4,11 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, prop_assert_ne,
+    prop_assume, proptest,
+};
+use proptest::test_runner::FileFailurePersistence;
 use serde_json::json;
 
 use super::super::grid::Grid;
@@ -86,7 +90,20 @@ fn the_zones_of_these_tests_do_set_their_clocks() {
     }
 }
 
+fn config() -> ProptestConfig {
+    let failures = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/src/venue_tests/regressions.txt"
+    );
+    ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(failures))),
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn a_time_of_the_wall_clock_is_reached_when_the_clock_shows_it(
         (name, about) in near_a_change(), time in 0..=1_440_u32,
