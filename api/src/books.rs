@@ -1,6 +1,7 @@
 //! `/books`: bookings, and the commands on them.
 
 mod cancel;
+pub(crate) mod cancellation;
 mod patch;
 mod place;
 
@@ -58,7 +59,8 @@ pub(crate) async fn delete(
 ) -> Result<Response, Problem> {
     call.says_its_version(&api)?;
     api.run(call, move |api, command| async move {
-        let cancelled = cancel::cancel(&api, &command, id, cancel::Change::Cancel).await?;
+        let cancelled =
+            cancel::cancel(&api, &command, id, cancel::Change::Cancel { reason: None }).await?;
         Ok(cancelled.on(StatusCode::NO_CONTENT.into_response()))
     })
     .await

@@ -61,6 +61,11 @@ impl Command {
         self.correlation.trace(Actor::Customer)
     }
 
+    /// The same, of who is not a customer.
+    pub(crate) fn trace_of(&self, actor: Actor) -> Trace {
+        self.correlation.trace(actor)
+    }
+
     /// What stands in the metadata of the events that follow from it on our side.
     pub(crate) fn trace_of_ours(&self) -> Trace {
         Trace {

@@ -38,6 +38,18 @@ where
     }
 }
 
+/// A path that is only told.
+pub(crate) fn post<H, T>(handler: H) -> Methods
+where
+    H: Handler<T, Api>,
+    T: 'static,
+{
+    Methods {
+        handlers: axum::routing::post(handler),
+        taken: vec!["POST"],
+    }
+}
+
 impl Methods {
     pub(crate) fn post<H, T>(self, handler: H) -> Self
     where

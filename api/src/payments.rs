@@ -4,6 +4,8 @@
 //! they run apart. It takes the payment that the booking intended, nothing else, and may be repeated: the same
 //! booking is charged once.
 
+pub(crate) mod money;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};

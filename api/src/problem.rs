@@ -64,10 +64,16 @@ pub(crate) enum Problem {
     TooSlow,
     #[error("a booking that is {current} cannot be cancelled", current = current.as_str())]
     IllegalTransition { current: Phase },
+    #[error("the space was handed over already; a manager can still give money back")]
+    AlreadyHandedOver,
+    #[error("only {available} can still be given back")]
+    NotRefundable { available: i64 },
     #[error("there is no booking of this number that could be paid")]
     NoSuchBooking,
     #[error("the space is already booked for that time")]
     SlotTaken,
+    #[error("fewer points are there than are to be spent")]
+    PointsNotCovered,
     #[error("others changed the same booking at the same time; try again")]
     Contended,
     #[error("a request with this Idempotency-Key is still being worked on")]
@@ -123,8 +129,11 @@ impl Problem {
             Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body-too-large", None),
             Self::TooSlow => (S::REQUEST_TIMEOUT, "body-too-slow", None),
             Self::IllegalTransition { .. } => (S::CONFLICT, "illegal-transition", None),
+            Self::AlreadyHandedOver => (S::CONFLICT, "already-handed-over", None),
+            Self::NotRefundable { .. } => (S::CONFLICT, "not-refundable", None),
             Self::NoSuchBooking => (S::CONFLICT, "no-such-booking", None),
             Self::SlotTaken => (S::CONFLICT, "slot-taken", None),
+            Self::PointsNotCovered => (S::CONFLICT, "points-not-covered", None),
             Self::Contended => (S::CONFLICT, "concurrent-update", Some(1)),
             Self::KeyInProgress => (S::CONFLICT, "idempotency-key-in-progress", Some(1)),
             Self::KeyReused => (S::UNPROCESSABLE_ENTITY, "idempotency-key-reused", None),
@@ -260,6 +269,7 @@ impl From<CommandError> for Problem {
         match error {
             CommandError::Store(error) => error.into(),
             CommandError::SlotTaken => Self::SlotTaken,
+            CommandError::PointsNotCovered => Self::PointsNotCovered,
             CommandError::OtherVersion { current } => Self::VersionMismatch { current },
             CommandError::Contended => Self::Contended,
             CommandError::Refused(Refusal::Book(book::Error::NoSuchBooking)) => Self::NoSuchItem,

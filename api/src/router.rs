@@ -10,12 +10,12 @@ use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::books::{self, BookView};
+use crate::books::{self, BookView, cancellation};
 use crate::client::Client;
-use crate::methods::get;
+use crate::methods::{get, post};
 use crate::mypages::{self, MypageView};
 use crate::part::{Part, Route, at};
-use crate::payments::{self, PaymentView};
+use crate::payments::{self, PaymentView, money};
 use crate::problem::Problem;
 use crate::profile;
 use crate::resource::{list, show};
@@ -67,6 +67,8 @@ fn book() -> Part {
         .patch(books::change)
         .delete(books::delete);
     Part::of::<BookView>(get(list::<BookView>).post(books::place), item)
+        .and("/books/{id}/cancel", post(cancellation::cancel))
+        .and("/books/{id}/cancellation-quote", get(cancellation::quote))
 }
 
 fn space() -> Part {
@@ -75,7 +77,9 @@ fn space() -> Part {
 
 fn payment(api: &Api) -> Part {
     let collection = get(list::<PaymentView>).post(payments::take);
-    let part = Part::of::<PaymentView>(collection, get(show::<PaymentView>));
+    let part = Part::of::<PaymentView>(collection, get(show::<PaymentView>))
+        .and("/payments/{id}/refunds", post(money::refund))
+        .and("/payments/{id}/charges", post(money::charge));
     match api.ledger {
         Some(_) => part.and("/stub/ledger", get(ledger::show)),
         None => part,

@@ -2,6 +2,7 @@
 //! and says in one line what is wrong when something is.
 
 mod args;
+mod clock;
 mod commands;
 mod database;
 #[cfg(debug_assertions)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use domain::ports::{PaymentGateway, Random, StubLedger, TakePayment};
 use futures::future::BoxFuture;
-use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
+use journal::runtime::{Runtime, SystemRandom, Tokio};
 use journal::{Connections, Journal};
 use metrics_exporter_prometheus::PrometheusHandle;
 use processes::gateway::stub::StubGateway;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::args::Role;
+use crate::clock;
 use crate::database::Database;
 use crate::listen::Sockets;
 use crate::settings::{Gateway, Settings, Store};
@@ -190,8 +191,8 @@ impl Parts {
     fn build(settings: &Settings, roles: &[Role], pool: Connections) -> anyhow::Result<Self> {
         let runtime: Arc<dyn Runtime> = Arc::new(Tokio);
         let random = Arc::new(SystemRandom);
-        let journal = Journal::new(pool.clone(), Arc::new(SystemClock), random.clone())
-            .as_node(random.uuid());
+        let journal =
+            Journal::new(pool.clone(), clock::of_process()?, random.clone()).as_node(random.uuid());
         let limits = limits(settings);
         let Gateway::Stub = settings.gateway;
         let stub = Arc::new(StubGateway::new(pool, runtime.clone(), random));

@@ -509,3 +509,7 @@ fn scheduled(
 #[cfg(test)]
 #[path = "book_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "book_slot_tests.rs"]
+mod slot_tests;

@@ -451,3 +451,7 @@ fn close(bookid: BookId, outcome: book::Outcome) -> Intent {
 #[cfg(test)]
 #[path = "order_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "order_slot_tests.rs"]
+mod slot_tests;

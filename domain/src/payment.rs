@@ -442,3 +442,7 @@ impl Aggregate for Payment {
 #[cfg(test)]
 #[path = "payment_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "payment_extra_tests.rs"]
+mod extra_tests;

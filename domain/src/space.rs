@@ -206,9 +206,10 @@ impl Space {
     pub fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         match command {
             Command::Register { .. } => self.register(command),
-            Command::Refuse { bookid, reason } => Ok(match self.stage {
-                Stage::None => vec![refused(bookid, reason)],
-                _ => vec![],
+            Command::Refuse { bookid, reason } => Ok(if self.is_unasked() {
+                vec![refused(bookid, reason)]
+            } else {
+                vec![]
             }),
             Command::Stop { spaceid } => self.stop(spaceid),
             command => {
@@ -246,11 +247,20 @@ impl Space {
                 no_show_grace_minutes,
             }],
             // The cancellation was faster than the registration.
-            Stage::Stopped if self.stopped_at == Stage::None => {
+            Stage::Stopped if self.is_unasked() => {
                 vec![refused(bookid, "the booking was cancelled".to_owned())]
             }
             _ => vec![],
         })
+    }
+
+    /// Whether nobody has asked for a registration yet; a cancellation may have come first.
+    fn is_unasked(&self) -> bool {
+        let reached = match self.stage {
+            Stage::Stopped => self.stopped_at,
+            stage => stage,
+        };
+        reached == Stage::None
     }
 
     /// A cancellation: it wins against a hand-over that happens at once, or loses against it, by the stream's version.
@@ -433,6 +443,7 @@ impl Aggregate for Space {
             }
             Event::RegistrationRefused { bookid, .. } => {
                 self.stage = Stage::Refused;
+                self.stopped_at = Stage::None;
                 self.bookid = Some(bookid);
             }
             Event::PreparationStarted { .. } => self.stage = Stage::Preparing,

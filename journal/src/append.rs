@@ -1,9 +1,9 @@
 //! Appends commands: N in, N answers out, also when N is 1.
 //!
-//! A command is all or nothing: its streams, its slot claims, its command id. What is sent together is
+//! A command is all or nothing: its streams, its slots, its points, its command id. What is sent together is
 //! committed together, in groups of at most [`GROUP_MAX`]; a stream or a command id stands in a group once,
-//! and its second command waits for the next group. The rules that a group keeps are in the SQL function
-//! `journal_append` (migrations/0001), each beside the line that keeps it. A group that fails as a whole is
+//! and its second command waits for the next group; so does who spends a user's points. The rules that a group
+//! keeps are in the SQL function `journal_append` (migrations/0023), each beside the line that keeps it. A group that fails as a whole is
 //! sent again one command at a time, so that only the one at fault fails.
 //!
 //! Cost: one round trip and one commit per group, and one look at the command ids of those that lost.
@@ -38,6 +38,11 @@ pub struct Append {
     pub streams: Vec<StreamAppend>,
     /// Slots that the command needs.
     pub claims: Vec<Claim>,
+    /// Bookings whose slots are free when the command is stored. One that claims, too, moves: what it has is not in
+    /// its way.
+    pub release: Vec<i64>,
+    /// Points that must be there.
+    pub spend: Option<Spend>,
 }
 
 /// Events for one stream.
@@ -93,16 +98,28 @@ pub(crate) fn written(
 }
 
 /// A slot: one unit of a space from `start` up to, not including, `end`.
+///
+/// Events of the command whose `slot` says `"unit": null` are stored with the unit that was won; where a command has
+/// several claims, with that of the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// For which booking.
     pub bookid: i64,
-    /// Which unit.
-    pub unit: i64,
+    /// One of these: the lowest that is free.
+    pub units: Vec<i64>,
     /// From.
     pub start: Timestamp,
     /// Up to, not including.
     pub end: Timestamp,
+}
+
+/// Points that a command spends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spend {
+    /// Whose.
+    pub userid: i64,
+    /// How many; stored only if the user's accrued and returned points, less what was spent and taken back, are as many.
+    pub points: i64,
 }
 
 /// What became of a command.
@@ -114,8 +131,17 @@ pub enum Outcome {
     Already(Answer),
     /// Another version is in the stream, or the one before is missing. Nothing is stored.
     Conflict,
-    /// A slot is taken. Nothing is stored.
+    /// A slot is taken on all its units. Nothing is stored.
     Taken,
+    /// The user has fewer points than are to be spent. Nothing is stored.
+    NotCovered,
+}
+
+impl Outcome {
+    /// Whether somebody else was there first, or nothing was there to be had.
+    const fn is_lost(&self) -> bool {
+        matches!(self, Self::Conflict | Self::Taken | Self::NotCovered)
+    }
 }
 
 /// What a stored command is answered with.
@@ -203,7 +229,7 @@ impl Journal {
     /// A command that lost may have lost to itself, sent a second time while the first was being stored: its id
     /// was recorded after this group had looked for it. It is answered as the first was.
     async fn recognise(&self, group: &[Append], answers: &mut [Result<Outcome, StoreError>]) {
-        let lost = |answer: &_| matches!(answer, Ok(Outcome::Conflict | Outcome::Taken));
+        let lost = |answer: &Result<Outcome, _>| answer.as_ref().is_ok_and(Outcome::is_lost);
         let pairs = group.iter().zip(answers.iter());
         let ids: Vec<Uuid> = pairs
             .filter_map(|(command, answer)| lost(answer).then_some(command.command_id))
@@ -283,6 +309,9 @@ impl Journal {
                 Outcome::Already(_) => metrics::counter!("append_repeats_total").increment(1),
                 Outcome::Conflict => metrics::counter!("append_conflicts_total").increment(1),
                 Outcome::Taken => metrics::counter!("append_slots_taken_total").increment(1),
+                Outcome::NotCovered => {
+                    metrics::counter!("append_points_not_covered_total").increment(1);
+                }
             }
         }
         if stored {
@@ -295,17 +324,21 @@ impl Journal {
 /// A command and its place among the answers.
 type Placed = (usize, Append);
 
-/// Takes what may be committed together off the front: each stream and each command id once.
+/// Takes what may be committed together off the front: each stream, each command id and each spender once.
 fn next_group(waiting: Vec<Placed>) -> (Vec<Placed>, Vec<Placed>) {
-    let mut ids = HashSet::new();
+    let (mut ids, mut spenders) = (HashSet::new(), HashSet::new());
     let mut streams: HashSet<StreamId> = HashSet::new();
     let (mut group, mut rest) = (Vec::new(), Vec::new());
     for (place, command) in waiting {
         let free = group.len() < GROUP_MAX
             && !ids.contains(&command.command_id)
+            && command
+                .spend
+                .is_none_or(|spend| !spenders.contains(&spend.userid))
             && command.streams.iter().all(|s| !streams.contains(&s.stream));
         // Also of a command that waits: what comes behind it on the same stream must stay behind it.
         ids.insert(command.command_id);
+        spenders.extend(command.spend.map(|spend| spend.userid));
         streams.extend(command.streams.iter().map(|s| s.stream.clone()));
         let place_it = if free { &mut group } else { &mut rest };
         place_it.push((place, command));

@@ -39,7 +39,7 @@ type Answered = Result<Done, CommandError>;
 struct Open {
     place: usize,
     request: Request,
-    /// The versions of which its streams must have one; any will do when there are none.
+    /// The versions of which its first command's stream must have one; any will do when there are none.
     versions: Option<Vec<i64>>,
     /// How often it was decided.
     decisions: u32,
@@ -89,8 +89,8 @@ impl Journal {
         self.run_one(Open::new(0, request)).await
     }
 
-    /// Runs one request if its stream has one of these versions. Whoever changes the stream in between makes it
-    /// decided again, on the version of then.
+    /// Runs one request if the stream of its first command has one of these versions. Whoever changes that stream in
+    /// between makes it decided again, on the version of then.
     ///
     /// # Errors
     /// [`CommandError::OtherVersion`] when it has another; else as [`Self::execute_one`].
@@ -139,6 +139,7 @@ impl Journal {
                 Ok(Outcome::Stored(answer)) => Ok(Done::Stored(answer)),
                 Ok(Outcome::Already(answer)) => Ok(Done::Already(answer)),
                 Ok(Outcome::Taken) => Err(CommandError::SlotTaken),
+                Ok(Outcome::NotCovered) => Err(CommandError::PointsNotCovered),
                 Err(error) => Err(error.into()),
                 Ok(Outcome::Conflict) if open.decisions == ROUNDS_MAX => {
                     Err(CommandError::Contended)

@@ -189,7 +189,7 @@ impl PersistedEventRepository for Repository {
         let append = self.one_command::<A>(first, events)?;
         match self.journal.append(vec![append]).await.pop() {
             Some(Ok(Outcome::Stored(_) | Outcome::Already(_))) => Ok(()),
-            Some(Ok(Outcome::Conflict | Outcome::Taken)) => {
+            Some(Ok(Outcome::Conflict | Outcome::Taken | Outcome::NotCovered)) => {
                 Err(PersistenceError::OptimisticLockError)
             }
             Some(Err(error)) => Err(persistence_error(error)),
@@ -239,6 +239,8 @@ impl Repository {
                 events: stored.map_err(|error| PersistenceError::UnknownError(Box::new(error)))?,
             }],
             claims: vec![],
+            release: vec![],
+            spend: None,
         })
     }
 }

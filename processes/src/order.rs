@@ -178,9 +178,10 @@ fn absorb(cause: &Cause, error: CommandError) -> Result<(), HandlerError> {
         // The hand-over was faster than the cancellation. Its event stands in the journal behind this one,
         // and the saga goes on from there.
         CommandError::Refused(Refusal::Space(space::Error::AlreadyHandedOver)) => Ok(()),
-        CommandError::Refused(_) | CommandError::SlotTaken | CommandError::OtherVersion { .. } => {
-            Err(poison(&error.to_string()))
-        }
+        CommandError::Refused(_)
+        | CommandError::SlotTaken
+        | CommandError::PointsNotCovered
+        | CommandError::OtherVersion { .. } => Err(poison(&error.to_string())),
         // An event of this booking that this version cannot read: the others must not wait for the next one.
         CommandError::Store(error @ (StoreError::Unreadable(_) | StoreError::Newer(_))) => {
             Err(poison(&error.to_string()))

@@ -12,13 +12,14 @@ mod line;
 mod locks;
 mod orders;
 mod show;
+mod slots;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use journal::append::{Answer, Claim};
+use journal::append::Answer;
 use journal::feed::{Span, Stored};
 use journal::follow::FollowerId;
 use journal::jobs::NewJob;
@@ -40,6 +41,7 @@ pub use show::{Poison, Shows};
 pub use writing::Writing;
 
 use locks::Active;
+use slots::Slot;
 
 /// How many positions a crash may lose: what Postgres writes ahead of a sequence.
 const LOG_AHEAD: u64 = 32;
@@ -115,7 +117,7 @@ pub(crate) struct Inner {
     /// Position by sequence.
     pub(crate) streams: BTreeMap<StreamId, BTreeMap<i64, i64>>,
     pub(crate) commands: BTreeMap<Uuid, Answer>,
-    pub(crate) claims: Vec<(u64, Claim)>,
+    pub(crate) slots: Vec<Slot>,
     pub(crate) followers: BTreeMap<FollowerKey, Checkpoint>,
     /// By follower and position: the key, and why.
     pub(crate) parked: BTreeMap<(FollowerKey, i64), (String, Option<String>)>,

@@ -51,7 +51,7 @@ fn trace(who: Actor) -> Trace {
     }
 }
 
-/// A wish for a slot: which unit, and from which hour on for how long.
+/// A wish for a slot: which unit, or the next one, and from which hour on for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     pub(crate) unit: i64,
@@ -66,7 +66,7 @@ impl Slot {
         };
         Claim {
             bookid,
-            unit: self.unit,
+            units: vec![self.unit, self.unit + 1],
             start: at(self.from_hour),
             end: at(self.from_hour + self.hours),
         }

@@ -141,13 +141,16 @@ fn check_commands(inner: &Inner, found: &mut Vec<String>) {
         .filter(|stream| stream.aggregate_type == "Book")
         .filter_map(|stream| stream.aggregate_id.parse().ok())
         .collect();
-    for (_, claim) in &inner.claims {
-        if !booked.contains(&claim.bookid) {
+    for slot in &inner.slots {
+        if !booked.contains(&slot.bookid) {
             found.push(format!(
                 "a slot is held for booking {}, which is not there",
-                claim.bookid
+                slot.bookid
             ));
         }
+    }
+    for bookid in inner.slots_of_the_dead() {
+        found.push(format!("booking {bookid} is over and has its slot"));
     }
     for stream in inner.streams.keys() {
         let id = stream.aggregate_id.parse().unwrap_or(0);

@@ -23,7 +23,10 @@ use crate::state::Api;
 /// What a client asks to be changed.
 pub(super) enum Change {
     /// To cancel, in so many words.
-    Cancel,
+    Cancel {
+        /// Why, if the client says.
+        reason: Option<String>,
+    },
     /// That the fields be these.
     Fields(Form),
     /// What a patch says.
@@ -48,10 +51,17 @@ impl Change {
         }
     }
 
+    fn reason(&self) -> Option<String> {
+        match self {
+            Self::Cancel { reason } => reason.clone(),
+            Self::Fields(_) | Self::Patch(_) => None,
+        }
+    }
+
     /// Whether this change cancels `book` and leaves everything else as it is.
     fn only_cancels(self, id: BookId, book: &Book) -> Result<(), Problem> {
         let mut form = match self {
-            Self::Cancel => return Ok(()),
+            Self::Cancel { .. } => return Ok(()),
             Self::Fields(form) => form,
             Self::Patch(patch) => patch.apply(&BookView::of(id, book))?,
         };
@@ -81,7 +91,11 @@ impl Change {
         }
         for field in ["start", "end"] {
             if form.has(field) {
-                form.refuse(field, "not-writable", "this booking has no times");
+                form.refuse(
+                    field,
+                    "not-writable",
+                    "a booking is moved with POST /books/{id}/reschedule",
+                );
             }
         }
         form.finish()
@@ -114,11 +128,12 @@ pub(super) async fn cancel(
 ) -> Result<Cancelled, Problem> {
     let (before, version) = load(api, id).await?;
     let versions = change.versions(version, &command.expected);
+    let reason = change.reason();
     change.only_cancels(id, &before)?;
     let request = Request {
         command_id: command.id,
         trace: command.trace(),
-        commands: Asked::cancel_booking(id, None, api.journal.clock().now()),
+        commands: Asked::cancel_booking(id, reason, api.journal.clock().now()),
         claims: vec![],
     };
     fail_point!("cancel-due");
@@ -143,9 +158,7 @@ pub(super) async fn cancel(
             over(api, id).await
         }
         Err(CommandError::Refused(Refusal::Book(book::Error::Started { .. }))) => {
-            Err(Problem::IllegalTransition {
-                current: phase(&before),
-            })
+            Err(refused(&before))
         }
         Err(CommandError::Refused(Refusal::Space(refusal))) => Err(too_late(&refusal)),
         Err(error) => Err(error.into()),
@@ -153,21 +166,27 @@ pub(super) async fn cancel(
 }
 
 /// The customer has the space, or did not come.
-fn too_late(refusal: &space::Error) -> Problem {
-    let current = match refusal {
-        space::Error::IllegalTransition { .. } => Phase::NoShow,
-        _ => Phase::HandedOver,
-    };
-    Problem::IllegalTransition { current }
+pub(super) fn too_late(refusal: &space::Error) -> Problem {
+    match refusal {
+        space::Error::AlreadyHandedOver => Problem::AlreadyHandedOver,
+        _ => Problem::IllegalTransition {
+            current: Phase::NoShow,
+        },
+    }
+}
+
+/// A booking that is where it cannot be cancelled any more.
+pub(super) fn refused(book: &Book) -> Problem {
+    Problem::IllegalTransition {
+        current: phase(book),
+    }
 }
 
 /// A booking that is over: fine when it was cancelled, refused otherwise.
 async fn over(api: &Api, id: BookId) -> Result<Cancelled, Problem> {
     let (book, _) = load(api, id).await?;
     if book.status() != Status::CancelRegister {
-        return Err(Problem::IllegalTransition {
-            current: phase(&book),
-        });
+        return Err(refused(&book));
     }
     as_it_is(api, id).await
 }

@@ -25,8 +25,14 @@ impl Sample {
     fn of(role: Role, method: &'static str, path: &str, bookid: i64) -> Self {
         let (body, effect) = match (method, path) {
             ("POST", "/books") => (order("numberone"), (2, 1)),
-            ("PUT" | "PATCH", "/books/{id}") => (CANCEL.to_owned(), (1, 0)),
-            ("DELETE", "/books/{id}") => (String::new(), (1, 0)),
+            // The booking, and what staff do for it.
+            ("PUT" | "PATCH", "/books/{id}") => (CANCEL.to_owned(), (2, 0)),
+            ("DELETE", "/books/{id}") => (String::new(), (2, 0)),
+            ("POST", "/books/{id}/cancel") => (r#"{"reason":"rain"}"#.to_owned(), (2, 0)),
+            ("POST", "/payments/{id}/refunds") => {
+                (r#"{"amount":1000,"reason":"rain"}"#.to_owned(), (1, 0))
+            }
+            ("POST", "/payments/{id}/charges") => (String::new(), (0, 0)),
             ("POST", "/payments") => (format!(r#"{{"bookid":{bookid}}}"#), (0, 1)),
             _ => panic!("{method} {path} is a new command: give it a sample here"),
         };
@@ -79,8 +85,13 @@ async fn the_commands_are_these() {
         route("PUT", "/books/{id}"),
         route("PATCH", "/books/{id}"),
         route("DELETE", "/books/{id}"),
+        route("POST", "/books/{id}/cancel"),
     ];
-    let payments = [route("POST", "/payments")];
+    let payments = [
+        route("POST", "/payments"),
+        route("POST", "/payments/{id}/refunds"),
+        route("POST", "/payments/{id}/charges"),
+    ];
     assert_eq!(routes(Role::Book), books);
     assert_eq!(routes(Role::Payment), payments);
     assert_eq!(routes(Role::Space), []);

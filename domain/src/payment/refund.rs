@@ -213,7 +213,8 @@ impl Payment {
     }
 
     /// What can still be given back: captured, less what is back or on its way.
-    pub(super) fn refundable(&self) -> i64 {
+    #[must_use]
+    pub fn refundable(&self) -> i64 {
         self.wanted_captured() - self.wanted_refunds(false)
     }
 

@@ -16,8 +16,10 @@ pub(crate) struct Account {
     surplus_asked_back: i64,
     points_earned: i64,
     points_clawed_back: i64,
-    points_spent: i64,
-    points_returned: i64,
+    /// How often money came when some was back already.
+    captured_after_refunds: i64,
+    pub(crate) points_spent: i64,
+    pub(crate) points_returned: i64,
     pub(crate) fee: Option<i64>,
 }
 
@@ -39,8 +41,10 @@ impl Account {
 
     fn count(&mut self, event: &Event) {
         match event {
-            Event::Approved { captured, .. } | Event::ChargeApproved { captured, .. } => {
+            Event::Approved { captured, .. } => self.captured += captured.minor,
+            Event::ChargeApproved { captured, .. } => {
                 self.captured += captured.minor;
+                self.captured_after_refunds += i64::from(self.refunded > 0);
             }
             Event::PointsSpent { points, .. } => self.points_spent += points,
             Event::PointsReturned { points, .. } => self.points_returned += points,
@@ -91,7 +95,9 @@ impl Account {
         if self.captured > 0 {
             prop_assert_eq!(self.points_earned, self.captured / 100);
             let owed = rounded(self.points_earned, self.refunded, self.captured);
-            prop_assert_eq!(self.points_clawed_back, owed);
+            // Money that came after a refund moves what is owed by its rounding, until the next refund sets it right.
+            let off = (self.points_clawed_back - owed).abs();
+            prop_assert!(off <= self.captured_after_refunds, "{self:?}");
         }
         Ok(())
     }
@@ -106,8 +112,15 @@ impl Account {
         Ok(())
     }
 
-    /// Whether all that came went back, with its points.
+    /// Whether all that came went back, with its points, and the points that paid.
     pub(crate) fn is_undone(&self) -> TestCaseResult {
+        self.money_is_undone()?;
+        prop_assert_eq!(self.points_spent, self.points_returned);
+        Ok(())
+    }
+
+    /// Whether all the money that came went back, with the points that it had earned.
+    pub(crate) fn money_is_undone(&self) -> TestCaseResult {
         prop_assert_eq!(self.captured, self.refunded);
         prop_assert_eq!(self.points_earned, self.points_clawed_back);
         Ok(())

@@ -4,7 +4,7 @@
 //! The same key is the same charge or refund, however often it is sent. What it says travels to the payment
 //! as a recording command; the world decides when it arrives.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Money;
 use domain::payment::Command;
@@ -14,95 +14,105 @@ use crate::story::Charge;
 /// Money that was captured, and how much of it is back.
 #[derive(Clone, Debug)]
 pub(crate) struct Capture {
+    charge_no: u32,
     pub(crate) gateway_ref: String,
-    pub(crate) amount: i64,
+    pub(crate) amount: Money,
     pub(crate) refunded: i64,
 }
 
-/// What the gateway knows of the one charge.
+/// What the gateway knows of a charge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum State {
     #[default]
     NeverHeardOf,
-    Hanging,
-    Captured,
+    Hanging(Money),
+    Captured(Money),
     Declined,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Gateway {
-    price: Money,
-    pub(crate) state: State,
+    charges: BTreeMap<u32, State>,
     pub(crate) captures: Vec<Capture>,
     refund_keys: BTreeSet<String>,
 }
 
 impl Gateway {
-    pub(crate) fn new(price: Money) -> Self {
-        Self {
-            price,
-            state: State::default(),
-            captures: vec![],
-            refund_keys: BTreeSet::new(),
-        }
+    pub(crate) fn state(&self, charge_no: u32) -> State {
+        self.charges.get(&charge_no).copied().unwrap_or_default()
     }
 
-    /// Takes the charge, which comes out as `how` unless its key is known, and says what became of it.
-    pub(crate) fn charge(&mut self, how: Charge) -> Option<Command> {
-        if self.state == State::NeverHeardOf {
+    /// Takes a charge, which comes out as `how` unless its key is known, and says what became of it.
+    pub(crate) fn charge(&mut self, charge_no: u32, amount: Money, how: Charge) -> Option<Command> {
+        if self.state(charge_no) == State::NeverHeardOf {
             match how {
-                Charge::Captured => self.resolve(true),
-                Charge::Declined => self.resolve(false),
-                Charge::Hangs => self.state = State::Hanging,
                 Charge::Unreachable => return None,
+                Charge::Captured => self.comes_out(charge_no, amount, true),
+                Charge::Declined => self.comes_out(charge_no, amount, false),
+                Charge::Hangs => {
+                    self.charges.insert(charge_no, State::Hanging(amount));
+                }
             }
         }
-        self.look_up()
+        self.look_up(charge_no)
     }
 
-    /// The charge comes out.
+    /// Whatever hangs comes out.
     pub(crate) fn resolve(&mut self, captured: bool) {
-        if captured {
-            self.state = State::Captured;
-            self.capture();
-        } else {
-            self.state = State::Declined;
+        for (charge_no, state) in self.charges.clone() {
+            if let State::Hanging(amount) = state {
+                self.comes_out(charge_no, amount, captured);
+            }
         }
     }
 
-    /// Captures, whoever asked for it.
-    pub(crate) fn capture(&mut self) {
+    fn comes_out(&mut self, charge_no: u32, amount: Money, captured: bool) {
+        if captured {
+            self.charges.insert(charge_no, State::Captured(amount));
+            self.capture(charge_no, amount);
+        } else {
+            self.charges.insert(charge_no, State::Declined);
+        }
+    }
+
+    /// Captures what it has captured before a second time.
+    pub(crate) fn capture_twice(&mut self) {
+        for (charge_no, state) in self.charges.clone() {
+            if let State::Captured(amount) = state {
+                self.capture(charge_no, amount);
+            }
+        }
+    }
+
+    fn capture(&mut self, charge_no: u32, amount: Money) {
         self.captures.push(Capture {
+            charge_no,
             gateway_ref: format!("tx-{}", self.captures.len() + 1),
-            amount: self.price.minor,
+            amount,
             refunded: 0,
         });
     }
 
-    /// What became of the charge; nothing when the gateway has never heard of it.
-    pub(crate) fn look_up(&self) -> Option<Command> {
-        match self.state {
+    /// What became of a charge; nothing when the gateway has never heard of it.
+    pub(crate) fn look_up(&self, charge_no: u32) -> Option<Command> {
+        match self.state(charge_no) {
             State::NeverHeardOf => None,
-            State::Hanging => Some(Command::RecordUnknown {
-                charge_no: 1,
+            State::Hanging(_) => Some(Command::RecordUnknown {
+                charge_no,
                 attempt: 1,
                 reason: "it hangs".to_owned(),
             }),
-            State::Captured => self.captures.first().map(|first| self.report(first)),
+            State::Captured(_) => {
+                let mut captures = self.captures.iter();
+                captures
+                    .find(|capture| capture.charge_no == charge_no)
+                    .map(Capture::report)
+            }
             State::Declined => Some(Command::RecordDecline {
-                charge_no: 1,
+                charge_no,
                 code: "card".to_owned(),
                 message: "no funds".to_owned(),
             }),
-        }
-    }
-
-    /// Says that this capture was made.
-    pub(crate) fn report(&self, capture: &Capture) -> Command {
-        Command::RecordApproval {
-            charge_no: 1,
-            gateway_ref: capture.gateway_ref.clone(),
-            captured: self.price.with_minor(capture.amount),
         }
     }
 
@@ -118,10 +128,24 @@ impl Gateway {
     }
 
     pub(crate) fn captured(&self) -> i64 {
-        self.captures.iter().map(|capture| capture.amount).sum()
+        self.captures
+            .iter()
+            .map(|capture| capture.amount.minor)
+            .sum()
     }
 
     pub(crate) fn refunded(&self) -> i64 {
         self.captures.iter().map(|capture| capture.refunded).sum()
+    }
+}
+
+impl Capture {
+    /// What the gateway says of it.
+    pub(crate) fn report(&self) -> Command {
+        Command::RecordApproval {
+            charge_no: self.charge_no,
+            gateway_ref: self.gateway_ref.clone(),
+            captured: self.amount,
+        }
     }
 }

@@ -2,8 +2,8 @@
 //! cancellation that keeps a fee.
 
 use cqrs_es::Aggregate;
-use domain::payment::{Command, Event, Payment, Stage};
-use domain::{BookId, Money};
+use domain::payment::{Command, Event, Payment, Points, Stage};
+use domain::{BookId, Money, UserId};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};
 
@@ -18,10 +18,13 @@ const REFUNDS_MAX: u32 = 100;
 /// A command, with amounts in percent of the price.
 #[derive(Clone, Copy, Debug)]
 enum Ask {
-    Approve { gateway_ref: u8 },
-    Decline,
-    Unknown,
-    NotCharged,
+    Approve { charge_no: u32, gateway_ref: u8 },
+    Decline { charge_no: u32 },
+    Unknown { charge_no: u32 },
+    NotCharged { charge_no: u32 },
+    Overtime { percent: u8 },
+    Outstanding,
+    Adjust { from: u8, to: u8 },
     Cancel { percent: u8 },
     RefundPart { percent: u8 },
     Refund { refund_no: u32 },
@@ -30,10 +33,13 @@ enum Ask {
 
 fn any_ask() -> impl Strategy<Value = Ask> {
     prop_oneof![
-        4 => (1..=3_u8).prop_map(|gateway_ref| Ask::Approve { gateway_ref }),
-        1 => Just(Ask::Decline),
-        1 => Just(Ask::Unknown),
-        1 => Just(Ask::NotCharged),
+        6 => (1..=4_u32, 1..=3_u8).prop_map(|(charge_no, gateway_ref)| Ask::Approve { charge_no, gateway_ref }),
+        1 => (1..=4_u32).prop_map(|charge_no| Ask::Decline { charge_no }),
+        1 => (1..=4_u32).prop_map(|charge_no| Ask::Unknown { charge_no }),
+        1 => (1..=4_u32).prop_map(|charge_no| Ask::NotCharged { charge_no }),
+        1 => (0..=120_u8).prop_map(|percent| Ask::Overtime { percent }),
+        1 => Just(Ask::Outstanding),
+        2 => (0..=200_u8, 0..=200_u8).prop_map(|(from, to)| Ask::Adjust { from, to }),
         2 => (0..=120_u8).prop_map(|percent| Ask::Cancel { percent }),
         3 => (0..=120_u8).prop_map(|percent| Ask::RefundPart { percent }),
         4 => (0..=5_u32).prop_map(|refund_no| Ask::Refund { refund_no }),
@@ -41,26 +47,37 @@ fn any_ask() -> impl Strategy<Value = Ask> {
     ]
 }
 
-fn command(ask: Ask, price: Money) -> Command {
-    let charge_no = 1;
+fn command(ask: Ask, price: Money, payment: &Payment) -> Command {
+    let asked = |no| payment.charge(no).map_or(price, |charge| charge.amount);
     let part = |percent: u8| price.with_minor(price.minor * i64::from(percent) / 100);
     match ask {
-        Ask::Approve { gateway_ref } => Command::RecordApproval {
+        Ask::Approve {
             charge_no,
-            gateway_ref: format!("tx-{gateway_ref}"),
-            captured: price,
+            gateway_ref,
+        } => Command::RecordApproval {
+            charge_no,
+            gateway_ref: format!("tx-{charge_no}-{gateway_ref}"),
+            captured: asked(charge_no),
         },
-        Ask::Decline => Command::RecordDecline {
+        Ask::Decline { charge_no } => Command::RecordDecline {
             charge_no,
             code: "card".to_owned(),
             message: "no funds".to_owned(),
         },
-        Ask::Unknown => Command::RecordUnknown {
+        Ask::Unknown { charge_no } => Command::RecordUnknown {
             charge_no,
             attempt: 1,
             reason: "timeout".to_owned(),
         },
-        Ask::NotCharged => Command::RecordNotCharged { charge_no },
+        Ask::NotCharged { charge_no } => Command::RecordNotCharged { charge_no },
+        Ask::Overtime { percent } => Command::ChargeOvertime {
+            amount: part(percent),
+        },
+        Ask::Outstanding => Command::ChargeOutstanding,
+        Ask::Adjust { from, to } => Command::Adjust {
+            from: part(from),
+            to: part(to),
+        },
         Ask::Cancel { percent } => Command::Cancel {
             refund: part(percent),
             reason: "rain".to_owned(),
@@ -93,31 +110,32 @@ fn ask(payment: &mut Payment, log: &mut Vec<Event>, command: Command) -> TestCas
     Account::of(&*log).balances(payment)
 }
 
-fn play(price: Money, asks: Vec<Ask>) -> TestCaseResult {
+fn play(price: Money, points_percent: i64, asks: Vec<Ask>) -> TestCaseResult {
     let (mut payment, mut log) = (Payment::default(), vec![]);
     let request = Command::Request {
         bookid: PAY,
-        userid: None,
+        userid: Some(UserId(1)),
         spacename: "numberone".to_owned(),
         price,
-        points: domain::payment::Points::default(),
+        points: Points {
+            spent: price.minor * points_percent / 100,
+            ..Points::default()
+        },
     };
     ask(&mut payment, &mut log, request)?;
     for one in asks {
-        ask(&mut payment, &mut log, command(one, price))?;
+        let command = command(one, price, &payment);
+        ask(&mut payment, &mut log, command)?;
     }
     for refund_no in 1..=REFUNDS_MAX {
-        ask(
-            &mut payment,
-            &mut log,
-            command(Ask::Refund { refund_no }, price),
-        )?;
+        let command = command(Ask::Refund { refund_no }, price, &payment);
+        ask(&mut payment, &mut log, command)?;
     }
     let account = Account::of(&log);
     account.is_settled()?;
     prop_assert_eq!(account.fee.is_some(), payment.stage == Stage::Cancelled);
     if account.captured == account.refunded {
-        account.is_undone()?;
+        account.money_is_undone()?;
     }
     Ok(())
 }
@@ -126,6 +144,9 @@ fn play(price: Money, asks: Vec<Ask>) -> TestCaseResult {
 fn the_books_of_a_payment_balance_whatever_it_is_asked() {
     let asks = prop::collection::vec(any_ask(), 0..=30);
     TestRunner::new(crate::config())
-        .run(&(any_price(), asks), |(price, asks)| play(price, asks))
+        .run(
+            &(any_price(), 0..=100_i64, asks),
+            |(price, points, asks)| play(price, points, asks),
+        )
         .unwrap();
 }

@@ -4,7 +4,10 @@
 //! that any list of steps is a story and shrinking can leave out what does not matter.
 
 use domain::Money;
+use domain::book::Scheduled;
 use domain::space::{Command, Method, Stage};
+use domain::terms::{Policy, Slot, Terms, Tier};
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -15,6 +18,10 @@ const STEPS_MAX: usize = 60;
 #[derive(Clone, Debug)]
 pub(crate) struct Story {
     pub(crate) price: Money,
+    /// Whether the booking has a time.
+    pub(crate) is_timed: bool,
+    /// How much of the price points pay, in percent.
+    pub(crate) points_percent: u8,
     pub(crate) steps: Vec<Step>,
     /// Whose intents wait longest.
     pub(crate) slow: Option<Lane>,
@@ -35,8 +42,12 @@ pub(crate) enum Step {
 /// What people and timers ask; they may be refused.
 #[derive(Clone, Debug)]
 pub(crate) enum People {
-    /// The customer cancels.
-    Cancel,
+    /// The customer cancels, so many hours before the start.
+    Cancel { hours_before: i64 },
+    /// The customer moves the booking by so many hours, and it costs so much of the first price.
+    Move { hours: i64, percent: u8 },
+    /// Somebody asks for what was declined.
+    PayOutstanding,
     /// A manager gives a part of the price back.
     RefundPart { percent: u8 },
     /// Staff or customer do this with the registration.
@@ -105,7 +116,7 @@ pub(crate) enum Fulfil {
     Complete,
     HandOver,
     CheckIn,
-    CheckOut,
+    CheckOut { minutes_late: i64 },
     NoShow,
 }
 
@@ -117,12 +128,13 @@ impl Fulfil {
             Stage::Preparing => Self::Complete,
             Stage::Prepared => Self::HandOver,
             Stage::HandedOver => Self::CheckIn,
-            _ => Self::CheckOut,
+            _ => Self::CheckOut { minutes_late: 20 },
         }
     }
 
-    pub(crate) fn command(self) -> Command {
-        let (by, at) = ("Kim".to_owned(), jiff::Timestamp::UNIX_EPOCH);
+    /// What is asked, of a booking whose last slot is `slot`.
+    pub(crate) fn command(self, slot: Slot) -> Command {
+        let by = "Kim".to_owned();
         match self {
             Self::Start => Command::StartPreparation { by },
             Self::Complete => Command::CompletePreparation { by },
@@ -131,8 +143,14 @@ impl Fulfil {
                 by,
             },
             Self::CheckIn => Command::CheckIn { by: Some(by) },
-            Self::CheckOut => Command::CheckOut { at, by: Some(by) },
-            Self::NoShow => Command::MarkNoShow { at, by: Some(by) },
+            Self::CheckOut { minutes_late } => Command::CheckOut {
+                at: slot.end + SignedDuration::from_mins(minutes_late),
+                by: Some(by),
+            },
+            Self::NoShow => Command::MarkNoShow {
+                at: slot.end,
+                by: Some(by),
+            },
         }
     }
 }
@@ -154,6 +172,40 @@ pub(crate) enum Refund {
     Failed,
 }
 
+/// The slot that a booking with a time has first.
+pub(crate) fn first_slot() -> Slot {
+    let noon = Timestamp::constant(1_800_000_000, 0);
+    Slot::new(noon, noon + SignedDuration::from_hours(2))
+}
+
+/// What a booking with a time is agreed to: all of the price back two days before, half of it one day before.
+pub(crate) fn scheduled(price: Money) -> Scheduled {
+    let slot = first_slot();
+    let tier = |hours_before, refund_percent| Tier {
+        hours_before,
+        refund_percent,
+    };
+    let policy = Policy {
+        grace_minutes: 60,
+        tiers: vec![tier(48, 100), tier(24, 50)],
+    };
+    Scheduled {
+        slot,
+        terms: Terms {
+            venue_version: 1,
+            timezone: "Asia/Seoul".to_owned(),
+            policy,
+            buffer_before_minutes: 0,
+            buffer_after_minutes: 0,
+            hold_minutes: 10,
+            no_show_grace_minutes: 15,
+            overtime_per_hour: price,
+            hand_over: Method::Key,
+        },
+        booked_at: slot.start - SignedDuration::from_hours(24 * 30),
+    }
+}
+
 pub(crate) fn any_price() -> impl Strategy<Value = Money> {
     let edges = prop::sample::select(vec![0, 1, 99, 150, 333, 10_000, 999_999_999_999]);
     prop_oneof![3 => edges, 1 => 0..1_000_000_i64].prop_map(Money::krw)
@@ -161,11 +213,16 @@ pub(crate) fn any_price() -> impl Strategy<Value = Money> {
 
 fn people() -> impl Strategy<Value = People> {
     use Fulfil::{CheckIn, CheckOut, Complete, HandOver, NoShow, Start};
-    let fulfil = prop::sample::select(vec![Start, Complete, HandOver, CheckIn, CheckOut, NoShow]);
+    let out = CheckOut { minutes_late: -5 };
+    let fulfil = prop::sample::select(vec![Start, Complete, HandOver, CheckIn, out, NoShow]);
+    let hours_before = prop::sample::select(vec![72, 30, 12]);
+    let hours = prop::sample::select(vec![-1, 1, 24]);
     prop_oneof![
-        2 => Just(People::Cancel),
+        2 => hours_before.prop_map(|hours_before| People::Cancel { hours_before }),
+        2 => (hours, 50..=200_u8).prop_map(|(hours, percent)| People::Move { hours, percent }),
+        2 => Just(People::PayOutstanding),
         2 => (1..=100_u8).prop_map(|percent| People::RefundPart { percent }),
-        1 => fulfil.prop_map(People::Fulfil),
+        2 => fulfil.prop_map(People::Fulfil),
         8 => Just(People::FulfilNext),
         1 => any::<bool>().prop_map(|attempt_in_flight| People::Expire { attempt_in_flight }),
         2 => any::<bool>().prop_map(|sent| People::Defer { sent }),
@@ -214,17 +271,26 @@ fn any_step() -> impl Strategy<Value = Step> {
 pub(crate) fn any_story() -> impl Strategy<Value = Story> {
     let lane = prop::sample::select(vec![Lane::Book, Lane::Payment, Lane::Space, Lane::Jobs]);
     let parts = (
-        any_price(),
+        (
+            any_price(),
+            any::<bool>(),
+            prop::sample::select(vec![0, 30, 100_u8]),
+        ),
         prop::collection::vec(any_step(), 0..=STEPS_MAX),
         prop::option::weighted(0.7, lane),
         prop::bool::weighted(0.2),
         any::<bool>(),
     );
-    parts.prop_map(|(price, steps, slow, refused, hanging_is_captured)| Story {
-        price,
-        steps,
-        slow,
-        refused,
-        hanging_is_captured,
+    parts.prop_map(|(terms, steps, slow, refused, hanging_is_captured)| {
+        let (price, is_timed, points_percent) = terms;
+        Story {
+            price,
+            is_timed,
+            points_percent,
+            steps,
+            slow,
+            refused,
+            hanging_is_captured,
+        }
     })
 }

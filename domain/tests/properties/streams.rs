@@ -34,8 +34,20 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// Carries a command out: all of it, or nothing.
-    pub(crate) fn execute(&mut self, command: Command) -> Result<(), Refusal> {
+    /// Carries commands out: all of them, or none.
+    pub(crate) fn execute(&mut self, commands: Vec<Command>) -> Result<(), Refusal> {
+        let before = (self.live.clone(), self.folded.clone(), self.log.len());
+        for command in commands {
+            if let Err(refusal) = self.carry_out(command) {
+                self.log.truncate(before.2);
+                (self.live, self.folded) = (before.0, before.1);
+                return Err(refusal);
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, command: Command) -> Result<(), Refusal> {
         match command {
             Command::Book(_, command) => {
                 let events = handle(&mut self.live.book, command)?;

@@ -7,13 +7,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::order::{Intent, Order};
-use domain::payment::refund_key;
+use domain::payment::{Points, refund_key};
+use domain::terms::Slot;
 use domain::{Command, Money, Refusal, UserId, book, payment, space};
+use jiff::{SignedDuration, Timestamp};
 use proptest::sample::Index;
 use proptest::test_runner::TestCaseError;
 
-use crate::gateway::{Gateway, State};
-use crate::story::{Charge, Fulfil, Lane, Outside, People, Refund, Saga, Step, Story};
+use crate::gateway::{Capture, Gateway, State};
+use crate::story::{
+    Charge, Fulfil, Lane, Outside, People, Refund, Saga, Step, Story, first_slot, scheduled,
+};
 use crate::streams::{BOOK, Streams};
 
 /// Rounds that the world may need until nothing is left to do.
@@ -29,14 +33,15 @@ struct Kept {
 
 pub(crate) struct World {
     price: Money,
+    is_timed: bool,
     slow: Option<Lane>,
     refused: bool,
     hanging_is_captured: bool,
     pub(crate) streams: Streams,
     pub(crate) order: Order,
     pub(crate) gateway: Gateway,
-    /// How long the log was whenever a charge was sent.
-    pub(crate) charges_sent: Vec<usize>,
+    /// Which charge was sent, and how long the log was then.
+    pub(crate) charges_sent: Vec<(u32, usize)>,
     charges_due: BTreeSet<u32>,
     refunds_due: BTreeSet<u32>,
     seen: usize,
@@ -56,12 +61,13 @@ impl World {
         let price = story.price;
         let mut world = Self {
             price,
+            is_timed: story.is_timed,
             slow: story.slow,
             refused: story.refused,
             hanging_is_captured: story.hanging_is_captured,
             streams: Streams::default(),
             order: Order::default(),
-            gateway: Gateway::new(price),
+            gateway: Gateway::default(),
             charges_sent: vec![],
             charges_due: BTreeSet::new(),
             refunds_due: BTreeSet::new(),
@@ -77,17 +83,20 @@ impl World {
             userid,
             spacename: spacename.clone(),
             price,
-            scheduled: None,
+            scheduled: story.is_timed.then(|| Box::new(scheduled(price))),
         };
         let request = payment::Command::Request {
             bookid: BOOK,
             userid,
             spacename,
             price,
-            points: domain::payment::Points::default(),
+            points: Points {
+                spent: price.minor * i64::from(story.points_percent) / 100,
+                ..Points::default()
+            },
         };
-        world.must(Command::Book(BOOK, place))?;
-        world.must(Command::Payment(BOOK, request))?;
+        let both = vec![Command::Book(BOOK, place), Command::Payment(BOOK, request)];
+        world.streams.execute(both).unwrap();
         Ok(world)
     }
 
@@ -104,12 +113,14 @@ impl World {
 
     fn people_ask(&mut self, step: &People) -> Result<(), TestCaseError> {
         match step {
-            People::Cancel => {
-                let cancel = book::Command::Cancel {
-                    reason: None,
-                    at: jiff::Timestamp::UNIX_EPOCH,
-                };
-                self.may(Command::Book(BOOK, cancel));
+            &People::Cancel { hours_before } => {
+                let at = self.hours_before_start(hours_before);
+                self.may_all(Command::cancel_booking(BOOK, None, at));
+            }
+            &People::Move { hours, percent } => self.move_booking(hours, percent),
+            People::PayOutstanding => {
+                let again = payment::Command::ChargeOutstanding;
+                self.must(Command::Payment(BOOK, again))?;
             }
             People::RefundPart { percent } => {
                 let amount = self.price.minor * i64::from(*percent) / 100;
@@ -119,10 +130,10 @@ impl World {
                 };
                 self.may(Command::Payment(BOOK, part));
             }
-            People::Fulfil(step) => self.may(Command::Space(BOOK, step.command())),
+            People::Fulfil(step) => self.may(Command::Space(BOOK, step.command(self.slot()))),
             People::FulfilNext => {
                 let next = Fulfil::after(self.streams.live.space.stage);
-                self.may(Command::Space(BOOK, next.command()));
+                self.may(Command::Space(BOOK, next.command(self.slot())));
             }
             &People::Expire { attempt_in_flight } => {
                 let expire = book::Command::Expire { attempt_in_flight };
@@ -139,21 +150,21 @@ impl World {
 
     fn outside_goes_on(&mut self, step: &Outside) -> Result<(), TestCaseError> {
         match step {
-            Outside::Send(how) => self.send_charge(*how),
-            Outside::Resolve { captured } => {
-                if self.gateway.state == State::Hanging {
-                    self.gateway.resolve(*captured);
+            Outside::Send(how) => {
+                for charge_no in self.charges_wanted() {
+                    self.send_charge(charge_no, *how);
                 }
             }
-            Outside::CaptureTwice => {
-                if self.gateway.state == State::Captured {
-                    self.gateway.capture();
+            Outside::Resolve { captured } => self.gateway.resolve(*captured),
+            Outside::CaptureTwice => self.gateway.capture_twice(),
+            Outside::LookUp { deny } => {
+                for charge_no in self.charges_wanted() {
+                    self.look_up(charge_no, *deny);
                 }
             }
-            Outside::LookUp { deny } => self.look_up(*deny),
             Outside::Report(which) => {
                 if let Some(capture) = pick(which, &self.gateway.captures) {
-                    self.answers.push(self.gateway.report(capture));
+                    self.answers.push(capture.report());
                 }
             }
             Outside::Refund { which, how } => {
@@ -222,16 +233,13 @@ impl World {
         for _ in 0..ROUNDS_MAX {
             let before = self.streams.log.len();
             let idle = self.seen == before && self.outbox.is_empty();
-            if self.gateway.state == State::Hanging {
-                self.gateway.resolve(self.hanging_is_captured);
-            }
+            self.gateway.resolve(self.hanging_is_captured);
             // The reconciliation reports whatever the gateway's books show.
             let captures = self.gateway.captures.iter();
-            self.answers
-                .extend(captures.map(|capture| self.gateway.report(capture)));
-            for _ in self.charges_due.clone() {
-                self.send_charge(Charge::Captured);
-                self.look_up(false);
+            self.answers.extend(captures.map(Capture::report));
+            for charge_no in self.charges_due.clone() {
+                self.send_charge(charge_no, Charge::Captured);
+                self.look_up(charge_no, false);
             }
             for refund_no in self.refunds_due.clone() {
                 self.send_refund(refund_no, Refund::Done);
@@ -257,12 +265,16 @@ impl World {
 
     /// People may ask for what is not possible.
     fn may(&mut self, command: Command) {
-        let _refused = self.streams.execute(command);
+        self.may_all(vec![command]);
+    }
+
+    fn may_all(&mut self, commands: Vec<Command>) {
+        let _refused = self.streams.execute(commands);
     }
 
     /// What machines ask is carried out or absorbed, never refused.
     fn must(&mut self, command: Command) -> Result<(), TestCaseError> {
-        match self.streams.execute(command) {
+        match self.streams.execute(vec![command]) {
             Ok(()) | Err(Refusal::Space(space::Error::AlreadyHandedOver)) => Ok(()),
             Err(refusal) => Err(TestCaseError::fail(format!(
                 "a machine was refused: {refusal}"
@@ -270,27 +282,63 @@ impl World {
         }
     }
 
-    /// Whoever sends a charge asks the payment first whether it may.
-    fn send_charge(&mut self, how: Charge) {
+    /// The slot that the booking has by now; one without a time is treated as if it had the first.
+    fn slot(&self) -> Slot {
+        self.streams.live.book.slot().unwrap_or_else(first_slot)
+    }
+
+    fn hours_before_start(&self, hours: i64) -> Timestamp {
+        self.slot().start - SignedDuration::from_hours(hours)
+    }
+
+    fn move_booking(&mut self, hours: i64, percent: u8) {
+        if !self.is_timed {
+            return;
+        }
+        let Slot { start, end, .. } = self.slot();
+        let by = SignedDuration::from_hours(hours);
+        let slot = Slot::new(start + by, end + by);
+        let from = self.streams.live.book.price();
+        let to = self
+            .price
+            .with_minor(self.price.minor * i64::from(percent) / 100);
+        let at = self.hours_before_start(30);
+        self.may_all(Command::reschedule(BOOK, slot, from, to, at));
+    }
+
+    /// Every charge that was ever asked for.
+    fn charges_wanted(&self) -> Vec<u32> {
         let payment = &self.streams.live.payment;
-        if payment.is_open() && !payment.is_void_requested() {
-            self.charges_sent.push(self.streams.log.len());
-            self.answers.extend(self.gateway.charge(how));
+        (1..)
+            .take_while(|no| payment.charge(*no).is_some())
+            .collect()
+    }
+
+    /// Whoever sends a charge asks the payment first whether it may.
+    fn send_charge(&mut self, charge_no: u32, how: Charge) {
+        let payment = &self.streams.live.payment;
+        let Some(charge) = payment.charge(charge_no) else {
+            return;
+        };
+        if payment.is_charge_open(charge_no) && !payment.is_unwanted(charge_no) {
+            self.charges_sent.push((charge_no, self.streams.log.len()));
+            let answer = self.gateway.charge(charge_no, charge.amount, how);
+            self.answers.extend(answer);
         }
     }
 
-    /// Asks what became of the charge. What is not wanted any more and was never heard of, or is denied, is
+    /// Asks what became of a charge. What is not wanted any more and was never heard of, or is denied, is
     /// taken for never charged.
-    fn look_up(&mut self, deny: bool) {
-        let void = self.streams.live.payment.is_void_requested();
-        let unheard = self.gateway.state == State::NeverHeardOf && void;
-        let denied = self.gateway.state == State::Hanging && deny;
+    fn look_up(&mut self, charge_no: u32, deny: bool) {
+        let unwanted = self.streams.live.payment.is_unwanted(charge_no);
+        let state = self.gateway.state(charge_no);
+        let unheard = state == State::NeverHeardOf && unwanted;
+        let denied = matches!(state, State::Hanging(_)) && deny;
         if unheard || denied {
-            let charge_no = 1;
             self.answers
                 .push(payment::Command::RecordNotCharged { charge_no });
         } else {
-            self.answers.extend(self.gateway.look_up());
+            self.answers.extend(self.gateway.look_up(charge_no));
         }
     }
 

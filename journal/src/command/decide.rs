@@ -74,12 +74,14 @@ impl Journal {
         let Open { request, .. } = open;
         let mut streams = Vec::with_capacity(request.commands.len());
         let mut untouched = Vec::new();
-        for command in &request.commands {
+        let mut release = Vec::new();
+        for (place, command) in request.commands.iter().enumerate() {
             let Part {
                 stream,
                 version,
                 events,
-            } = self.decide_part(command, open).await?;
+            } = self.decide_part(command, open, place == 0).await?;
+            release.extend(events.iter().filter_map(released_by));
             if events.is_empty() {
                 untouched.push(stream);
                 continue;
@@ -102,14 +104,22 @@ impl Journal {
             metadata: Metadata::new(&request.trace, self.clock().now()),
             streams,
             claims: request.claims.clone(),
+            release,
+            spend: None,
         }))
     }
 
-    async fn decide_part(&self, command: &Command, open: &Open) -> Result<Part, CommandError> {
+    async fn decide_part(
+        &self,
+        command: &Command,
+        open: &Open,
+        is_first: bool,
+    ) -> Result<Part, CommandError> {
+        let versions = open.versions.as_deref().filter(|_| is_first);
         // A creating command is decided on an empty stream first; the append finds out whether it is.
         let start = Start {
-            assume_new: open.decisions == 0 && open.versions.is_none() && creates(command),
-            versions: open.versions.as_deref(),
+            assume_new: open.decisions == 0 && versions.is_none() && creates(command),
+            versions,
         };
         match command.clone() {
             Command::Book(id, command) => {
@@ -179,4 +189,16 @@ fn creates(command: &Command) -> bool {
                 space::Command::Register { .. } | space::Command::Refuse { .. }
             )
     )
+}
+
+/// The booking whose slots are free when this has happened.
+fn released_by(event: &Event) -> Option<i64> {
+    match event {
+        Event::Book(
+            book::Event::Bookcancelled { bookid, .. }
+            | book::Event::BookRejected { bookid, .. }
+            | book::Event::BookExpired { bookid, .. },
+        ) => Some(bookid.0),
+        _ => None,
+    }
 }

@@ -63,6 +63,9 @@ pub enum CommandError {
     /// A slot is taken.
     #[error("the slot is taken")]
     SlotTaken,
+    /// The user has fewer points than are to be spent.
+    #[error("the points are not covered")]
+    PointsNotCovered,
     /// The stream has none of the versions that the request expected.
     #[error("the stream is at version {current}")]
     OtherVersion {

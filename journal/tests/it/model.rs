@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use futures::future::join_all;
-use journal::append::{Answer, Append, Outcome};
+use journal::append::{Answer, Append, Outcome, StreamAppend};
 use journal::{Journal, StreamId};
 use proptest::prelude::{Just, Strategy};
 use proptest::test_runner::{Config, TestCaseError, TestCaseResult, TestRunner};
@@ -108,13 +108,19 @@ impl Model {
         if let Some(answer) = self.answers.get(&command.command_id) {
             return Verdict::Already(answer.clone());
         }
-        let slot = slot.map(|hours| (command.claims[0].unit, hours.clone()));
+        let slot = slot.map(|hours| (command.claims[0].units[0], hours.clone()));
         if let Some((unit, hours)) = &slot {
             let overlaps = |(u, h): &(i64, Range<i64>)| {
                 u == unit && h.start < hours.end && hours.start < h.end
             };
             if self.slots.iter().any(overlaps) {
-                return Verdict::Taken;
+                // Who decided on what is no longer so is asked again first.
+                let is_late = |s: &StreamAppend| s.expected_version < self.version(&s.stream);
+                return if command.streams.iter().any(is_late) {
+                    Verdict::Conflict
+                } else {
+                    Verdict::Taken
+                };
             }
         }
         if command
@@ -149,6 +155,7 @@ fn verdict(outcome: &Outcome) -> Verdict {
         Outcome::Already(answer) => Verdict::Already(versions(answer)),
         Outcome::Conflict => Verdict::Conflict,
         Outcome::Taken => Verdict::Taken,
+        Outcome::NotCovered => panic!("nobody spends"),
     }
 }
 
@@ -227,7 +234,7 @@ async fn tell_at_once(journal: &Journal, story: i64, calls: &[Vec<Wish>]) -> Tes
                 of_id.1.push(answer);
             }
             Outcome::Already(answer) => of_id.1.push(answer),
-            Outcome::Conflict | Outcome::Taken => {}
+            Outcome::Conflict | Outcome::Taken | Outcome::NotCovered => {}
         }
     }
     for (id, (stored, answers)) in answers {

@@ -2,8 +2,9 @@
 
 use domain::{BookId, Command, Event, Money, book, payment, space};
 use jiff::Timestamp;
-use journal::append::{Append, Claim, StoredEvent, StreamAppend};
+use journal::append::{Append, Claim, Spend, StoredEvent, StreamAppend};
 use journal::{Actor, Metadata, Request, StreamId, Trace};
+use serde_json::Value;
 use uuid::Uuid;
 
 /// A command id.
@@ -53,6 +54,8 @@ pub(crate) fn append(command: u128) -> Append {
         metadata: metadata(),
         streams: vec![],
         claims: vec![],
+        release: vec![],
+        spend: None,
     }
 }
 
@@ -60,8 +63,22 @@ pub(crate) fn append(command: u128) -> Append {
 pub(crate) trait Compose {
     /// `count` events for the stream of a booking, decided on version `after`.
     fn to(self, aggregate_type: &str, key: i64, after: i64, count: usize) -> Self;
+    /// One event for a stream, whatever it says.
+    fn saying(self, aggregate_type: &str, key: i64, after: i64, name: &str, payload: Value)
+    -> Self;
     /// A claim of a unit, from one hour up to another.
-    fn claiming(self, bookid: i64, unit: i64, from: i64, to: i64) -> Self;
+    fn claiming(self, bookid: i64, unit: i64, from: i64, to: i64) -> Self
+    where
+        Self: Sized,
+    {
+        self.claiming_one_of(bookid, &[unit], from, to)
+    }
+    /// A claim of one of these units.
+    fn claiming_one_of(self, bookid: i64, units: &[i64], from: i64, to: i64) -> Self;
+    /// What a booking has is free when the command is stored.
+    fn releasing(self, bookid: i64) -> Self;
+    /// So many points of a user must be there.
+    fn spending(self, userid: i64, points: i64) -> Self;
 }
 
 impl Compose for Append {
@@ -74,13 +91,43 @@ impl Compose for Append {
         self
     }
 
-    fn claiming(mut self, bookid: i64, unit: i64, from: i64, to: i64) -> Self {
+    fn saying(
+        mut self,
+        aggregate_type: &str,
+        key: i64,
+        after: i64,
+        name: &str,
+        payload: Value,
+    ) -> Self {
+        self.streams.push(StreamAppend {
+            stream: StreamId::new(aggregate_type, &key),
+            expected_version: after,
+            events: vec![StoredEvent {
+                event_type: name.to_owned(),
+                event_version: "1".to_owned(),
+                payload,
+            }],
+        });
+        self
+    }
+
+    fn claiming_one_of(mut self, bookid: i64, units: &[i64], from: i64, to: i64) -> Self {
         self.claims.push(Claim {
             bookid,
-            unit,
+            units: units.to_vec(),
             start: hour(from),
             end: hour(to),
         });
+        self
+    }
+
+    fn releasing(mut self, bookid: i64) -> Self {
+        self.release.push(bookid);
+        self
+    }
+
+    fn spending(mut self, userid: i64, points: i64) -> Self {
+        self.spend = Some(Spend { userid, points });
         self
     }
 }

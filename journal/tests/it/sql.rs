@@ -99,9 +99,19 @@ pub(crate) async fn journal_append(
     let claims: Vec<_> = numbered()
         .flat_map(|(ordinal, command)| command.claims.iter().map(move |c| (ordinal, c)))
         .collect();
+    let candidates: Vec<_> = (1_i32..)
+        .zip(&claims)
+        .flat_map(|(claim, (_, c))| c.units.iter().map(move |unit| (claim, *unit)))
+        .collect();
+    let releases: Vec<_> = numbered()
+        .flat_map(|(ordinal, command)| command.release.iter().map(move |b| (ordinal, *b)))
+        .collect();
+    let spends: Vec<_> = numbered()
+        .flat_map(|(ordinal, command)| command.spend.map(|spend| (ordinal, spend)))
+        .collect();
     let rows = sqlx::query(
         "select outcome from journal_append(
-            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21
          ) order by ordinal",
     )
     .bind(column(group, |command| command.command_id))
@@ -116,9 +126,15 @@ pub(crate) async fn journal_append(
     .bind(column(&events, |_| SystemRandom.uuid()))
     .bind(column(&claims, |c| c.0))
     .bind(column(&claims, |c| c.1.bookid))
-    .bind(column(&claims, |c| c.1.unit))
     .bind(column(&claims, |c| c.1.start.to_sqlx()))
     .bind(column(&claims, |c| c.1.end.to_sqlx()))
+    .bind(column(&candidates, |c| c.0))
+    .bind(column(&candidates, |c| c.1))
+    .bind(column(&releases, |r| r.0))
+    .bind(column(&releases, |r| r.1))
+    .bind(column(&spends, |s| s.0))
+    .bind(column(&spends, |s| s.1.userid))
+    .bind(column(&spends, |s| s.1.points))
     .fetch_all(connection)
     .await?;
     rows.iter().map(|row| row.try_get("outcome")).collect()

@@ -129,9 +129,11 @@ impl Stage {
         .await;
     }
 
-    /// Replaces a function by a changed copy of itself.
+    /// Replaces a function by a changed copy of itself; of several with this name, the one that does the work.
     pub(crate) async fn rewrite(&mut self, function: &str, change: impl FnOnce(&str) -> String) {
-        let definition = format!("select pg_get_functiondef('{function}'::regproc)");
+        let definition = format!(
+            "select pg_get_functiondef(oid) from pg_proc where proname = '{function}' order by pronargs desc limit 1"
+        );
         let body = sql::text(&mut self.owner, &definition).await;
         let changed = change(&body);
         assert_ne!(changed, body, "there was nothing to change in {function}");

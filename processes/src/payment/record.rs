@@ -192,6 +192,7 @@ impl From<CommandError> for NotRecorded {
         match error {
             CommandError::Refused(_)
             | CommandError::SlotTaken
+            | CommandError::PointsNotCovered
             | CommandError::OtherVersion { .. } => Self::Refused(error.to_string()),
             CommandError::Contended => Self::Store(StoreError::Busy {
                 sqlstate: SERIALIZATION_FAILURE.to_owned(),

@@ -60,6 +60,18 @@ impl Office {
         ))
     }
 
+    /// A worker for no-shows.
+    pub(crate) fn no_shows(&self) -> Arc<Worker> {
+        let (journal, gateway) = (self.world.journal.clone(), self.gateway.clone());
+        let runtime = self.world.timeline.clone();
+        Arc::new(Worker::no_shows(
+            journal,
+            gateway,
+            runtime,
+            self.settings.clone(),
+        ))
+    }
+
     /// A booking whose charge nobody is at work on any more; something may have been sent.
     pub(crate) async fn abandoned(&self) -> PaymentDue {
         let due = self.world.place("numberone").await;

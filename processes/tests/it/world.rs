@@ -66,6 +66,15 @@ impl World {
 
     /// Places a booking as `POST /books` does: the booking and the intent to charge in one commit.
     pub(crate) async fn place(&self, spacename: &str) -> PaymentDue {
+        self.place_for(spacename, None).await
+    }
+
+    /// The same, of a booking that may have a time.
+    pub(crate) async fn place_for(
+        &self,
+        spacename: &str,
+        scheduled: Option<Box<book::Scheduled>>,
+    ) -> PaymentDue {
         let bookid = self.journal.next_book_id().await.unwrap();
         let spacename = spacename.to_owned();
         let userid = Some(domain::UserId(1));
@@ -74,7 +83,7 @@ impl World {
             userid,
             spacename: spacename.clone(),
             price: PRICE,
-            scheduled: None,
+            scheduled,
         };
         let charge = payment::Command::Request {
             bookid,
@@ -100,11 +109,9 @@ impl World {
 
     /// Cancels a booking, as its customer.
     pub(crate) async fn cancel(&self, bookid: BookId) {
-        let cancel = book::Command::Cancel {
-            reason: None,
-            at: jiff::Timestamp::UNIX_EPOCH,
-        };
-        self.execute(vec![Command::Book(bookid, cancel)]).await;
+        let now = self.journal.clock().now();
+        self.execute(Command::cancel_booking(bookid, None, now))
+            .await;
     }
 
     /// Tells the booking that its payment is not known yet.

@@ -1,4 +1,4 @@
-//! `journal_append`, step by step: what the function in migrations/0001 does, with everybody else in between.
+//! `journal_append`, step by step: what the function in migrations/0023 does, with everybody else in between.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use serde_json::value::to_raw_value;
 use uuid::Uuid;
 
 use super::locks::{Lock, Running};
+use super::slots::Slot;
 use super::{Database, Row};
 use crate::mutation::Mutation;
 
@@ -20,23 +21,37 @@ const LATE_MAX: Duration = Duration::from_millis(3_500);
 
 /// What a command won.
 #[derive(Default)]
-struct Won {
-    old: Option<Answer>,
-    claims_asked: usize,
-    claims: usize,
+pub(super) struct Won {
+    pub(super) old: Option<Answer>,
+    /// Why it is not to write anything.
+    pub(super) lost: Option<Outcome>,
+    /// By claim: the slot.
+    pub(super) slots: Vec<Option<Slot>>,
     events_asked: usize,
     rows: Vec<Row>,
 }
 
 impl Won {
-    fn outcome(&self) -> Result<Outcome, bool> {
+    /// Whether it may still win.
+    pub(super) fn stands(&self) -> bool {
+        self.old.is_none() && self.lost.is_none()
+    }
+
+    fn outcome(&self) -> Outcome {
         if let Some(old) = &self.old {
-            return Ok(Outcome::Already(old.clone()));
+            return Outcome::Already(old.clone());
         }
-        if self.claims == self.claims_asked && self.rows.len() == self.events_asked {
-            return Ok(Outcome::Stored(self.answer()));
+        if let Some(lost) = &self.lost {
+            return lost.clone();
         }
-        Err(self.claims < self.claims_asked)
+        if self.rows.len() == self.events_asked {
+            return Outcome::Stored(self.answer());
+        }
+        Outcome::Conflict
+    }
+
+    fn has_nothing(&self) -> bool {
+        self.rows.is_empty() && self.slots.iter().all(Option::is_none)
     }
 
     fn answer(&self) -> Answer {
@@ -59,6 +74,15 @@ impl Won {
     }
 }
 
+/// What is committed with the events.
+struct Written {
+    rows: Vec<Row>,
+    /// Bookings whose slots are free.
+    released: Vec<i64>,
+    slots: Vec<Slot>,
+    ids: Vec<(Uuid, Answer)>,
+}
+
 impl Database {
     pub(super) async fn append(self, group: Vec<Append>) -> Result<Vec<Outcome>, NotAppended> {
         if group.iter().any(no_text_holds) {
@@ -73,11 +97,12 @@ impl Database {
             xid: self.begin_with_id(false),
             database: self.clone(),
         };
-        let mut claims = vec![];
-        self.claim(running.xid, &group, &mut won, &mut claims)
-            .await?;
+        self.spend(running.xid, &group, &mut won).await?;
+        self.claim(running.xid, &group, &mut won).await?;
+        self.ask_stale_losers_again(&group, &mut won);
         self.insert(running.xid, &group, &mut won).await?;
-        let outcomes = self.judge(&group, &mut won, &mut claims)?;
+        let outcomes = self.judge(&won)?;
+        let released = self.release(running.xid, &group, &outcomes).await?;
         let ids = self.record(running.xid, &group, &outcomes).await?;
         self.scheduler.pause().await;
         if self.per_mille(self.troubles.late) {
@@ -94,7 +119,14 @@ impl Database {
                 message: "canceling statement due to statement timeout".to_owned(),
             }));
         }
-        self.commit_append(running.xid, won, claims, ids);
+        let slots = self.slots_kept(&mut won, &outcomes);
+        let written = Written {
+            rows: won.into_iter().flat_map(|won| won.rows).collect(),
+            released,
+            slots,
+            ids,
+        };
+        self.commit_append(running.xid, written);
         drop(running);
         Ok(outcomes)
     }
@@ -105,7 +137,7 @@ impl Database {
             let old = inner.commands.get(&command.command_id).cloned();
             Won {
                 old: old.filter(|_| !self.has(Mutation::KnownCommandForgotten)),
-                claims_asked: command.claims.len(),
+                slots: vec![None; command.claims.len()],
                 events_asked: command.streams.iter().map(|s| s.events.len()).sum(),
                 ..Won::default()
             }
@@ -113,49 +145,19 @@ impl Database {
         group.iter().map(known).collect()
     }
 
-    async fn claim(
-        &self,
-        xid: u64,
-        group: &[Append],
-        won: &mut [Won],
-        taken: &mut Vec<journal::append::Claim>,
-    ) -> Result<(), StoreError> {
-        let mut asked: Vec<_> = group
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| won[*place].old.is_none())
-            .flat_map(|(place, command)| command.claims.iter().map(move |claim| (place, claim)))
-            .collect();
-        asked.sort_by_key(|(_, claim)| (claim.unit, claim.start));
-        for (place, claim) in asked {
-            if !self.has(Mutation::ClaimsOverlap) {
-                self.hold(xid, Lock::Unit(claim.unit)).await?;
-            }
-            let inner = self.inner();
-            let in_the_way = |other: &journal::append::Claim| {
-                let overlaps = other.start < claim.end && claim.start < other.end;
-                other.unit == claim.unit && (overlaps || other.bookid == claim.bookid)
-            };
-            let mut held = inner.claims.iter().map(|(_, claim)| claim).chain(&*taken);
-            let is_taken = held.any(in_the_way) && !self.has(Mutation::ClaimsOverlap);
-            drop(inner);
-            if taken.contains(claim) {
-                // Asked for twice by one booking in one group: the slot is its own both times.
-                won[place].claims += 1;
-            } else if !is_taken {
-                won[place].claims += 1;
-                taken.push(claim.clone());
-            }
-        }
-        Ok(())
-    }
-
     async fn insert(&self, xid: u64, group: &[Append], won: &mut [Won]) -> Result<(), StoreError> {
+        let names_units = !self.has(Mutation::UnitNotNamed);
         let mut asked: Vec<_> = group
             .iter()
             .enumerate()
-            .filter(|(place, _)| won[*place].old.is_none())
-            .flat_map(|(place, command)| rows_of(place, command))
+            .filter(|(place, _)| won[*place].stands())
+            .flat_map(|(place, command)| {
+                let unit = won[place]
+                    .slots
+                    .first()
+                    .and_then(|slot| Some(slot.as_ref()?.unit));
+                rows_of(place, command, unit.filter(|_| names_units))
+            })
             .collect();
         asked.sort_by(|one, other| {
             (&one.stream, one.sequence).cmp(&(&other.stream, other.sequence))
@@ -201,35 +203,30 @@ impl Database {
     }
 
     /// Every command against what it asked for.
-    fn judge(
-        &self,
-        group: &[Append],
-        won: &mut [Won],
-        claims: &mut Vec<journal::append::Claim>,
-    ) -> Result<Vec<Outcome>, NotAppended> {
+    fn judge(&self, won: &[Won]) -> Result<Vec<Outcome>, NotAppended> {
         let mut outcomes = vec![];
-        for (command, won) in group.iter().zip(&mut *won) {
-            let outcome = match won.outcome() {
-                Ok(outcome) => outcome,
-                Err(taken) if won.claims == 0 && won.rows.is_empty() => lost(taken),
-                Err(taken) if self.has(Mutation::HalfWonKept) => lost(taken),
-                Err(taken) if self.has(Mutation::ClaimOfLoserKept) && won.rows.is_empty() => {
-                    lost(taken)
-                }
-                Err(taken) => {
-                    self.inner().count("a command won only part");
-                    return Err(NotAppended::Half { taken });
-                }
-            };
-            let keeps_claims = matches!(outcome, Outcome::Stored(_))
-                || self.has(Mutation::ClaimOfLoserKept)
-                || self.has(Mutation::HalfWonKept);
-            if !keeps_claims {
-                claims.retain(|claim| !command.claims.contains(claim));
+        for won in won {
+            let outcome = won.outcome();
+            let is_whole = matches!(outcome, Outcome::Stored(_) | Outcome::Already(_));
+            let is_kept = self.has(Mutation::HalfWonKept)
+                || self.has(Mutation::ClaimOfLoserKept) && won.rows.is_empty();
+            if !is_whole && !won.has_nothing() && !is_kept {
+                self.inner().count("a command won only part");
+                let taken = outcome == Outcome::Taken;
+                return Err(NotAppended::Half { taken });
             }
             outcomes.push(outcome);
         }
         Ok(outcomes)
+    }
+
+    /// The slots that stay.
+    fn slots_kept(&self, won: &mut [Won], outcomes: &[Outcome]) -> Vec<Slot> {
+        let losers_keep = self.has(Mutation::ClaimOfLoserKept) || self.has(Mutation::HalfWonKept);
+        let kept = won.iter_mut().zip(outcomes);
+        let kept = kept.filter(|(_, outcome)| matches!(outcome, Outcome::Stored(_)) || losers_keep);
+        kept.flat_map(|(won, _)| std::mem::take(&mut won.slots).into_iter().flatten())
+            .collect()
     }
 
     /// Takes the command ids; fails when one was recorded meanwhile, or stands in this group twice.
@@ -283,15 +280,14 @@ impl Database {
         }
     }
 
-    fn commit_append(
-        &self,
-        xid: u64,
-        won: Vec<Won>,
-        claims: Vec<journal::append::Claim>,
-        ids: Vec<(Uuid, Answer)>,
-    ) {
+    fn commit_append(&self, xid: u64, written: Written) {
+        let Written {
+            rows,
+            released,
+            slots,
+            ids,
+        } = written;
         let mut inner = self.inner();
-        let rows: Vec<Row> = won.into_iter().flat_map(|won| won.rows).collect();
         inner.check_new_rows(&rows);
         for row in &rows {
             let stored = &row.stored;
@@ -312,9 +308,10 @@ impl Database {
                 .insert(sequence, position);
             inner.events.insert(position, row);
         }
-        for claim in claims {
-            inner.check_new_claim(&claim);
-            inner.claims.push((xid, claim));
+        inner.slots.retain(|slot| !released.contains(&slot.bookid));
+        for slot in slots {
+            inner.check_new_slot(&slot);
+            inner.slots.push(slot);
         }
         for (id, answer) in ids {
             inner.commands.entry(id).or_insert(answer);
@@ -330,14 +327,6 @@ fn no_text_holds(command: &Append) -> bool {
     events.any(|event| event.payload.to_string().contains("\\u0000"))
 }
 
-fn lost(taken: bool) -> Outcome {
-    if taken {
-        Outcome::Taken
-    } else {
-        Outcome::Conflict
-    }
-}
-
 /// A row that a command asks for.
 struct Asked {
     place: usize,
@@ -351,18 +340,24 @@ struct Asked {
     event_id: Uuid,
 }
 
-fn rows_of(place: usize, command: &Append) -> Vec<Asked> {
+fn rows_of(place: usize, command: &Append, unit: Option<i64>) -> Vec<Asked> {
     let metadata = Value::from_iter(command.metadata.to_map());
     let mut rows = vec![];
     for stream in &command.streams {
         let first = stream.expected_version + 1;
         for (sequence, event) in (first..).zip(&stream.events) {
+            let mut event = event.clone();
+            if let (Some(unit), Some(null @ Value::Null)) =
+                (unit, event.payload.pointer_mut("/slot/unit"))
+            {
+                *null = unit.into();
+            }
             rows.push(Asked {
                 place,
                 stream: stream.stream.clone(),
                 sequence,
                 first,
-                event: event.clone(),
+                event,
                 metadata: metadata.clone(),
                 command_id: command.command_id,
                 event_id: event_id(command.command_id, rows.len()),

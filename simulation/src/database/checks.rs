@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use journal::StreamId;
-use journal::append::Claim;
 
+use super::slots::Slot;
 use super::{Inner, Row};
 
 impl Inner {
@@ -72,12 +72,8 @@ impl Inner {
             .any(|row| row.stored.event_type == "Approved")
     }
 
-    pub(super) fn check_new_claim(&mut self, new: &Claim) {
-        let overlaps = |other: &Claim| {
-            other.unit == new.unit && other.start < new.end && new.start < other.end
-        };
-        let taken = self.claims.iter().find(|(_, other)| overlaps(other));
-        if let Some((_, other)) = taken {
+    pub(super) fn check_new_slot(&mut self, new: &Slot) {
+        if let Some(other) = self.slots.iter().find(|other| other.overlaps(new)) {
             let found = format!(
                 "bookings {} and {} have unit {} at the same time",
                 other.bookid, new.bookid, new.unit

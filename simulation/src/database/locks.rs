@@ -21,6 +21,10 @@ pub(super) enum Lock {
     Command(Uuid),
     /// Of every slot of a unit: the model's waits are a little longer than Postgres's.
     Unit(i64),
+    /// Of the slots that a booking gives up.
+    Slots(i64),
+    /// Of a user's points.
+    Spender(i64),
     Follower(FollowerKey),
 }
 
@@ -81,6 +85,15 @@ impl Database {
 
     /// Waits until nobody else holds `lock`, and holds it until `xid` ends.
     pub(super) async fn hold(&self, xid: u64, lock: Lock) -> Result<(), StoreError> {
+        self.wait_for(xid, &lock).await?;
+        let mut inner = self.inner();
+        let active = inner.active.get_mut(&xid).ok_or_else(gone)?;
+        active.locks.insert(lock);
+        Ok(())
+    }
+
+    /// Waits while somebody else holds `lock`, which stays free; says whether anybody did.
+    pub(super) async fn wait_for(&self, xid: u64, lock: &Lock) -> Result<bool, StoreError> {
         let mut timeout = Box::pin(self.scheduler.sleep(LOCK_MAX));
         let mut waits = None;
         loop {
@@ -89,12 +102,10 @@ impl Database {
             {
                 let mut inner = self.inner();
                 let held = |(id, active): (&u64, &super::Active)| {
-                    *id != xid && active.locks.contains(&lock)
+                    *id != xid && active.locks.contains(lock)
                 };
                 if !inner.active.iter().any(held) {
-                    let active = inner.active.get_mut(&xid).ok_or_else(gone)?;
-                    active.locks.insert(lock);
-                    return Ok(());
+                    return Ok(waits.is_some());
                 }
                 inner.count("a lock was waited for");
             }

@@ -2,7 +2,7 @@
 
 use simulation::mutation::Mutation;
 
-use crate::scenarios::{claims, commands, feed, followers, groups, jobs, versions};
+use crate::scenarios::{claims, commands, feed, followers, groups, jobs, moves, points, versions};
 use crate::{in_memory, on_postgres};
 
 macro_rules! memory {
@@ -33,6 +33,12 @@ const IN_MEMORY: &[Harm] = memory! {
     HalfWonKept: groups::a_half_won_member_fails_alone
     ClaimsOverlap: claims::what_overlaps_is_taken_and_what_adjoins_is_not
     ClaimOfLoserKept: claims::a_loser_keeps_no_claim
+    UnitNotNamed: claims::the_lowest_free_unit_is_won_and_named
+    SlotNotGivenBack: moves::what_is_given_back_is_free
+    LoserReleases: moves::who_loses_its_stream_gives_nothing_back
+    OwnSlotInTheWay: moves::a_booking_moves_over_its_own_old_slot
+    PointsNotCounted: points::more_than_there_are_are_not_spent
+    PointsNotHeld: points::of_two_spenders_the_second_counts_what_the_first_left
     CommitNotDurable: feed::what_a_crash_skipped_is_passed_and_what_was_committed_stays
     HoleTakenForDead: feed::a_late_commit_is_waited_for_and_delivered
     VerdictWithoutProof: feed::a_late_commit_is_waited_for_and_delivered
@@ -54,6 +60,13 @@ const ON_POSTGRES: &[Harm] = postgres! {
     "journal_append" "known command": commands::a_command_id_is_stored_once_and_answered_as_it_was
     "journal_append" "twin": commands::twins_on_two_streams_are_one
     "journal_append" "half-won": groups::a_half_won_member_fails_alone
+    "journal_append" "stale loser": claims::who_lost_on_an_old_version_decides_again
+    "journal_append" "loser": claims::losers_in_a_group_leave_the_others_alone
+    "journal_append" "release": moves::who_loses_its_stream_gives_nothing_back
+    "journal_append" "own slot": moves::a_booking_moves_over_its_own_old_slot
+    "journal_append" "points balance": points::more_than_there_are_are_not_spent
+    "journal_append" "points lock": points::of_two_spenders_the_second_counts_what_the_first_left
+    "journal_append" "spender once": points::a_user_spends_once_in_a_group
     "follower_claim" "lease": followers::one_owner_at_a_time_and_a_higher_epoch_for_the_next
     "follower_advance" "fence": followers::who_slept_through_its_lease_moves_nothing
     "follower_advance" "old position": followers::a_checkpoint_moves_from_where_it_was

@@ -69,7 +69,29 @@ conformance! {
         what_overlaps_is_taken_and_what_adjoins_is_not
         a_loser_keeps_no_claim
         who_waits_for_a_slot_gets_it_when_it_comes_free
-        a_unit_is_claimed_once_by_a_booking
+        a_booking_may_have_several_slots
+        the_lowest_free_unit_is_won_and_named
+        three_units_serve_three_of_a_hundred
+        two_groups_that_meet_at_two_units_do_not_lock_each_other_out
+        who_lost_on_an_old_version_decides_again
+        losers_in_a_group_leave_the_others_alone
+    }
+    moves {
+        what_is_given_back_is_free
+        who_loses_its_stream_gives_nothing_back
+        who_waits_for_a_slot_that_is_given_up_gets_it
+        a_booking_moves_over_its_own_old_slot
+        who_cannot_move_keeps_what_it_has
+        two_that_want_each_others_slots_are_refused
+        who_wants_the_slot_of_one_that_moves_away_gets_it
+    }
+    points {
+        more_than_there_are_are_not_spent
+        of_two_spenders_the_second_counts_what_the_first_left
+        what_is_not_committed_is_not_there
+        a_user_spends_once_in_a_group
+        a_spender_that_is_sent_twice_at_once_spends_once
+        slot_and_points_are_won_together_or_not_at_all
     }
     feed {
         everything_comes_in_order

@@ -93,7 +93,9 @@ pub fn fails_without(
 impl OnPostgres {
     async fn take_out(&self, function: &str, guard: &str) {
         let mut owner = self.owner.lock().await;
-        let body = format!("select pg_get_functiondef('{function}'::regproc)");
+        let body = format!(
+            "select pg_get_functiondef(oid) from pg_proc where proname = '{function}' order by pronargs desc limit 1"
+        );
         let body: String = sqlx::query_scalar(&body)
             .fetch_one(&mut *owner)
             .await

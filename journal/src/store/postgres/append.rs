@@ -22,7 +22,7 @@ pub(super) async fn append(
     let columns = Columns::of(group);
     let rows = sqlx::query(
         "select outcome, answer from journal_append(
-            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21
          ) order by ordinal",
     )
     .bind(columns.command_ids)
@@ -37,9 +37,15 @@ pub(super) async fn append(
     .bind(columns.event_ids)
     .bind(columns.claim_ordinals)
     .bind(columns.claim_bookids)
-    .bind(columns.claim_units)
     .bind(columns.claim_starts)
     .bind(columns.claim_ends)
+    .bind(columns.candidate_claims)
+    .bind(columns.candidate_units)
+    .bind(columns.release_ordinals)
+    .bind(columns.release_bookids)
+    .bind(columns.spend_ordinals)
+    .bind(columns.spend_userids)
+    .bind(columns.spend_points)
     .fetch_all(pool)
     .await
     .map_err(NotAppended::from)?;
@@ -69,6 +75,7 @@ fn outcome(row: &PgRow) -> Result<Outcome, StoreError> {
         "stored" => Ok(Outcome::Stored(answer()?)),
         "already" => Ok(Outcome::Already(answer()?)),
         "taken" => Ok(Outcome::Taken),
+        "no_points" => Ok(Outcome::NotCovered),
         _ => Ok(Outcome::Conflict),
     }
 }

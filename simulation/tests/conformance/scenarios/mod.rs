@@ -6,8 +6,11 @@ pub mod feed;
 pub mod followers;
 pub mod groups;
 pub mod jobs;
+pub mod moves;
+pub mod points;
 pub mod versions;
 
+use cqrs_es::persist::SerializedEvent;
 use journal::append::{Answer, Outcome};
 use journal::store::NotAppended;
 use journal::{StoreError, StreamId};
@@ -25,6 +28,18 @@ async fn versions(stage: &impl Stage, streams: &[(&str, i64)]) -> Vec<i64> {
         versions.push(i64::try_from(rows.len()).unwrap());
     }
     versions
+}
+
+/// The units that the last events of these bookings name; none of one that is not there.
+async fn units(stage: &impl Stage, bookings: &[i64]) -> Vec<Option<i64>> {
+    let mut units = vec![];
+    for key in bookings {
+        let rows = stage.store().stream(&StreamId::new("Book", key)).await;
+        let last = rows.unwrap().pop();
+        let unit = |row: SerializedEvent| row.payload.pointer("/slot/unit")?.as_i64();
+        units.push(last.and_then(unit));
+    }
+    units
 }
 
 fn answer(outcome: Result<Outcome, StoreError>) -> Answer {

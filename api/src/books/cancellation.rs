@@ -1,0 +1,122 @@
+//! `POST /books/{id}/cancel` and `GET /books/{id}/cancellation-quote`: cancelling in so many words, and what it would
+//! give back.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use domain::book::{self, Book, RefundQuote};
+use domain::space::{self, Space};
+use domain::{BookId, Currency, Money};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::cancel::{self, Change};
+use crate::client::Client;
+use crate::command::Call;
+use crate::input::{Form, ItemId};
+use crate::problem::Problem;
+use crate::state::Api;
+
+/// `POST /books/{id}/cancel {"reason":"rain"}`; the reason may be left away.
+pub(crate) async fn cancel(
+    State(api): State<Api>,
+    ItemId(id): ItemId,
+    call: Call,
+) -> Result<Response, Problem> {
+    call.says_its_version(&api)?;
+    let change = Change::read_reason(&call.body)?;
+    api.run(call, move |api, command| async move {
+        let cancelled = cancel::cancel(&api, &command, id, change).await?;
+        Ok(cancelled.on(command.client.done(StatusCode::OK, cancelled.view.clone())))
+    })
+    .await
+}
+
+impl Change {
+    fn read_reason(body: &[u8]) -> Result<Self, Problem> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self::Cancel { reason: None });
+        }
+        let mut form = Form::parse(body)?;
+        let reason = form.text("reason");
+        form.finish()?;
+        Ok(Self::Cancel { reason })
+    }
+}
+
+/// `GET /books/{id}/cancellation-quote`: what a cancellation at this moment would give back and keep. It is read from
+/// the streams, so it says what a cancellation sent next would do.
+pub(crate) async fn quote(
+    State(api): State<Api>,
+    ItemId(id): ItemId,
+    client: Client,
+) -> Result<Response, Problem> {
+    let (book, space) =
+        futures::future::try_join(api.journal.load::<Book>(id), api.journal.load::<Space>(id))
+            .await?;
+    let (book, _) = book.ok_or(Problem::NoSuchItem)?;
+    let space = space.map(|(space, _)| space).unwrap_or_default();
+    let now = api.journal.clock().now();
+    could_be_cancelled(id, &book, &space, now)?;
+    Ok(client.plain(&Quote::of(id, book.refund_quote(now))))
+}
+
+/// Asks booking and registration whether they would let it happen; nothing does.
+fn could_be_cancelled(
+    id: BookId,
+    book: &Book,
+    space: &Space,
+    at: Timestamp,
+) -> Result<(), Problem> {
+    let cancel = book::Command::Cancel { reason: None, at };
+    let stop = space::Command::Stop { spaceid: id };
+    let events = book.decide(cancel).map_err(|_| cancel::refused(book))?;
+    if events.is_empty() {
+        return Err(cancel::refused(book));
+    }
+    space
+        .decide(stop)
+        .map_err(|refusal| cancel::too_late(&refusal))?;
+    Ok(())
+}
+
+/// What a cancellation would come to. Amounts are minor units.
+#[derive(Serialize)]
+struct Quote {
+    bookid: i64,
+    /// What is given back: money and points in the proportion in which they paid.
+    refund: Amount,
+    /// What is kept.
+    fee: Amount,
+    /// What of the price is given back, in percent.
+    percent: u8,
+    /// Until when it stays so; null where waiting costs nothing, or nothing is left to lose.
+    until: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Amount {
+    amount: i64,
+    currency: Currency,
+}
+
+impl From<Money> for Amount {
+    fn from(money: Money) -> Self {
+        Self {
+            amount: money.minor,
+            currency: money.currency,
+        }
+    }
+}
+
+impl Quote {
+    fn of(id: BookId, quote: RefundQuote) -> Self {
+        Self {
+            bookid: id.0,
+            refund: quote.refund.into(),
+            fee: quote.fee.into(),
+            percent: quote.percent,
+            until: quote.until,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! `POST /payments/{id}/refunds` and `POST /payments/{id}/charges`: a manager gives a part back, and what was declined
+//! is asked for again. Both are intents: the gateway is called by a worker, and the payment says when it is done.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use domain::payment::{self, Payment};
+use domain::{BookId, Command as Asked, Currency, Refusal};
+use journal::{Actor, CommandError, Request};
+use serde::Serialize;
+
+use super::PaymentView;
+use crate::command::{Call, Command};
+use crate::input::{Form, ItemId};
+use crate::position;
+use crate::problem::Problem;
+use crate::state::Api;
+
+/// The aggregate type of a payment's stream.
+const STREAM: &str = "Payment";
+
+/// `POST /payments/{id}/refunds {"amount":3000,"reason":"broken heater"}`, in minor units of the payment's currency.
+pub(crate) async fn refund(
+    State(api): State<Api>,
+    ItemId(id): ItemId,
+    call: Call,
+) -> Result<Response, Problem> {
+    let mut form = Form::parse(&call.body)?;
+    let amount = form.required_integer("amount");
+    let reason = form.required_text("reason");
+    form.finish()?;
+    api.run(call, move |api, command| async move {
+        let payment = load(&api, id).await?;
+        let amount = payment.price().with_minor(amount);
+        let refund = payment::Command::RefundPartially { amount, reason };
+        carry_out(&api, &command, id, refund).await
+    })
+    .await
+}
+
+/// `POST /payments/{id}/charges`: charges once more for what was declined beside the booking's own charge.
+pub(crate) async fn charge(
+    State(api): State<Api>,
+    ItemId(id): ItemId,
+    call: Call,
+) -> Result<Response, Problem> {
+    api.run(call, move |api, command| async move {
+        carry_out(&api, &command, id, payment::Command::ChargeOutstanding).await
+    })
+    .await
+}
+
+async fn carry_out(
+    api: &Api,
+    command: &Command,
+    id: BookId,
+    asked: payment::Command,
+) -> Result<Response, Problem> {
+    let request = Request::one(
+        command.id,
+        command.trace_of(Actor::Manager),
+        Asked::Payment(id, asked),
+    );
+    let done = match &command.expected.0 {
+        None => api.journal.execute_one(request).await,
+        Some(versions) => api.journal.execute_at(request, versions.clone()).await,
+    };
+    let answer = match done {
+        Ok(done) => done.answer().clone(),
+        Err(CommandError::Refused(Refusal::Payment(refusal))) => return Err(refused(&refusal)),
+        Err(error) => return Err(error.into()),
+    };
+    let standing = Standing::of(id, &load(api, id).await?);
+    let response = (StatusCode::ACCEPTED, axum::Json(standing)).into_response();
+    let response = position::at(response, answer.position, answer.version_of(STREAM));
+    Ok(command.client.located::<PaymentView>(response, id.0))
+}
+
+async fn load(api: &Api, id: BookId) -> Result<Payment, Problem> {
+    let found = api.journal.load::<Payment>(id).await?;
+    found.map(|(payment, _)| payment).ok_or(Problem::NoSuchItem)
+}
+
+fn refused(refusal: &payment::Error) -> Problem {
+    match refusal {
+        payment::Error::NotRefundable { available } => Problem::NotRefundable {
+            available: *available,
+        },
+        payment::Error::NoSuchPayment => Problem::NoSuchItem,
+        other => crate::problem::internal(other),
+    }
+}
+
+/// A payment's money as its stream knows it. Amounts are minor units.
+#[derive(Serialize)]
+struct Standing {
+    payid: i64,
+    currency: Currency,
+    /// What the gateway captured.
+    captured: i64,
+    /// What went back.
+    refunded: i64,
+    /// What can still be given back: what is on its way is not.
+    refundable: i64,
+    /// What was declined, and nobody has asked for again.
+    outstanding: i64,
+}
+
+impl Standing {
+    fn of(id: BookId, payment: &Payment) -> Self {
+        Self {
+            payid: id.0,
+            currency: payment.price().currency,
+            captured: payment.captured(),
+            refunded: payment.refunded(),
+            refundable: payment.refundable(),
+            outstanding: payment.outstanding(),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Bookings with a time: holds that end, customers who do not come, time past the end.
+
+use std::time::Duration;
+
+use domain::book::{self, Scheduled, Stage};
+use domain::order::NO_SHOW_JOB;
+use domain::payment::charge_key;
+use domain::ports::PaymentDue;
+use domain::space::{self, Method};
+use domain::terms::{Policy, Slot, Terms};
+use domain::{BookId, Command};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::scripted::{Say, Scripted};
+use crate::workers::Office;
+use crate::world::PRICE;
+
+/// How long before its start a booking of these tests is made, in minutes.
+const AHEAD: i64 = 300;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A booking from [`AHEAD`] minutes from now on, for an hour; its slot is kept for ten minutes, and its customer is
+/// waited for a quarter of an hour.
+async fn book(office: &Office) -> (PaymentDue, Slot) {
+    let now = office.world.journal.clock().now();
+    let start = now + SignedDuration::from_mins(AHEAD);
+    let slot = Slot::new(start, start + SignedDuration::from_hours(1));
+    let scheduled = Scheduled {
+        slot,
+        terms: Terms {
+            venue_version: 1,
+            timezone: "Asia/Seoul".to_owned(),
+            policy: Policy {
+                grace_minutes: 0,
+                tiers: vec![],
+            },
+            buffer_before_minutes: 0,
+            buffer_after_minutes: 0,
+            hold_minutes: 10,
+            no_show_grace_minutes: 15,
+            overtime_per_hour: PRICE,
+            hand_over: Method::Key,
+        },
+        booked_at: now,
+    };
+    let due = office
+        .world
+        .place_for("numberone", Some(Box::new(scheduled)))
+        .await;
+    (due, slot)
+}
+
+/// The same, paid, registered and confirmed.
+async fn confirmed(office: &Office) -> (BookId, Slot) {
+    let (due, slot) = book(office).await;
+    office.world.run_saga().await;
+    office.work(&office.charges()).await;
+    office.world.run_saga().await;
+    (due.bookid, slot)
+}
+
+async fn staff(office: &Office, bookid: BookId, commands: Vec<space::Command>) {
+    for command in commands {
+        office
+            .world
+            .execute(vec![Command::Space(bookid, command)])
+            .await;
+    }
+}
+
+fn until_checked_in() -> Vec<space::Command> {
+    let by = || "Kim".to_owned();
+    vec![
+        space::Command::CompletePreparation { by: by() },
+        space::Command::HandOver {
+            method: Method::Key,
+            by: by(),
+        },
+        space::Command::CheckIn { by: Some(by()) },
+    ]
+}
+
+async fn stage(office: &Office, bookid: BookId) -> Stage {
+    let book = office.world.journal.load::<book::Book>(bookid).await;
+    book.unwrap().unwrap().0.stage
+}
+
+fn minutes(minutes: u32) -> Duration {
+    MINUTE * minutes
+}
+
+#[tokio::test]
+async fn a_hold_that_ends_while_nothing_was_sent_lets_the_booking_go() {
+    let office = Office::open(Scripted::new([])).await;
+    let (due, _) = book(&office).await;
+    let bookid = due.bookid;
+    office.world.defer(bookid, false).await;
+    office.world.run_saga().await;
+    office.world.timeline.advance(minutes(10));
+    for _ in 0..2 {
+        office.work(&office.charges()).await;
+        office.world.run_saga().await;
+    }
+    assert_eq!(stage(&office, bookid).await, Stage::Expired);
+    assert_eq!(
+        office.world.story(bookid).await,
+        [
+            "Booked",
+            "PaymentRequested",
+            "PaymentDeferred",
+            "BookExpired",
+            "VoidRequested",
+            "PaymentDeclined",
+            "Cancelled"
+        ]
+    );
+    assert_eq!(office.charge_job(bookid).await.state, "done");
+    assert!(office.gateway.asked().charges.is_empty());
+}
+
+#[tokio::test]
+async fn a_hold_does_not_end_before_its_time() {
+    let office = Office::open(Scripted::new([Say::Approve])).await;
+    let (due, _) = book(&office).await;
+    office.world.defer(due.bookid, false).await;
+    office.world.run_saga().await;
+    office.world.timeline.advance(minutes(9));
+    office.work(&office.charges()).await;
+    assert_eq!(office.world.times(due.bookid, "BookExpired").await, 0);
+    assert_eq!(office.world.times(due.bookid, "Approved").await, 1);
+}
+
+#[tokio::test]
+async fn a_hold_never_ends_while_something_may_have_been_sent() {
+    let office = Office::open(Scripted::new([Say::Fail])).await;
+    let (due, _) = book(&office).await;
+    // The customer's own call may have reached the gateway.
+    office.world.defer(due.bookid, true).await;
+    office.world.run_saga().await;
+    office.world.timeline.advance(minutes(60));
+    for _ in 0..3 {
+        office.work(&office.charges()).await;
+        office.world.run_saga().await;
+    }
+    assert_eq!(office.world.times(due.bookid, "BookExpired").await, 0);
+    assert_eq!(stage(&office, due.bookid).await, Stage::Confirmed);
+}
+
+#[tokio::test]
+async fn a_customer_who_does_not_come_is_a_no_show_when_their_time_is_over() {
+    let office = Office::open(Scripted::new([Say::Approve])).await;
+    let (bookid, slot) = confirmed(&office).await;
+    let job = office.world.job(NO_SHOW_JOB, bookid).await.unwrap();
+    let grace = SignedDuration::from_mins(15);
+    assert_eq!(micros(job.due_at), micros(slot.start + grace));
+    let timers = "select count(*) from jobs where timer and state = 'open'";
+    assert_eq!(office.world.number(timers).await, 1);
+    // Woken too early, it waits.
+    office.work(&office.no_shows()).await;
+    assert_eq!(office.world.times(bookid, "NoShowMarked").await, 0);
+    office
+        .world
+        .timeline
+        .advance(minutes(u32::try_from(AHEAD).unwrap() + 15));
+    office.work(&office.no_shows()).await;
+    office.world.run_saga().await;
+    let story = office.world.story(bookid).await;
+    assert_eq!(story[story.len() - 2..], ["NoShowMarked", "BookClosed"]);
+    let job = office.world.job(NO_SHOW_JOB, bookid).await.unwrap();
+    assert_eq!(job.state, "done");
+}
+
+/// As Postgres keeps it.
+fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+#[tokio::test]
+async fn a_customer_who_came_is_no_no_show() {
+    let office = Office::open(Scripted::new([Say::Approve])).await;
+    let (bookid, _) = confirmed(&office).await;
+    staff(&office, bookid, until_checked_in()).await;
+    office
+        .world
+        .timeline
+        .advance(minutes(u32::try_from(AHEAD).unwrap() + 15));
+    office.work(&office.no_shows()).await;
+    assert_eq!(office.world.times(bookid, "NoShowMarked").await, 0);
+    let job = office.world.job(NO_SHOW_JOB, bookid).await.unwrap();
+    assert_eq!((job.state.as_str(), job.attempts), ("done", 1));
+}
+
+#[tokio::test]
+async fn a_booking_that_was_moved_is_waited_for_at_its_new_time() {
+    let office = Office::open(Scripted::new([Say::Approve])).await;
+    let (bookid, slot) = confirmed(&office).await;
+    let by = SignedDuration::from_hours(3);
+    let later = Slot::new(slot.start + by, slot.end + by);
+    let now = office.world.journal.clock().now();
+    office
+        .world
+        .execute(Command::reschedule(bookid, later, PRICE, PRICE, now))
+        .await;
+    office.world.run_saga().await;
+    let timers = "select count(*) from jobs where kind = 'no-show' and state = 'open'";
+    assert_eq!(office.world.number(timers).await, 2);
+    office
+        .world
+        .timeline
+        .advance(minutes(u32::try_from(AHEAD).unwrap() + 15));
+    office.work(&office.no_shows()).await;
+    // The first timer found another slot, the second one that it is too early.
+    assert_eq!(office.world.times(bookid, "NoShowMarked").await, 0);
+    assert_eq!(office.world.number(timers).await, 1);
+    office.world.timeline.advance(minutes(180));
+    office.work(&office.no_shows()).await;
+    assert_eq!(office.world.times(bookid, "NoShowMarked").await, 1);
+}
+
+#[tokio::test]
+async fn time_past_the_end_is_charged_under_its_own_key() {
+    let office = Office::open(Scripted::new([Say::Approve, Say::Approve])).await;
+    let (bookid, slot) = confirmed(&office).await;
+    staff(&office, bookid, until_checked_in()).await;
+    let late = space::Command::CheckOut {
+        at: slot.end + SignedDuration::from_mins(30),
+        by: None,
+    };
+    staff(&office, bookid, vec![late]).await;
+    office.world.run_saga().await;
+    // The saga sees what its own command did.
+    office.world.run_saga().await;
+    office.work(&office.charges()).await;
+    office.world.run_saga().await;
+    let payment = office.world.payment(bookid).await;
+    assert_eq!(payment.captured(), PRICE.minor + PRICE.minor / 2);
+    assert_eq!(payment.points(), (PRICE.minor + PRICE.minor / 2) / 100);
+    let keys = [charge_key(bookid, 1), charge_key(bookid, 2)];
+    assert_eq!(office.gateway.asked().charges, keys);
+    assert_eq!(stage(&office, bookid).await, Stage::Closed);
+    let open = "select count(*) from jobs where kind = 'charge' and state <> 'done'";
+    assert_eq!(office.world.number(open).await, 0);
+}
+
+#[tokio::test]
+async fn a_declined_overtime_leaves_an_amount_that_is_outstanding() {
+    let office = Office::open(Scripted::new([Say::Approve, Say::Decline])).await;
+    let (bookid, slot) = confirmed(&office).await;
+    staff(&office, bookid, until_checked_in()).await;
+    let late = space::Command::CheckOut {
+        at: slot.end + SignedDuration::from_mins(6),
+        by: None,
+    };
+    staff(&office, bookid, vec![late]).await;
+    office.world.run_saga().await;
+    office.work(&office.charges()).await;
+    office.world.run_saga().await;
+    let payment = office.world.payment(bookid).await;
+    assert_eq!(payment.captured(), PRICE.minor);
+    assert_eq!(payment.outstanding(), PRICE.minor / 10);
+    assert_eq!(stage(&office, bookid).await, Stage::Closed);
+}
