@@ -37,4 +37,5 @@ mod stage;
 mod status;
 mod story;
 mod transfer;
+mod venues;
 mod wake;
