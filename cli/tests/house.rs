@@ -83,6 +83,7 @@ const DOMAIN_MAY_NAME: &[&str] = &[
     "jiff",
     "serde",
     "serde_json",
+    "serde_path_to_error",
     "thiserror",
     "uuid",
 ];

@@ -144,7 +144,7 @@ fn a_move_changes_time_and_price_and_nothing_else() {
         price: dearer,
         refund_percent_max: 100,
     };
-    assert_eq!(events, [moved.clone()]);
+    assert_eq!(events, std::slice::from_ref(&moved));
     book.apply(moved);
     assert_eq!((book.slot(), book.price()), (Some(next_day()), dearer));
     assert_eq!(book.stage, Stage::Confirmed);

@@ -14,6 +14,7 @@ pub mod space;
 pub mod status;
 pub mod terms;
 pub mod value;
+pub mod venue;
 pub mod version;
 
 use cqrs_es::Aggregate;

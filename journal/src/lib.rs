@@ -4,8 +4,9 @@
 //! groups of commands, each all or nothing and once per command id. [`feed`] reads everything in order without
 //! passing over an event that is still being committed. [`follow`] drives a handler along the feed under a
 //! fenced lease, with its checkpoint as the first statement of every batch. [`jobs`] holds what must call the
-//! outside or wait for time. cqrs-es and postgres-es load streams ([`repository`]); the rest is ours, because
-//! theirs loses events under concurrency (see docs/adr).
+//! outside or wait for time, [`venues`] what operators say of the places that can be booked. cqrs-es and
+//! postgres-es load streams ([`repository`]); the rest is ours, because theirs loses events under concurrency (see
+//! docs/adr).
 
 pub mod append;
 pub mod command;
@@ -30,6 +31,7 @@ pub mod status;
 pub mod store;
 pub mod story;
 pub mod transfer;
+pub mod venues;
 
 use std::sync::Arc;
 

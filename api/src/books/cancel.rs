@@ -5,8 +5,10 @@
 //! read model that may be a moment behind.
 
 use axum::response::Response;
+
 use domain::book::{self, Book};
-use domain::{BookId, Command as Asked, Phase, Refusal, Status, UserId, space};
+use domain::space;
+use domain::{BookId, Command as Asked, Phase, Refusal, Status, UserId};
 use journal::append::Answer;
 use journal::{CommandError, Done, Request, StreamId, fail_point};
 
@@ -195,7 +197,7 @@ async fn as_it_is(api: &Api, id: BookId) -> Result<Cancelled, Problem> {
     let (book, _) = load(api, id).await?;
     let answer = api
         .journal
-        .where_they_stand(&[StreamId::new(STREAM, &id)])
+        .where_they_stand(&[StreamId::new(STREAM, &id), StreamId::new("Space", &id)])
         .await?;
     Ok(Cancelled {
         view: BookView::of(id, &book),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::{App, Readiness, Role, Settings};
 use domain::ports::{PaymentGateway, StubLedger, TakePayment};
-use domain::{BookId, book};
+use domain::{BookId, Money, book, payment};
 use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
 use journal::{Actor, Journal, Request, Trace};
 use local_postgres::testing::Database;
@@ -317,6 +317,17 @@ impl TestApp {
     }
 
     /// How many rows a query finds.
+    /// Records that a booking's charge was captured, as the payment role does.
+    pub(crate) async fn pay(&self, bookid: i64) {
+        let approval = payment::Command::RecordApproval {
+            charge_no: 1,
+            gateway_ref: format!("tx-{bookid}"),
+            captured: Money::krw(10_000),
+        };
+        self.execute(domain::Command::Payment(BookId(bookid), approval))
+            .await;
+    }
+
     pub(crate) async fn count(&self, from: &str) -> i64 {
         sqlx::query_scalar(&format!("select count(*) from {from}"))
             .fetch_one(self.journal.pool())

@@ -158,7 +158,7 @@ async fn a_claim_does_not_wait_for_a_job_that_is_being_claimed() {
     scheduled(&stage, &[job(1, past()), job(2, past())]).await;
     let mut claiming = stage.session().await;
     let claim = format!(
-        "begin; select * from job_claim('{{charge}}', '{}', 1, {LEASE_MS})",
+        "begin; select * from job_claim('{{charge}}', '{}', 1, {LEASE_MS}, null)",
         id(1)
     );
     sql::run(&mut claiming, &claim).await;

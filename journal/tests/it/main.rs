@@ -39,4 +39,5 @@ mod status;
 mod storm;
 mod story;
 mod transfer;
+mod venues;
 mod wake;

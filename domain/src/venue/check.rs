@@ -1,0 +1,138 @@
+//! Whether a slot may be booked, as far as the venue's own rules go. Whether it is free is another matter.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::grid::Grid;
+use super::refused::Refused;
+use super::span::Span;
+use super::{SLOT_MINUTES_MAX, Venue};
+use crate::terms::{Slot, later};
+
+/// How many times of being open are told to somebody who wished for another one.
+const OPEN_TOLD_MAX: usize = 6;
+
+impl Venue {
+    /// Checks a slot that somebody wants to book at `now`.
+    ///
+    /// # Errors
+    /// Every rule that stands against it.
+    pub fn check(&self, slot: &Slot, now: Timestamp) -> Result<(), Vec<Refused>> {
+        if slot.end <= slot.start {
+            return Err(vec![Refused::Backwards]);
+        }
+        if [slot.start, slot.end]
+            .iter()
+            .any(|it| it.subsec_nanosecond() % 1_000 != 0)
+        {
+            return Err(vec![Refused::TooFine]);
+        }
+        let span = Span::new(slot.start, slot.end);
+        let mut refused = Vec::new();
+        refused.extend(self.length(span));
+        refused.extend(self.notice(span, now));
+        refused.extend(self.off_grid(span));
+        // How long is open is not asked of a slot of a hundred years.
+        if !refused
+            .iter()
+            .any(|it| matches!(it, Refused::TooLong { .. }))
+        {
+            refused.extend(self.closed(span));
+        }
+        if refused.is_empty() {
+            Ok(())
+        } else {
+            Err(refused)
+        }
+    }
+
+    pub(super) fn grid(&self) -> Grid<'_> {
+        Grid {
+            zone: &self.zone,
+            minutes: self.definition.granularity_minutes,
+        }
+    }
+
+    /// When slots may be at all that are booked at `now`.
+    pub(super) fn in_reach(&self, now: Timestamp) -> Span {
+        let of = &self.definition;
+        let latest = of.max_notice_minutes.map(|minutes| later(now, minutes));
+        Span::new(
+            later(now, of.min_notice_minutes),
+            latest.unwrap_or(Timestamp::MAX),
+        )
+    }
+
+    fn length(&self, span: Span) -> Option<Refused> {
+        let of = &self.definition;
+        let (length, of_minutes) = (span.end.duration_since(span.start), |minutes| {
+            SignedDuration::from_mins(i64::from(minutes))
+        });
+        let shortest = of.min_duration_minutes.unwrap_or(0);
+        let longest = of.max_duration_minutes.unwrap_or(SLOT_MINUTES_MAX);
+        if length < of_minutes(shortest) {
+            return Some(Refused::TooShort { minutes: shortest });
+        }
+        (length > of_minutes(longest)).then_some(Refused::TooLong { minutes: longest })
+    }
+
+    fn notice(&self, span: Span, now: Timestamp) -> impl Iterator<Item = Refused> {
+        let reach = self.in_reach(now);
+        let (earliest, latest) = (reach.start, reach.end);
+        let too_soon = span.start < earliest;
+        let too_far = span.end > latest;
+        [
+            too_soon.then_some(Refused::TooSoon { earliest }),
+            too_far.then_some(Refused::TooFarAhead { latest }),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    fn off_grid(&self, span: Span) -> Vec<Refused> {
+        let grid = self.grid();
+        let Some(minutes) = grid.minutes else {
+            return Vec::new();
+        };
+        let around = |moment| (grid.at_or_before(moment), grid.at_or_after(moment));
+        let mut refused = Vec::new();
+        if !grid.has(span.start) {
+            let (before, after) = around(span.start);
+            refused.push(Refused::StartOffGrid {
+                minutes,
+                before,
+                after,
+            });
+        }
+        if !grid.has(span.end) {
+            let (before, after) = around(span.end);
+            refused.push(Refused::EndOffGrid {
+                minutes,
+                before,
+                after,
+            });
+        }
+        refused
+    }
+
+    fn closed(&self, span: Span) -> Vec<Refused> {
+        let mut refused = Vec::new();
+        let a_day = 24 * 60;
+        let around = Span::new(
+            crate::terms::earlier(span.start, a_day),
+            later(span.end, a_day),
+        );
+        let mut open = self.opening(around);
+        if !open.iter().any(|it| it.covers(&span)) {
+            open.truncate(OPEN_TOLD_MAX);
+            refused.push(Refused::Closed { open });
+        }
+        let blackouts = self.definition.blackouts.iter();
+        let met = blackouts.filter(|it| Span::new(it.start, it.end).meets(&span));
+        refused.extend(met.map(|blackout| Refused::BlackedOut {
+            start: blackout.start,
+            end: blackout.end,
+            reason: blackout.reason.clone(),
+        }));
+        refused
+    }
+}
