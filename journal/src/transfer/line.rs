@@ -57,7 +57,7 @@ pub(super) struct Mark {
     pub(super) sha256: String,
 }
 
-/// What is in no event, and cannot be derived from one.
+/// What is in no event and cannot be derived from one; and the slots, which can, but not from a piece.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum State {

@@ -1,7 +1,8 @@
 //! The last transaction of an import: what is beside the events, and what follows from them.
 //!
 //! Command ids and their answers are derived: a command is recorded exactly when it stored events, and its answer is
-//! where these stand. So are the slots that a cut file does not name; balances of points are sums over the events.
+//! where these stand. So are the slots of bookings whose events tell of one; balances of points are sums over
+//! the events.
 
 use jiff_sqlx::ToSqlx;
 use sqlx::types::Json;
@@ -213,21 +214,31 @@ impl<'c> Settling<'c> {
         Ok(i64::try_from(derived.rows_affected()).unwrap_or(i64::MAX))
     }
 
-    /// The slots of bookings that live and of which the file named none: of a file that was cut, that is.
+    /// The slots that the events tell of are taken from there: the file may have been cut before it named them, or it
+    /// ends before a booking was moved that had its new slot already. Answers how many more there are than it named.
     async fn slots(&mut self) -> Result<i64, TransferError> {
-        let derived = sqlx::query(
+        let named = sqlx::query(
+            "delete from slot_claims where bookid in (
+                 select (payload ->> 'bookid')::bigint from events
+                 where aggregate_type = 'Book' and event_type = 'Booked' and position between $1 and $2
+                   and payload #>> '{slot,unit}' is not null
+             )",
+        )
+        .bind(self.part.first)
+        .bind(self.part.last)
+        .execute(&mut *self.tx)
+        .await?;
+        let told = sqlx::query(
             "insert into slot_claims (bookid, unit, during)
-             select s.* from slots_by_events($1, $2) s
-             where not exists (select from slot_claims c where c.bookid = s.bookid)
-             order by s.unit, s.during",
+             select * from slots_by_events($1, $2) order by unit, during",
         )
         .bind(self.part.first)
         .bind(self.part.last)
         .execute(&mut *self.tx)
         .await;
-        let what = "the slot of one of its bookings".to_owned();
-        let derived = taken(derived, what)?;
-        Ok(i64::try_from(derived.rows_affected()).unwrap_or(i64::MAX))
+        let told = taken(told, "the slot of one of its bookings".to_owned())?;
+        let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
+        Ok(count(told.rows_affected()) - count(named.rows_affected()))
     }
 
     /// Nobody's checkpoint of the source, or of this journal before, means anything here.

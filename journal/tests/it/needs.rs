@@ -40,7 +40,7 @@ fn terms() -> Terms {
     }
 }
 
-fn slot(from: i64, to: i64) -> Slot {
+pub(crate) fn slot(from: i64, to: i64) -> Slot {
     Slot::new(hour(from), hour(to))
 }
 
@@ -91,13 +91,13 @@ fn claiming(command: u128, commands: Vec<Command>, claim: Claim) -> Request {
 }
 
 /// Places a booking for these hours.
-async fn placed(stage: &Stage, command: u128, key: i64, from: i64, to: i64) {
+pub(crate) async fn placed(stage: &Stage, command: u128, key: i64, from: i64, to: i64) {
     let slot = slot(from, to);
     let request = claiming(command, to_place(key, slot), claim(key, &slot));
     stored(stage, request).await;
 }
 
-async fn stored(stage: &Stage, request: Request) {
+pub(crate) async fn stored(stage: &Stage, request: Request) {
     let done = stage.journal.execute_one(request).await;
     assert!(matches!(done, Ok(Done::Stored(_))), "{done:?}");
 }
@@ -171,7 +171,7 @@ async fn cqrs_es_cannot_forget_it_either() {
 }
 
 /// Paid, registered and confirmed.
-async fn confirmed(stage: &Stage, command: u128, key: i64, from: i64, to: i64) {
+pub(crate) async fn confirmed(stage: &Stage, command: u128, key: i64, from: i64, to: i64) {
     placed(stage, command, key, from, to).await;
     let approve = payment::Command::RecordApproval {
         charge_no: 1,
@@ -195,7 +195,7 @@ async fn confirmed(stage: &Stage, command: u128, key: i64, from: i64, to: i64) {
     stored(stage, request(command + 100, commands)).await;
 }
 
-fn to_move(command: u128, key: i64, to: Slot) -> Request {
+pub(crate) fn to_move(command: u128, key: i64, to: Slot) -> Request {
     let commands = Command::reschedule(BookId(key), to, PRICE, PRICE, hour(1));
     claiming(command, commands, claim(key, &to))
 }

@@ -9,3 +9,4 @@ mod live;
 mod property;
 mod refusals;
 mod round;
+mod slots;
