@@ -6,14 +6,15 @@ use fastrand::Rng;
 use futures::future::join_all;
 use jiff::Timestamp;
 use journal::append::{Append, Claim, Outcome};
+use journal::{Journal, schema};
 use serde_json::json;
 
 use crate::needs::ASTRAY;
 use crate::samples::{Compose, append, hour};
-use crate::stage::{Stage, append_one};
+use crate::stage::{Stage, append_one, journal_over};
 
-/// How many book at once.
-const CLIENTS: u64 = 16;
+/// How many book at once, each with a connection.
+const CLIENTS: u16 = 16;
 /// How many requests there are in the storm, over how many venues.
 const REQUESTS: i64 = 10_000;
 const VENUES: i64 = 50;
@@ -40,11 +41,15 @@ fn wish(key: i64, units: Vec<i64>, from: i64, to: i64) -> Append {
     wish
 }
 
+/// As the service has it, with its time-outs.
+fn journal(stage: &Stage) -> Journal {
+    journal_over(schema::connect(stage.url(), CLIENTS.into()).unwrap())
+}
+
 /// Sends everything at once, each in a call of its own; how many were stored and how many taken.
 async fn at_once(stage: &Stage, wishes: Vec<Append>) -> (usize, usize) {
-    let calls = wishes
-        .into_iter()
-        .map(|wish| append_one(&stage.journal, wish));
+    let journal = journal(stage);
+    let calls = wishes.into_iter().map(|wish| append_one(&journal, wish));
     let outcomes = join_all(calls).await;
     let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
     let stored = outcomes.iter().filter(|o| matches!(o, Outcome::Stored(_)));
@@ -85,10 +90,10 @@ async fn of_a_hundred_that_adjoin_all_are_stored() {
 }
 
 /// One client's part of the storm, one call after the other; what was stored, what was taken, and each call's time.
-async fn client(stage: &Stage, number: u64) -> (u64, u64, Vec<Duration>) {
-    let mut random = Rng::with_seed(number);
+async fn client(journal: &Journal, number: u16) -> (u64, u64, Vec<Duration>) {
+    let mut random = Rng::with_seed(number.into());
     let (mut stored, mut taken, mut times) = (0, 0, vec![]);
-    let keys = (1..=REQUESTS).filter(|key| key.unsigned_abs() % CLIENTS == number);
+    let keys = (1..=REQUESTS).filter(|key| key % i64::from(CLIENTS) == i64::from(number));
     for key in keys {
         let venue = random.i64(0..VENUES);
         // A venue has one to three units.
@@ -96,7 +101,7 @@ async fn client(stage: &Stage, number: u64) -> (u64, u64, Vec<Duration>) {
         let from = random.i64(0..2_000) * 15;
         let to = from + random.i64(1..16) * 15;
         let began = Instant::now();
-        let outcome = append_one(&stage.journal, wish(key, units, from, to)).await;
+        let outcome = append_one(journal, wish(key, units, from, to)).await;
         times.push(began.elapsed());
         match outcome.unwrap() {
             Outcome::Stored(_) => stored += 1,
@@ -110,7 +115,7 @@ async fn client(stage: &Stage, number: u64) -> (u64, u64, Vec<Duration>) {
             let cancel = append(number)
                 .saying("Book", key, 1, "Bookcancelled", payload)
                 .releasing(key);
-            append_one(&stage.journal, cancel).await.unwrap();
+            append_one(journal, cancel).await.unwrap();
         }
     }
     (stored, taken, times)
@@ -120,7 +125,8 @@ async fn client(stage: &Stage, number: u64) -> (u64, u64, Vec<Duration>) {
 async fn a_storm_of_bookings_leaves_no_overlap_and_nobody_waiting() {
     let mut stage = Stage::open().await;
     let began = Instant::now();
-    let clients = join_all((0..CLIENTS).map(|number| client(&stage, number))).await;
+    let journal = journal(&stage);
+    let clients = join_all((0..CLIENTS).map(|number| client(&journal, number))).await;
     let took = began.elapsed();
     let (mut stored, mut taken, mut times) = (0, 0, vec![]);
     for (some_stored, some_taken, some_times) in clients {

@@ -107,6 +107,51 @@ async fn claims_go_in_the_order_of_units() {
     assert_eq!(errors, [DEADLOCK], "the harm: a ring");
 }
 
+/// Two bookings that want each other's units, each held when it is about to take the new one.
+async fn swap(stage: &mut Stage) -> (Vec<String>, Vec<String>) {
+    let places = [
+        booked(5, 1).claiming(1, 5, 10, 12),
+        booked(6, 2).claiming(2, 6, 10, 12),
+    ];
+    sql::journal_append(&mut stage.owner, &places)
+        .await
+        .unwrap();
+    let moves = |command, key, unit| {
+        let moved = append(command).to("Book", key, 1, 1).releasing(key);
+        [moved.claiming(key, unit, 10, 12)]
+    };
+    let held = [
+        "new.bookid = 1 and new.unit = 6",
+        "new.bookid = 2 and new.unit = 5",
+    ];
+    let (one, other) = (moves(1, 1, 6), moves(2, 2, 5));
+    meet(
+        stage,
+        "slot_claims",
+        held.map(str::to_owned),
+        [&one, &other],
+    )
+    .await
+}
+
+#[tokio::test]
+async fn what_is_given_up_is_held_by_nobody_who_waits() {
+    let mut stage = Stage::open().await;
+    let (outcomes, errors) = swap(&mut stage).await;
+    assert_eq!(outcomes, ["taken", "taken"], "{errors:?}");
+
+    let mut harmed = Stage::open().await;
+    let slots = "    -- Slots, unit by unit";
+    let gives_up_first = "delete from slot_claims where bookid = any (release_bookids);";
+    harmed
+        .rewrite("journal_append", |body| {
+            body.replace(slots, &format!("{gives_up_first}\n{slots}"))
+        })
+        .await;
+    let (_, errors) = swap(&mut harmed).await;
+    assert_eq!(errors, [DEADLOCK], "the harm: a ring");
+}
+
 /// Two command ids, for other bookings in the other group.
 async fn ids_in_opposite_order(stage: &mut Stage) -> (Vec<String>, Vec<String>) {
     let one = [booked(1, 1), booked(2, 2)];
