@@ -21,6 +21,27 @@ create function points_balance(p_userid bigint) returns bigint language sql stab
       and payload ->> 'userid' = p_userid::text
 $$;
 
+-- The slots that bookings have by their events, of those between two positions: what `slot_claims` must hold. The time
+-- that a slot takes of its unit is domain::terms::Terms::occupied. A slot without a unit was never claimed.
+create function slots_by_events(p_first bigint, p_last bigint)
+returns table (bookid bigint, unit bigint, during tstzrange) language sql stable as $$
+    select bookid, (slot ->> 'unit')::bigint, tstzrange(
+        (slot ->> 'start')::timestamptz - coalesce((terms ->> 'buffer_before_minutes')::int, 0) * interval '1 minute',
+        (slot ->> 'end')::timestamptz + coalesce((terms ->> 'buffer_after_minutes')::int, 0) * interval '1 minute'
+    )
+    from (
+        select min((payload ->> 'bookid')::bigint) as bookid,
+               (array_agg(payload -> 'slot' order by sequence desc) filter (where payload ? 'slot'))[1] as slot,
+               (array_agg(payload -> 'terms' order by sequence desc) filter (where payload ? 'terms'))[1] as terms,
+               bool_or(event_type in ('Bookcancelled', 'BookRejected', 'BookExpired')) as is_over
+        from events
+        where aggregate_type = 'Book' and position between p_first and p_last
+          and event_type in ('Booked', 'Rescheduled', 'Bookcancelled', 'BookRejected', 'BookExpired')
+        group by aggregate_id
+    ) bookings
+    where not is_over and slot ->> 'unit' is not null
+$$;
+
 -- Takes a slot, or says that somebody has it. Whoever holds part of it in a transaction that is open is waited for.
 --
 -- A booking that moves has `p_held` of this unit until the same commit: what its old slot and its new one share is

@@ -8,6 +8,8 @@
 //!
 //! Cost: one round trip and one commit per group, and one look at the command ids of those that lost.
 
+mod needs;
+
 use std::collections::{HashMap, HashSet};
 
 use domain::Event;
@@ -19,6 +21,8 @@ use uuid::Uuid;
 
 use crate::store::NotAppended;
 use crate::{Journal, Metadata, StoreError, StreamId};
+
+pub(crate) use needs::Needs;
 
 /// How many commands are committed together at most.
 pub const GROUP_MAX: usize = 64;

@@ -14,7 +14,7 @@ use cqrs_es::{Aggregate, AggregateError, EventEnvelope, EventStore};
 use domain::version::{Payload, Stored};
 use serde_json::Value;
 
-use crate::append::{Append, Outcome, StoredEvent, StreamAppend, written};
+use crate::append::{Append, Needs, Outcome, StoredEvent, StreamAppend, written};
 use crate::{Journal, Metadata, StoreError, StreamId};
 
 /// Loads and stores single streams for cqrs-es, row by row.
@@ -230,6 +230,10 @@ impl Repository {
             })
         };
         let stored: Result<_, StoreError> = events.iter().map(stored).collect();
+        let mut needs = Needs::default();
+        for event in events {
+            needs.add_stored(A::TYPE, &event.payload);
+        }
         Ok(Append {
             command_id: self.journal.random().uuid(),
             metadata,
@@ -239,8 +243,8 @@ impl Repository {
                 events: stored.map_err(|error| PersistenceError::UnknownError(Box::new(error)))?,
             }],
             claims: vec![],
-            release: vec![],
-            spend: None,
+            release: needs.release,
+            spend: needs.spend,
         })
     }
 }

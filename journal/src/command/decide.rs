@@ -8,7 +8,7 @@ use domain::space::Space;
 use domain::{Command, Event, Refusal, book, payment, space};
 
 use super::{CommandError, Open};
-use crate::append::{Append, StoredEvent, StreamAppend};
+use crate::append::{Append, Needs, StoredEvent, StreamAppend};
 use crate::repository::LoadedEvent;
 use crate::{Journal, Metadata, StoreError, StreamId};
 
@@ -74,14 +74,14 @@ impl Journal {
         let Open { request, .. } = open;
         let mut streams = Vec::with_capacity(request.commands.len());
         let mut untouched = Vec::new();
-        let mut release = Vec::new();
+        let mut needs = Needs::default();
         for (place, command) in request.commands.iter().enumerate() {
             let Part {
                 stream,
                 version,
                 events,
             } = self.decide_part(command, open, place == 0).await?;
-            release.extend(events.iter().filter_map(released_by));
+            events.iter().for_each(|event| needs.add(event));
             if events.is_empty() {
                 untouched.push(stream);
                 continue;
@@ -104,8 +104,8 @@ impl Journal {
             metadata: Metadata::new(&request.trace, self.clock().now()),
             streams,
             claims: request.claims.clone(),
-            release,
-            spend: None,
+            release: needs.release,
+            spend: needs.spend,
         }))
     }
 
@@ -189,16 +189,4 @@ fn creates(command: &Command) -> bool {
                 space::Command::Register { .. } | space::Command::Refuse { .. }
             )
     )
-}
-
-/// The booking whose slots are free when this has happened.
-fn released_by(event: &Event) -> Option<i64> {
-    match event {
-        Event::Book(
-            book::Event::Bookcancelled { bookid, .. }
-            | book::Event::BookRejected { bookid, .. }
-            | book::Event::BookExpired { bookid, .. },
-        ) => Some(bookid.0),
-        _ => None,
-    }
 }

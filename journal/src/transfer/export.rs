@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::line::{Acted, FORMAT, Header, State, VERSION};
+use super::line::{Acted, Claimed, FORMAT, Header, State, VERSION};
 use super::output::{Begun, Place, Writer};
 use super::{Progress, TransferError};
 use crate::feed::{Feed, Span};
@@ -316,11 +316,13 @@ impl Export<'_> {
             let to_position = start.acted_to.min(last);
             writer.state(State::Acted(Acted { to_position }))?;
         }
-        let mut after = (i64::MIN, i64::MIN);
+        let mut after: Option<Claimed> = None;
         loop {
-            let claims = self.journal.claims(after, &file).await?;
-            let Some(claim) = claims.last() else { break };
-            after = (claim.bookid, claim.unit);
+            let claims = self.journal.claims(after.as_ref(), &file).await?;
+            if claims.is_empty() {
+                break;
+            }
+            after = claims.last().cloned();
             for claim in claims {
                 writer.state(State::Claim(claim))?;
             }

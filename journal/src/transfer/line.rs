@@ -75,7 +75,7 @@ pub(super) struct Acted {
     pub(super) to_position: i64,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Claimed {
     pub(super) bookid: i64,
     pub(super) unit: i64,

@@ -1,7 +1,7 @@
 //! The last transaction of an import: what is beside the events, and what follows from them.
 //!
 //! Command ids and their answers are derived: a command is recorded exactly when it stored events, and its answer is
-//! where these stand.
+//! where these stand. So are the slots that a cut file does not name; balances of points are sums over the events.
 
 use jiff_sqlx::ToSqlx;
 use sqlx::types::Json;
@@ -129,6 +129,7 @@ impl<'c> Settling<'c> {
         sqlx::raw_sql(WORK_MEM).execute(&mut *self.tx).await?;
         self.no_event_twice().await?;
         self.settled.commands = self.commands().await?;
+        self.settled.claims += self.slots().await?;
         // Sequences are not rolled back; that they are ahead then is an ordinary dead span.
         sqlx::query(
             "select setval(pg_get_serial_sequence('events', 'position'), $1)
@@ -185,7 +186,7 @@ impl<'c> Settling<'c> {
         })
     }
 
-    /// The answers are those of `journal_append` (migrations/0001).
+    /// The answers are those of `journal_append` (migrations/0023).
     async fn commands(&mut self) -> Result<i64, TransferError> {
         let derived = sqlx::query(
             "insert into commands (command_id, answer, recorded_at)
@@ -209,6 +210,23 @@ impl<'c> Settling<'c> {
         .bind(self.part.last)
         .execute(&mut *self.tx)
         .await?;
+        Ok(i64::try_from(derived.rows_affected()).unwrap_or(i64::MAX))
+    }
+
+    /// The slots of bookings that live and of which the file named none: of a file that was cut, that is.
+    async fn slots(&mut self) -> Result<i64, TransferError> {
+        let derived = sqlx::query(
+            "insert into slot_claims (bookid, unit, during)
+             select s.* from slots_by_events($1, $2) s
+             where not exists (select from slot_claims c where c.bookid = s.bookid)
+             order by s.unit, s.during",
+        )
+        .bind(self.part.first)
+        .bind(self.part.last)
+        .execute(&mut *self.tx)
+        .await;
+        let what = "the slot of one of its bookings".to_owned();
+        let derived = taken(derived, what)?;
         Ok(i64::try_from(derived.rows_affected()).unwrap_or(i64::MAX))
     }
 
@@ -238,9 +256,11 @@ impl<'c> Settling<'c> {
 }
 
 /// What is there already is a collision.
-fn taken<T>(stored: Result<T, sqlx::Error>, what: String) -> Result<(), TransferError> {
-    let Err(error) = stored else { return Ok(()) };
-    let error = StoreError::from(error);
+fn taken<T>(stored: Result<T, sqlx::Error>, what: String) -> Result<T, TransferError> {
+    let error = match stored {
+        Ok(stored) => return Ok(stored),
+        Err(error) => StoreError::from(error),
+    };
     if error.sqlstate().is_some_and(|state| TAKEN.contains(&state)) {
         return Err(TransferError::Collision(what));
     }

@@ -61,23 +61,25 @@ impl Journal {
         Ok(first.zip(last).map(|(first, last)| Span { first, last }))
     }
 
-    /// The claims behind `after` (booking and unit) of bookings that were placed between these positions.
+    /// The claims behind `after` (the very first ones when there is none) of bookings that were placed between these
+    /// positions.
     pub(super) async fn claims(
         &self,
-        after: (i64, i64),
+        after: Option<&Claimed>,
         file: &RangeInclusive<i64>,
     ) -> Result<Vec<Claimed>, StoreError> {
         let rows = sqlx::query(
             "select c.bookid, c.unit, c.during::text as during from slot_claims c
-             where (c.bookid, c.unit) > ($1, $2) and exists (
+             where ($1 is null or (c.bookid, c.unit, c.during) > ($1, $2, $3::tstzrange)) and exists (
                  select from events e
                  where e.aggregate_type = 'Book' and e.aggregate_id = c.bookid::text and e.sequence = 1
-                   and e.position between $3 and $4
+                   and e.position between $4 and $5
              )
-             order by c.bookid, c.unit limit $5",
+             order by c.bookid, c.unit, c.during limit $6",
         )
-        .bind(after.0)
-        .bind(after.1)
+        .bind(after.map(|claim| claim.bookid))
+        .bind(after.map(|claim| claim.unit))
+        .bind(after.map(|claim| &claim.during))
         .bind(file.start())
         .bind(file.end())
         .bind(ROWS_MAX)
