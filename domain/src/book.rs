@@ -57,6 +57,8 @@ pub enum Command {
     Reschedule {
         /// To when.
         slot: Slot,
+        /// What it costs now: the difference was reckoned from that, so on another price nothing is done.
+        from: Money,
         /// What it costs from now on.
         price: Money,
         /// Now.
@@ -195,6 +197,15 @@ pub enum Error {
         /// When it began.
         start: Timestamp,
     },
+    /// It is booked for exactly that time.
+    #[error("the booking is for that time already")]
+    SameTime,
+    /// Somebody else moved it, and it costs something else than the difference was reckoned from.
+    #[error("the booking costs {} by now", current.minor)]
+    PriceChanged {
+        /// What it costs.
+        current: Money,
+    },
     /// The booking has no time that could be moved.
     #[error("the booking has no time")]
     Unscheduled,
@@ -329,7 +340,12 @@ impl Book {
                 bookid,
                 status: Status::Expired,
             })),
-            Command::Reschedule { slot, price, at } => self.reschedule(bookid, slot, price, at),
+            Command::Reschedule {
+                slot,
+                from,
+                price,
+                at,
+            } => self.reschedule(bookid, slot, (from, price), at),
             Command::Cancel { reason, at } => self.cancel(bookid, reason, at),
             Command::Close { outcome } => Ok(self.close(bookid, outcome)),
         }
@@ -347,7 +363,7 @@ impl Book {
         &self,
         bookid: BookId,
         slot: Slot,
-        price: Money,
+        (expected, price): (Money, Money),
         at: Timestamp,
     ) -> Result<Vec<Event>, Error> {
         let from = self.slot().ok_or(Error::Unscheduled)?;
@@ -358,8 +374,14 @@ impl Book {
                 return Err(Error::IllegalTransition { current, asked });
             }
         }
+        // Refused, not absorbed: payment and registration are asked in the same commit, and would go on alone.
         if (from.start, from.end) == (slot.start, slot.end) {
-            return Ok(vec![]);
+            return Err(Error::SameTime);
+        }
+        if self.price != expected {
+            return Err(Error::PriceChanged {
+                current: self.price,
+            });
         }
         Ok(vec![Event::Rescheduled {
             bookid,

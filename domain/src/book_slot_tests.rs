@@ -79,7 +79,13 @@ fn cancel_at(book: &Book, at: Timestamp) -> Result<Vec<Event>, Error> {
 }
 
 fn move_at(book: &Book, slot: Slot, price: Money, at: Timestamp) -> Result<Vec<Event>, Error> {
-    book.decide(Command::Reschedule { slot, price, at })
+    let from = book.price();
+    book.decide(Command::Reschedule {
+        slot,
+        from,
+        price,
+        at,
+    })
 }
 
 #[test]
@@ -148,7 +154,7 @@ fn a_move_changes_time_and_price_and_nothing_else() {
     book.apply(moved);
     assert_eq!((book.slot(), book.price()), (Some(next_day()), dearer));
     assert_eq!(book.stage, Stage::Confirmed);
-    assert_eq!(move_at(&book, next_day(), dearer, at), Ok(vec![]));
+    assert_eq!(move_at(&book, next_day(), dearer, at), Err(Error::SameTime));
 }
 
 #[test]
@@ -185,4 +191,16 @@ fn only_a_confirmed_booking_with_a_time_is_moved() {
         move_at(&book, next_day(), PRICE, at),
         Err(Error::Unscheduled)
     );
+}
+
+#[test]
+fn a_difference_that_was_reckoned_from_another_price_is_not_charged() {
+    let from = Money::krw(19_000);
+    let moved = confirmed().decide(Command::Reschedule {
+        slot: next_day(),
+        from,
+        price: Money::krw(30_000),
+        at: START - hours(72),
+    });
+    assert_eq!(moved, Err(Error::PriceChanged { current: PRICE }));
 }

@@ -81,7 +81,7 @@ impl Command {
         ]
     }
 
-    /// To move a booking at `at` to another time at another price: the booking, its registration and its payment, in
+    /// To move a booking at `at` to another time at another price, from the one that it has: the booking, its registration and its payment, in
     /// one commit.
     #[must_use]
     pub fn reschedule(
@@ -91,10 +91,17 @@ impl Command {
         to: Money,
         at: Timestamp,
     ) -> Vec<Self> {
-        let price = to;
         let spaceid = bookid;
         vec![
-            Self::Book(bookid, book::Command::Reschedule { slot, price, at }),
+            Self::Book(
+                bookid,
+                book::Command::Reschedule {
+                    slot,
+                    from,
+                    price: to,
+                    at,
+                },
+            ),
             Self::Payment(bookid, payment::Command::Adjust { from, to }),
             Self::Space(bookid, space::Command::Move { spaceid, slot }),
         ]

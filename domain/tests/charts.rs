@@ -143,6 +143,7 @@ fn book_commands() -> Vec<book::Command> {
         },
         C::Reschedule {
             slot: slot(24),
+            from: PRICE,
             price: PRICE,
             at,
         },

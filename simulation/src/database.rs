@@ -41,7 +41,7 @@ pub use show::{Poison, Shows};
 pub use writing::Writing;
 
 use locks::Active;
-use slots::Slot;
+pub(crate) use slots::Slot;
 
 /// How many positions a crash may lose: what Postgres writes ahead of a sequence.
 const LOG_AHEAD: u64 = 32;

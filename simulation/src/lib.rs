@@ -14,6 +14,7 @@ pub mod mutation;
 mod node;
 mod people;
 pub mod scheduler;
+mod slots;
 mod verdict;
 mod world;
 

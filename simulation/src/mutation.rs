@@ -19,6 +19,7 @@ pub enum Mutation {
     LoserReleases,
     OwnSlotInTheWay,
     UnitNotNamed,
+    CancelledWithoutStop,
     PointsNotHeld,
     PointsNotCounted,
     NumbersDrawnAgain,
@@ -75,6 +76,7 @@ impl Mutation {
 
     /// Those that schedules must find.
     pub const ALL: &[Self] = &[
+        Self::CancelledWithoutStop,
         Self::HalfWonKept,
         Self::KnownCommandForgotten,
         Self::TwinKept,
@@ -127,6 +129,7 @@ impl Mutation {
             Self::LoserReleases => "the slot of a booking is free though its cancellation lost",
             Self::OwnSlotInTheWay => "a booking that moves stands in its own way",
             Self::UnitNotNamed => "the unit that was won is not written into the events",
+            Self::CancelledWithoutStop => "a cancellation does not stop the hand-over",
             Self::PointsNotHeld => "two may spend a user's points at once",
             Self::PointsNotCounted => "points are spent that are not there",
             Self::NumbersDrawnAgain => "positions of rolled back transactions are given out again",

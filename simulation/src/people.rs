@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::payment::Payment;
 use domain::ports::{PaymentDue, PendingReason, Taken};
 use domain::{BookId, Command, Money, UserId, book, payment, space};
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use journal::append::Claim;
 use journal::{Actor, CommandError, Done, Request, Trace};
 use tokio::sync::oneshot;
@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use crate::mutation::Mutation;
 use crate::node::Node;
-use crate::scheduler::Place;
+use crate::scheduler::{Place, Scheduler};
+use crate::slots::Wish;
 use crate::world::World;
 
 /// What a booking costs.
@@ -37,6 +38,8 @@ pub enum Told {
     Declined(i64),
     /// 409.
     SlotTaken,
+    /// 409, for want of points.
+    NotCovered,
     /// Nothing, in the end.
     Nothing,
 }
@@ -51,30 +54,16 @@ fn trace(who: Actor) -> Trace {
     }
 }
 
-/// A wish for a slot: which unit, or the next one, and from which hour on for how long.
+/// What a customer wants.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Slot {
-    pub(crate) unit: i64,
-    pub(crate) from_hour: i64,
-    pub(crate) hours: i64,
-}
-
-impl Slot {
-    fn claim(self, bookid: i64) -> Claim {
-        let at = |hour: i64| {
-            Timestamp::from_second(1_900_000_000 + hour * 3_600).unwrap_or(Timestamp::UNIX_EPOCH)
-        };
-        Claim {
-            bookid,
-            units: vec![self.unit, self.unit + 1],
-            start: at(self.from_hour),
-            end: at(self.from_hour + self.hours),
-        }
-    }
+pub(crate) struct Order {
+    pub(crate) wish: Option<Wish>,
+    /// Points to be spent on it.
+    pub(crate) points: i64,
 }
 
 /// Books, and asks again as long as nobody answers.
-pub(crate) async fn book(world: World, command_id: Uuid, slot: Option<Slot>) -> Told {
+pub(crate) async fn book(world: World, command_id: Uuid, order: Order) -> Told {
     let scheduler = world.parts.scheduler.clone();
     for _ in 0..ASKS_MAX {
         let Some(node) = world.any_node() else {
@@ -85,7 +74,7 @@ pub(crate) async fn book(world: World, command_id: Uuid, slot: Option<Slot>) -> 
         let place = node.place;
         let mutation = world.parts.mutation;
         scheduler.spawn(place, async move {
-            let _ = answer.send(place_booking(&node, command_id, slot, mutation).await);
+            let _ = answer.send(place_booking(&node, command_id, order, mutation).await);
         });
         tokio::select! {
             biased;
@@ -106,7 +95,7 @@ pub(crate) async fn book(world: World, command_id: Uuid, slot: Option<Slot>) -> 
 async fn place_booking(
     node: &Node,
     command_id: Uuid,
-    slot: Option<Slot>,
+    order: Order,
     mutation: Option<Mutation>,
 ) -> Result<Told, CommandError> {
     let Node {
@@ -114,11 +103,12 @@ async fn place_booking(
     } = node;
     let fresh = journal.next_book_id().await?;
     let spacename = || "numberone".to_owned();
-    let due = |bookid: BookId| PaymentDue {
+    let to_pay = PRICE.with_minor(PRICE.minor - order.points);
+    let due = |bookid: BookId, price: Money| PaymentDue {
         bookid,
         charge_no: 1,
         spacename: spacename(),
-        price: PRICE,
+        price,
         correlation_id: "a journey".to_owned(),
         traceparent: None,
     };
@@ -139,23 +129,33 @@ async fn place_booking(
         userid,
         spacename: spacename(),
         price: PRICE,
-        scheduled: None,
+        scheduled: order
+            .wish
+            .map(|wish| Box::new(wish.scheduled(journal.clock().now()))),
     };
     let charge = payment::Command::Request {
         bookid: fresh,
         userid,
         spacename: spacename(),
         price: PRICE,
-        points: payment::Points::default(),
+        points: payment::Points {
+            spent: order.points,
+            ..payment::Points::default()
+        },
     };
     let request = Request {
         command_id,
         trace: trace(Actor::Customer),
         commands: vec![Command::Book(fresh, place), Command::Payment(fresh, charge)],
-        claims: slot.map(|slot| slot.claim(fresh.0)).into_iter().collect(),
+        claims: order
+            .wish
+            .map(|wish| wish.claim(fresh.0))
+            .into_iter()
+            .collect(),
     };
     let done = match journal.execute_one(request).await {
         Err(CommandError::SlotTaken) => return Ok(Told::SlotTaken),
+        Err(CommandError::PointsNotCovered) => return Ok(Told::NotCovered),
         other => other?,
     };
     let stream = done
@@ -167,15 +167,17 @@ async fn place_booking(
         return Ok(Told::Nothing);
     };
     let taken = match &done {
-        Done::Stored(_) => payment.take(due(BookId(bookid))).await,
-        _ if mutation == Some(Mutation::TwinCharges) => payment.take(due(BookId(bookid))).await,
+        Done::Stored(_) => payment.take(due(BookId(bookid), to_pay)).await,
+        _ if mutation == Some(Mutation::TwinCharges) => {
+            payment.take(due(BookId(bookid), to_pay)).await
+        }
         // Who stored it may be charging at this moment, and says whether anything was sent.
         _ => match journal.load::<Payment>(bookid).await? {
             Some((payment, _)) if payment.is_open() => Taken::Pending {
                 reason: PendingReason::Timeout,
                 sent: true,
             },
-            _ => payment.take(due(BookId(bookid))).await,
+            _ => payment.take(due(BookId(bookid), to_pay)).await,
         },
     };
     match taken {
@@ -202,6 +204,7 @@ pub(crate) async fn send(
     world: World,
     command_id: Uuid,
     commands: Vec<Command>,
+    claims: Vec<Claim>,
     who: Actor,
 ) -> bool {
     let scheduler = world.parts.scheduler.clone();
@@ -214,7 +217,7 @@ pub(crate) async fn send(
             command_id,
             trace: trace(who),
             commands: commands.clone(),
-            claims: vec![],
+            claims: claims.clone(),
         };
         let (answer, answered) = oneshot::channel();
         scheduler.spawn(node.place, async move {
@@ -224,7 +227,7 @@ pub(crate) async fn send(
             biased;
             told = answered => match told {
                 Ok(Ok(Done::Stored(_) | Done::Already(_) | Done::Unchanged(_))) => return true,
-                Ok(Err(CommandError::Refused(_))) => return false,
+                Ok(Err(CommandError::Refused(_) | CommandError::SlotTaken)) => return false,
                 _ => {}
             },
             () = scheduler.sleep(PATIENCE) => {}
@@ -236,10 +239,33 @@ pub(crate) async fn send(
     false
 }
 
+/// Moves a booking to another time at another price, if it is where it can be moved.
+pub(crate) async fn move_booking(world: World, bookid: i64, wish: Wish) {
+    let scheduler = world.parts.scheduler.clone();
+    let Some(node) = world.any_node() else {
+        return;
+    };
+    let Ok(Some((book, _))) = node.journal.load::<book::Book>(bookid).await else {
+        return;
+    };
+    let from = book.price();
+    let to = [8_000, 10_000, 13_000];
+    let drawn = usize::try_from(scheduler.below(3)).unwrap_or(0);
+    let to = from.with_minor(to[drawn]);
+    let now = node.journal.clock().now();
+    let commands = Command::reschedule(BookId(bookid), wish.slot(), from, to, now);
+    let id = Uuid::new_v5(&Uuid::nil(), format!("move {bookid}").as_bytes());
+    let claims = vec![wish.claim(bookid)];
+    send(world, id, commands, claims, Actor::Customer).await;
+}
+
 /// Staff work a booking through as far as they get, and stop anywhere.
 pub(crate) async fn fulfil(world: World, bookid: i64) {
     let scheduler = world.parts.scheduler.clone();
     let by = || "staff".to_owned();
+    // Before the end of any slot, or after that of every one.
+    let minutes = if scheduler.chance(50) { 0 } else { 10 };
+    let left_at = Scheduler::begins_at() + SignedDuration::from_mins(minutes);
     let steps = [
         space::Command::StartPreparation { by: by() },
         space::Command::CompletePreparation { by: by() },
@@ -249,7 +275,7 @@ pub(crate) async fn fulfil(world: World, bookid: i64) {
         },
         space::Command::CheckIn { by: Some(by()) },
         space::Command::CheckOut {
-            at: Timestamp::UNIX_EPOCH,
+            at: left_at,
             by: Some(by()),
         },
     ];
@@ -264,7 +290,7 @@ pub(crate) async fn fulfil(world: World, bookid: i64) {
         let command = vec![Command::Space(BookId(bookid), command)];
         // It may not be registered yet; then staff look again a little later.
         for _ in 0..5 {
-            if send(world.clone(), id, command.clone(), Actor::Manager).await {
+            if send(world.clone(), id, command.clone(), vec![], Actor::Manager).await {
                 break;
             }
             scheduler.sleep(Duration::from_secs(1)).await;

@@ -251,6 +251,11 @@ impl Scheduler {
         Timestamp::from_millisecond(self.now_ms()).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
+    /// When every schedule begins.
+    pub(crate) fn begins_at() -> Timestamp {
+        Timestamp::from_millisecond(BEGINS_AT_MS).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
     /// Adds a line to what is told of a schedule in which something was found wrong.
     pub(crate) fn tell(&self, line: impl FnOnce() -> String) {
         let mut state = lock(&self.state);

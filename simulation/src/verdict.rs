@@ -17,6 +17,7 @@ use crate::database::Inner;
 use crate::gateway::AFTER_ALL;
 use crate::people::Told;
 use crate::scheduler::{Place, lock};
+use crate::slots;
 use crate::world::World;
 
 /// Whether nothing is left to do.
@@ -74,6 +75,11 @@ pub(crate) fn final_check(world: &World) -> Vec<String> {
     check_answers(&inner, &lock(&world.told), spoke_up, &events, &mut found);
     check_commands(&inner, &mut found);
     check_orders(&inner, &left_to_people, &mut found);
+    found.extend(slots::check(
+        &inner,
+        &events,
+        &world.parts.gateway.charges(),
+    ));
     let names = world.parts.projections.clone();
     for projection in names {
         check_read_model(&inner, projection, &events, &mut found);
@@ -105,7 +111,7 @@ fn check_answers(
             Told::Declined(bookid) if spoke_up => (bookid, None),
             Told::Declined(bookid) => (bookid, Some("PaymentDeclined")),
             Told::Waiting(bookid) => (bookid, None),
-            Told::SlotTaken | Told::Nothing => continue,
+            Told::SlotTaken | Told::NotCovered | Told::Nothing => continue,
         };
         if !inner.streams.contains_key(&StreamId::new("Book", bookid)) {
             found.push(format!("{told:?} was said of a booking that is not there"));
@@ -196,6 +202,7 @@ fn check_money(
         let (captured, refunded) = here.entry(event.key().parse().unwrap_or(0)).or_default();
         match said {
             payment::Event::Approved { captured: sum, .. }
+            | payment::Event::ChargeApproved { captured: sum, .. }
             | payment::Event::LateApproval { captured: sum, .. }
             | payment::Event::DuplicateCharge { captured: sum, .. } => *captured += sum.minor,
             payment::Event::PartiallyRefunded { refund, .. }
@@ -204,12 +211,14 @@ fn check_money(
             _ => {}
         }
     }
-    let mut there: BTreeMap<i64, (i64, i64, u32)> = BTreeMap::new();
+    let mut there: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    let mut times: BTreeMap<(i64, u32), u32> = BTreeMap::new();
     for charge in world.parts.gateway.charges() {
-        let (captured, refunded, times) = there.entry(charge.bookid).or_default();
+        let (captured, refunded) = there.entry(charge.bookid).or_default();
         *captured += charge.captured;
         *refunded += charge.refunded;
-        *times += u32::from(charge.captured > 0);
+        *times.entry((charge.bookid, charge.charge_no)).or_default() +=
+            u32::from(charge.captured > 0);
         if charge.refunded > charge.captured {
             found.push(format!(
                 "booking {} got back more than it paid",
@@ -217,10 +226,12 @@ fn check_money(
             ));
         }
     }
-    for (bookid, (captured, refunded, times)) in &there {
-        if *times > 1 {
-            found.push(format!("booking {bookid} was charged {times} times"));
-        }
+    for ((bookid, charge_no), times) in times.into_iter().filter(|(_, times)| *times > 1) {
+        found.push(format!(
+            "charge {charge_no} of booking {bookid} was captured {times} times"
+        ));
+    }
+    for (bookid, (captured, refunded)) in &there {
         let known = here.remove(bookid).unwrap_or_default();
         if known != (*captured, *refunded) && !left_to_people.contains(bookid) {
             found.push(format!(

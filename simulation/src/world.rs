@@ -6,7 +6,6 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use domain::{BookId, Command};
-use jiff::Timestamp;
 use journal::Actor;
 use journal::follow::FollowerId;
 use projections::PROJECTIONS;
@@ -17,8 +16,9 @@ use crate::database::{Database, Poison, Troubles};
 use crate::gateway::Gateway;
 use crate::mutation::Mutation;
 use crate::node::{Node, Parts};
-use crate::people::{self, OUTSIDE, Slot, Told};
+use crate::people::{self, OUTSIDE, Order, Told};
 use crate::scheduler::{Place, Scheduler, lock};
+use crate::slots::Wish;
 use crate::{Run, verdict};
 
 /// How many processes there are.
@@ -59,6 +59,8 @@ struct Manners {
     cancels: u64,
     is_served: u64,
     wants_a_slot: u64,
+    spends_points: u64,
+    moves: u64,
 }
 
 impl World {
@@ -77,6 +79,8 @@ impl World {
             cancels: rate([10, 40, 60, 95]),
             is_served: rate([0, 30, 60, 90]),
             wants_a_slot: rate([0, 20, 40, 90]),
+            spends_points: rate([0, 0, 30, 80]),
+            moves: rate([0, 20, 50, 90]),
         };
         let database = Database::new(scheduler.clone(), mutation, troubles);
         let gateway = Gateway::new(scheduler.clone(), mutation, bad);
@@ -143,18 +147,19 @@ impl World {
             let world = self.clone();
             let scheduler = scheduler.clone();
             let command_id = Uuid::from_u128(u128::from(customer) + 1);
-            let slot = scheduler.chance(self.manners.wants_a_slot).then(|| Slot {
-                unit: 1 + i64::try_from(scheduler.below(2)).unwrap_or(0),
-                from_hour: i64::try_from(scheduler.below(4)).unwrap_or(0),
-                hours: 2,
-            });
+            let wants_a_slot = scheduler.chance(self.manners.wants_a_slot);
+            let spends = scheduler.chance(self.manners.spends_points);
+            let order = Order {
+                wish: wants_a_slot.then(|| Wish::draw(&scheduler)),
+                points: if spends { 60 } else { 0 },
+            };
             let is_twin = scheduler.chance(self.manners.asks_twice);
             if is_twin {
                 // The same request once more, at the same time.
                 let (twin, again) = (self.clone(), scheduler.clone());
                 self.task(async move {
                     again.sleep(again.up_to(Duration::from_millis(50))).await;
-                    let told = people::book(twin.clone(), command_id, slot).await;
+                    let told = people::book(twin.clone(), command_id, order).await;
                     lock(&twin.told).push(told);
                 });
             }
@@ -163,7 +168,7 @@ impl World {
                 scheduler
                     .sleep(scheduler.up_to(Duration::from_millis(soon)))
                     .await;
-                let told = people::book(world.clone(), command_id, slot).await;
+                let told = people::book(world.clone(), command_id, order).await;
                 lock(&world.told).push(told);
                 if let Told::Paid(bookid) | Told::Waiting(bookid) = told {
                     world.live_on(bookid).await;
@@ -179,13 +184,24 @@ impl World {
             let world = self.clone();
             self.task(async move { people::fulfil(world, bookid).await });
         }
+        if scheduler.chance(self.manners.moves) {
+            scheduler
+                .sleep(scheduler.up_to(Duration::from_secs(6)))
+                .await;
+            let wish = Wish::draw(scheduler);
+            people::move_booking(self.clone(), bookid, wish).await;
+        }
         if scheduler.chance(self.manners.cancels) {
             scheduler
                 .sleep(scheduler.up_to(Duration::from_secs(8)))
                 .await;
-            let cancel = Command::cancel_booking(BookId(bookid), None, Timestamp::UNIX_EPOCH);
+            let now = scheduler.now();
+            let mut cancel = Command::cancel_booking(BookId(bookid), None, now);
+            if self.parts.mutation == Some(Mutation::CancelledWithoutStop) {
+                cancel.truncate(1);
+            }
             let id = Uuid::new_v5(&Uuid::nil(), format!("cancel {bookid}").as_bytes());
-            people::send(self.clone(), id, cancel, Actor::Customer).await;
+            people::send(self.clone(), id, cancel, vec![], Actor::Customer).await;
         }
     }
 
@@ -256,7 +272,7 @@ impl World {
         for _ in 0..2 {
             let id = Uuid::from_u128(u128::from(self.parts.scheduler.below(u64::MAX)));
             let command = Command::Payment(BookId(bookid), said.clone());
-            people::send(self.clone(), id, vec![command], Actor::System).await;
+            people::send(self.clone(), id, vec![command], vec![], Actor::System).await;
         }
     }
 

@@ -1,0 +1,159 @@
+//! Times that people want: a wish, what is agreed to, and whether what is held is what was promised.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::book::{self, Scheduled};
+use domain::space::Method;
+use domain::terms::{self, Policy, Terms, Tier};
+use domain::{Event, payment};
+use jiff::{SignedDuration, Timestamp};
+use journal::Recorded;
+use journal::append::Claim;
+
+use crate::database::Inner;
+use crate::gateway::Charge;
+use crate::people::PRICE;
+use crate::scheduler::Scheduler;
+
+/// The start of the first slot there is, in seconds after a schedule begins. What happens before is the storm's; what
+/// follows from the hour (a no-show) comes afterwards.
+const FIRST_SECOND: i64 = 30;
+/// Slots begin at one of these, in seconds after the first, and overlap with the next ones.
+const STEP: i64 = 15;
+/// How long a slot is, in seconds.
+const LENGTH: i64 = 30;
+
+/// A wish for a slot: which unit, or the next one, and at which step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
+    pub(crate) unit: i64,
+    step: i64,
+}
+
+impl Wish {
+    /// One of few, so that people want the same.
+    pub(crate) fn draw(scheduler: &Scheduler) -> Self {
+        let below = |bound| i64::try_from(scheduler.below(bound)).unwrap_or(0);
+        Self {
+            unit: 1 + below(2),
+            step: below(4),
+        }
+    }
+
+    pub(crate) fn slot(self) -> terms::Slot {
+        let second = |second| Scheduler::begins_at() + SignedDuration::from_secs(second);
+        let from = FIRST_SECOND + self.step * STEP;
+        terms::Slot::new(second(from), second(from + LENGTH))
+    }
+
+    pub(crate) fn claim(self, bookid: i64) -> Claim {
+        let slot = self.slot();
+        Claim {
+            bookid,
+            units: vec![self.unit, self.unit + 1],
+            start: slot.start,
+            end: slot.end,
+        }
+    }
+
+    /// What is agreed to when it is booked at `now`.
+    pub(crate) fn scheduled(self, now: Timestamp) -> Scheduled {
+        Scheduled {
+            slot: self.slot(),
+            terms: Terms {
+                venue_version: 1,
+                timezone: "Asia/Seoul".to_owned(),
+                policy: Policy {
+                    grace_minutes: 0,
+                    tiers: vec![Tier {
+                        hours_before: 0,
+                        refund_percent: 50,
+                    }],
+                },
+                buffer_before_minutes: 0,
+                buffer_after_minutes: 0,
+                hold_minutes: 1,
+                no_show_grace_minutes: 0,
+                overtime_per_hour: PRICE,
+                hand_over: Method::Key,
+            },
+            booked_at: now,
+        }
+    }
+}
+
+/// What of the promises about times and points does not hold.
+pub(crate) fn check(inner: &Inner, events: &[Recorded], charges: &[Charge]) -> Vec<String> {
+    let mut found = vec![];
+    let mut wanted: BTreeMap<i64, terms::Slot> = BTreeMap::new();
+    let mut ends: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
+    let mut points: BTreeMap<i64, i64> = BTreeMap::new();
+    for event in events {
+        let bookid = event.key().parse().unwrap_or(0);
+        match &event.event {
+            Event::Book(
+                book::Event::Booked {
+                    slot: Some(slot), ..
+                }
+                | book::Event::Rescheduled { slot, .. },
+            ) => {
+                wanted.insert(bookid, *slot);
+            }
+            Event::Book(
+                book::Event::Bookcancelled { .. }
+                | book::Event::BookRejected { .. }
+                | book::Event::BookExpired { .. },
+            ) => {
+                wanted.remove(&bookid);
+            }
+            Event::Payment(
+                payment::Event::PointsAccrued {
+                    userid: Some(user),
+                    points: more,
+                    ..
+                }
+                | payment::Event::PointsReturned {
+                    userid: Some(user),
+                    points: more,
+                    ..
+                },
+            ) => *points.entry(user.0).or_default() += more,
+            Event::Payment(payment::Event::PointsSpent {
+                userid: Some(user),
+                points: less,
+                ..
+            }) => *points.entry(user.0).or_default() -= less,
+            _ => {}
+        }
+        ends.entry(bookid).or_default().insert(event.event_type);
+    }
+    let held: BTreeMap<i64, terms::Slot> = inner.slots.iter().map(as_wanted).collect();
+    if held != wanted {
+        found.push(format!("held is {held:?}, and promised is {wanted:?}"));
+    }
+    for (bookid, ends) in ends {
+        if ends.contains("Bookcancelled") && ends.contains("HandedOver") {
+            found.push(format!("booking {bookid} is cancelled and handed over"));
+        }
+        let was_sent = |charge: &&Charge| charge.bookid == bookid && charge.charge_no == 1;
+        if ends.contains("BookExpired") && charges.iter().any(|charge| was_sent(&charge)) {
+            found.push(format!("booking {bookid} expired, and its charge was sent"));
+        }
+    }
+    // What was taken back for a refund may leave less than nothing; what was spent may not.
+    for (user, left) in points {
+        if left < 0 {
+            found.push(format!("user {user} spent {} points too many", -left));
+        }
+    }
+    found
+}
+
+fn as_wanted(slot: &crate::database::Slot) -> (i64, terms::Slot) {
+    let slot_of_it = terms::Slot {
+        start: slot.start,
+        end: slot.end,
+        unit: Some(slot.unit),
+    };
+    (slot.bookid, slot_of_it)
+}
