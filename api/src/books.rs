@@ -2,6 +2,7 @@
 
 mod cancel;
 pub(crate) mod cancellation;
+pub(crate) mod order;
 mod patch;
 mod place;
 
@@ -10,6 +11,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::book::Book;
 use domain::{BookId, Currency, Phase, Status};
+use jiff::Timestamp;
 use projections::BookRow;
 
 use crate::command::Call;
@@ -23,7 +25,7 @@ const STREAM: &str = "Book";
 
 /// `POST /books`: books a space and waits for the payment as long as a customer waits.
 pub(crate) async fn place(State(api): State<Api>, call: Call) -> Result<Response, Problem> {
-    let order = place::Order::read(&call.body, api.settings.default_price)?;
+    let order = order::Order::read(&call.body)?;
     api.run(call, |api, command| place::place(api, command, order))
         .await
 }
@@ -83,13 +85,19 @@ view! {
         amount: i64,
         /// The price's currency.
         currency: Currency,
+        /// From when it is, if it has a time.
+        starts_at as "start": Option<Timestamp>,
+        /// Up to when, not including.
+        ends_at as "end": Option<Timestamp>,
+        /// Which unit of its venue it has.
+        unit as "unit": Option<i64>,
     }
 }
 
 impl Resource for BookView {
     const COLLECTION: &'static str = "books";
     const REL: &'static str = "book";
-    const WRITABLE: &'static [&'static str] = &["userid", "status", "spacename"];
+    const WRITABLE: &'static [&'static str] = &["userid", "status", "spacename", "start", "end"];
 
     fn id(&self) -> i64 {
         self.bookid
@@ -103,6 +111,7 @@ impl Resource for BookView {
 impl BookView {
     /// A booking as its own stream knows it.
     fn of(bookid: BookId, book: &Book) -> Self {
+        let slot = book.slot();
         Self {
             userid: book.userid().map(|user| user.0),
             status: book.status(),
@@ -111,6 +120,9 @@ impl BookView {
             phase: phase(book),
             amount: book.price().minor,
             currency: book.price().currency,
+            starts_at: slot.map(|slot| slot.start),
+            ends_at: slot.map(|slot| slot.end),
+            unit: slot.and_then(|slot| slot.unit),
         }
     }
 

@@ -88,9 +88,14 @@ impl Client {
     }
 
     /// Says on an answer where the item is that it made or speaks of.
-    pub(crate) fn located<R: Resource>(&self, mut answer: Response, id: i64) -> Response {
+    pub(crate) fn located<R: Resource>(&self, answer: Response, id: i64) -> Response {
+        self.located_at(answer, &format!("/{}/{id}", R::COLLECTION))
+    }
+
+    /// The same of an item that is no booking's.
+    pub(crate) fn located_at(&self, mut answer: Response, path: &str) -> Response {
         // The base is made of visible ASCII; anything else has no place in a header.
-        if let Ok(address) = HeaderValue::try_from(self.address_of::<R>(id)) {
+        if let Ok(address) = HeaderValue::try_from(self.address(path)) {
             answer.headers_mut().insert(LOCATION, address);
         }
         answer
@@ -99,14 +104,20 @@ impl Client {
     /// An item that is read, unless the client has it already.
     pub(crate) fn shown<R: Resource>(&self, item: R, version: Option<i64>) -> Response {
         let links = self.links_of(&item);
-        let item = Linked {
-            item,
-            links: &links,
-        };
-        match serde_json::to_vec(&item) {
+        self.item(item, &links, version)
+    }
+
+    /// The same of an item that is no booking's.
+    pub(crate) fn item(
+        &self,
+        item: impl Serialize,
+        links: &Links,
+        version: Option<i64>,
+    ) -> Response {
+        match serde_json::to_vec(&Linked { item, links }) {
             Ok(body) => {
                 let tag = Tag::of_shown(version, self.media.content_type(), &body);
-                let answer = tag.on(self.read(&links, body));
+                let answer = tag.on(self.read(links, body));
                 self.known.spare(&tag, answer)
             }
             Err(error) => internal(&error).into_response(),
@@ -123,11 +134,17 @@ impl Client {
             return status.into_response();
         }
         let links = self.links_of(&item);
-        let item = Linked {
-            item,
-            links: &links,
-        };
-        match serde_json::to_vec(&item) {
+        self.written(status, item, &links)
+    }
+
+    /// What a command came to, whatever the client says that it accepts.
+    pub(crate) fn written(
+        &self,
+        status: StatusCode,
+        item: impl Serialize,
+        links: &Links,
+    ) -> Response {
+        match serde_json::to_vec(&Linked { item, links }) {
             Ok(body) => self.write(status, body),
             Err(error) => internal(&error).into_response(),
         }

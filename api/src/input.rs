@@ -7,6 +7,7 @@
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use domain::BookId;
+use jiff::Timestamp;
 use serde_json::{Map, Number, Value};
 
 use crate::problem::{Invalid, Problem};
@@ -100,6 +101,22 @@ impl Form {
             self.refuse(field, "required", "must be given");
         }
         number.unwrap_or_default()
+    }
+
+    /// A time as RFC 3339 writes it, or null. The seed had none, so nothing else is taken for one.
+    pub(crate) fn time(&mut self, field: &str) -> Option<Timestamp> {
+        let time = match self.fields.get(field) {
+            None | Some(Value::Null) => return None,
+            Some(Value::String(text)) if text.is_empty() => return None,
+            Some(Value::String(text)) => text.parse().ok(),
+            Some(_) => None,
+        };
+        if time.is_none() {
+            let detail =
+                "must be a time with its offset (RFC 3339), such as 2026-12-01T10:00:00+09:00";
+            self.refuse(field, "not-a-time", detail);
+        }
+        time
     }
 
     /// Whether a field says anything.

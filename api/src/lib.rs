@@ -38,8 +38,10 @@ mod resource;
 mod router;
 mod server;
 mod settings;
+mod slots;
 mod spaces;
 mod state;
+mod venues;
 
 use std::sync::Arc;
 

@@ -42,6 +42,10 @@ view! {
         amount: i64,
         /// The currency of all amounts.
         currency: Currency,
+        /// From when it is, if it has a time.
+        starts_at as "start": Option<Timestamp>,
+        /// Up to when, not including.
+        ends_at as "end": Option<Timestamp>,
         /// What went back.
         refunded: i64,
         /// Points that the booking earned, less those taken back.

@@ -8,7 +8,10 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use domain::{Phase, Refusal, book};
+use domain::terms::Slot;
+use domain::venue::{self, Refused};
+use domain::{Currency, Money, Phase, Refusal, book};
+use jiff::Timestamp;
 use journal::{CommandError, StoreError};
 use serde::Serialize;
 
@@ -25,6 +28,42 @@ pub(crate) struct Invalid {
     pub(crate) code: &'static str,
     /// Why, for people.
     pub(crate) detail: String,
+}
+
+impl From<venue::Invalid> for Invalid {
+    fn from(invalid: venue::Invalid) -> Self {
+        Self {
+            pointer: invalid.pointer,
+            code: invalid.code,
+            detail: invalid.detail,
+        }
+    }
+}
+
+impl From<Refused> for Invalid {
+    fn from(refused: Refused) -> Self {
+        Self {
+            pointer: format!("/{}", refused.field()),
+            code: refused.code(),
+            detail: refused.to_string(),
+        }
+    }
+}
+
+/// A time that could be booked instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Alternative {
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+}
+
+impl From<Slot> for Alternative {
+    fn from(slot: Slot) -> Self {
+        Self {
+            start: slot.start,
+            end: slot.end,
+        }
+    }
 }
 
 /// Why a request was not done.
@@ -49,11 +88,9 @@ pub(crate) enum Problem {
         /// Whether it was to be a patch.
         patch: bool,
     },
-    #[error("the booking is at version {current}, which is not what If-Match expects")]
+    #[error("it is at version {current}, which is not what If-Match expects")]
     VersionMismatch { current: i64 },
-    #[error(
-        "a change of a booking must say in If-Match which version it changes; GET shows it as ETag"
-    )]
+    #[error("a change must say in If-Match which version it changes; GET shows it as ETag")]
     VersionRequired,
     /// The patch takes something for granted that is not so.
     #[error("{0}")]
@@ -71,7 +108,16 @@ pub(crate) enum Problem {
     #[error("there is no booking of this number that could be paid")]
     NoSuchBooking,
     #[error("the space is already booked for that time")]
-    SlotTaken,
+    SlotTaken {
+        /// The nearest times that were free when it was refused.
+        alternatives: Vec<Alternative>,
+    },
+    #[error("it costs {} {:?} by now, which is not expected_amount; nothing was stored", price.minor, price.currency)]
+    PriceChanged { price: Money },
+    #[error("there is no venue of this name")]
+    NoSuchVenue,
+    #[error("there is a venue of this name; PUT changes it")]
+    VenueExists { version: i64 },
     #[error("fewer points are there than are to be spent")]
     PointsNotCovered,
     #[error("others changed the same booking at the same time; try again")]
@@ -117,7 +163,9 @@ impl Problem {
         let (status, slug, retry_after_seconds) = match self {
             Self::Malformed(_) => (S::BAD_REQUEST, "malformed-request", None),
             Self::Invalid(_) => (S::UNPROCESSABLE_ENTITY, "validation-failed", None),
-            Self::NoSuchItem | Self::NotFound => (S::NOT_FOUND, "not-found", None),
+            Self::NoSuchItem | Self::NoSuchVenue | Self::NotFound => {
+                (S::NOT_FOUND, "not-found", None)
+            }
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method-not-allowed", None),
             Self::NotAcceptable { .. } => (S::NOT_ACCEPTABLE, "not-acceptable", None),
             Self::UnsupportedMediaType { .. } => {
@@ -132,7 +180,9 @@ impl Problem {
             Self::AlreadyHandedOver => (S::CONFLICT, "already-handed-over", None),
             Self::NotRefundable { .. } => (S::CONFLICT, "not-refundable", None),
             Self::NoSuchBooking => (S::CONFLICT, "no-such-booking", None),
-            Self::SlotTaken => (S::CONFLICT, "slot-taken", None),
+            Self::SlotTaken { .. } => (S::CONFLICT, "slot-taken", None),
+            Self::PriceChanged { .. } => (S::CONFLICT, "price-changed", None),
+            Self::VenueExists { .. } => (S::CONFLICT, "venue-exists", None),
             Self::PointsNotCovered => (S::CONFLICT, "points-not-covered", None),
             Self::Contended => (S::CONFLICT, "concurrent-update", Some(1)),
             Self::KeyInProgress => (S::CONFLICT, "idempotency-key-in-progress", Some(1)),
@@ -177,6 +227,12 @@ struct Document<'a> {
     current: Option<Phase>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alternatives: Option<&'a [Alternative]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<Currency>,
 }
 
 impl IntoResponse for Problem {
@@ -188,7 +244,9 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         match &self {
-            Self::VersionMismatch { current } => response = Tag::of_version(*current).on(response),
+            Self::VersionMismatch { current: version } | Self::VenueExists { version } => {
+                response = Tag::of_version(*version).on(response);
+            }
             Self::UnsupportedMediaType { patch } => {
                 let (name, types) = if *patch {
                     (ACCEPT_PATCH, media::PATCH)
@@ -215,6 +273,10 @@ pub(crate) fn complete(mut response: Response, instance: &str, correlation_id: &
         return response;
     }
     let face = problem.face();
+    let price = match &problem {
+        Problem::PriceChanged { price } => Some(price),
+        _ => None,
+    };
     let document = Document {
         r#type: format!("/problems/{}", face.slug),
         title: face.title(),
@@ -237,6 +299,13 @@ pub(crate) fn complete(mut response: Response, instance: &str, correlation_id: &
         } else {
             None
         },
+        alternatives: if let Problem::SlotTaken { alternatives } = &problem {
+            Some(alternatives)
+        } else {
+            None
+        },
+        amount: price.map(|price| price.minor),
+        currency: price.map(|price| price.currency),
     };
     let Ok(body) = serde_json::to_vec(&document) else {
         return response;
@@ -268,7 +337,9 @@ impl From<CommandError> for Problem {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Store(error) => error.into(),
-            CommandError::SlotTaken => Self::SlotTaken,
+            CommandError::SlotTaken => Self::SlotTaken {
+                alternatives: vec![],
+            },
             CommandError::PointsNotCovered => Self::PointsNotCovered,
             CommandError::OtherVersion { current } => Self::VersionMismatch { current },
             CommandError::Contended => Self::Contended,

@@ -109,18 +109,23 @@ impl Field {
     }
 }
 
-/// Declares a view: a struct whose fields are those of a row that are written, in the order in which they are.
+/// Declares a view: a struct whose fields are those of a row that are written, in the order in which they are. One
+/// that is written `as` another name is left away where it is null.
 macro_rules! view {
     (
         $(#[doc = $about:literal])+
         pub(crate) struct $view:ident of $row:ty {
-            $($(#[doc = $says:literal])+ $field:ident: $type:ty,)+
+            $($(#[doc = $says:literal])+ $field:ident $(as $name:literal)?: $type:ty,)+
         }
     ) => {
         $(#[doc = $about])+
         #[derive(Clone, Debug, serde::Serialize)]
         pub(crate) struct $view {
-            $($(#[doc = $says])+ $field: $type,)+
+            $(
+                $(#[doc = $says])+
+                $(#[serde(rename = $name, skip_serializing_if = "Option::is_none")])?
+                $field: $type,
+            )+
         }
 
         impl From<$row> for $view {
@@ -132,7 +137,10 @@ macro_rules! view {
         impl $crate::resource::View for $view {
             type Row = $row;
             const FIELDS: &'static [$crate::resource::Field] = &[
-                $($crate::resource::Field::of::<$type>(stringify!($field), concat!($($says),+)),)+
+                $($crate::resource::Field::of::<$type>(
+                    [$($name,)? stringify!($field)][0],
+                    concat!($($says),+),
+                ),)+
             ];
         }
     };

@@ -21,7 +21,9 @@ use crate::profile;
 use crate::resource::{list, show};
 use crate::spaces::SpaceView;
 use crate::state::Api;
-use crate::{App, Role, correlation, cors, forwarded, health, ledger, limits, points, proxy};
+use crate::{
+    App, Role, correlation, cors, forwarded, health, ledger, limits, points, proxy, slots, venues,
+};
 
 /// The routes of a role, with health and metrics beside them.
 pub fn router(role: Role, app: App) -> Router {
@@ -66,13 +68,18 @@ fn book() -> Part {
         .put(books::change)
         .patch(books::change)
         .delete(books::delete);
+    let venue = get(venues::show).put(venues::put).delete(venues::retire);
     Part::of::<BookView>(get(list::<BookView>).post(books::place), item)
         .and("/books/{id}/cancel", post(cancellation::cancel))
         .and("/books/{id}/cancellation-quote", get(cancellation::quote))
+        .and("/quotes", post(slots::quote))
+        .and("/venues", get(venues::list).post(venues::define))
+        .and("/venues/{spacename}", venue)
 }
 
 fn space() -> Part {
     Part::of::<SpaceView>(get(list::<SpaceView>), get(show::<SpaceView>))
+        .and("/spaces/availability", get(slots::availability))
 }
 
 fn payment(api: &Api) -> Part {

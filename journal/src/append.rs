@@ -265,6 +265,14 @@ impl Journal {
         self.store.answers(ids).await
     }
 
+    /// The answer of a command that stored something.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn stored_answer(&self, id: Uuid) -> Result<Option<Answer>, StoreError> {
+        Ok(self.recorded_answers(&[id]).await?.remove(&id))
+    }
+
     /// Those among `ids` that stored something.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::rows::Rows;
 /// The projection.
 pub(crate) static BOOKS: Projection = Projection {
     name: "books",
-    version: 1,
+    version: 2,
     tables: &[Table::state::<BookRow>(booking::key).indexed_by(&["btree (userid, bookid)"])],
     by_booking: true,
     fold,
@@ -35,6 +35,12 @@ row! {
         pub amount: i64,
         /// The price's currency.
         pub currency: Currency,
+        /// From when it is; a booking without a time has none.
+        pub starts_at: Option<Timestamp>,
+        /// Up to when.
+        pub ends_at: Option<Timestamp>,
+        /// Which unit of its venue it has.
+        pub unit: Option<i64>,
         /// The version of the Book stream: what a command on it must expect.
         pub version: i64,
         /// When it was booked.
@@ -51,6 +57,7 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
         spacename,
         status,
         price,
+        slot,
         ..
     }) = &event.event
     {
@@ -62,6 +69,9 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
             phase: Phase::Placed,
             amount: price.minor,
             currency: price.currency,
+            starts_at: slot.map(|slot| slot.start),
+            ends_at: slot.map(|slot| slot.end),
+            unit: slot.and_then(|slot| slot.unit),
             version: event.sequence,
             created_at: at,
             updated_at: at,
@@ -73,8 +83,11 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
     row.status = progress.book.unwrap_or(row.status);
     if let Event::Book(event_of_book) = &event.event {
         row.version = event.sequence;
-        if let book::Event::Rescheduled { price, .. } = event_of_book {
+        if let book::Event::Rescheduled { price, slot, .. } = event_of_book {
             row.amount = price.minor;
+            row.starts_at = Some(slot.start);
+            row.ends_at = Some(slot.end);
+            row.unit = slot.unit;
         }
     }
     row.updated_at = row.updated_at.max(at);

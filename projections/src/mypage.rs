@@ -15,7 +15,7 @@ use crate::rows::Rows;
 /// The projection.
 pub(crate) static MYPAGE: Projection = Projection {
     name: "mypage",
-    version: 1,
+    version: 2,
     tables: &[
         Table::state::<MypageRow>(booking::key).indexed_by(&[
             "btree (userid, id)",
@@ -53,6 +53,10 @@ row! {
         pub amount: i64,
         /// The price's currency.
         pub currency: Currency,
+        /// From when it is; a booking without a time has none.
+        pub starts_at: Option<Timestamp>,
+        /// Up to when.
+        pub ends_at: Option<Timestamp>,
         /// What went back, in the same units.
         pub refunded: i64,
         /// Points that this booking earned, less those taken back.
@@ -109,7 +113,11 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
     match &event.event {
         Event::Payment(event) => pay(row, event),
         Event::Space(space::Event::Registered { spaceid, .. }) => row.spaceid = Some(spaceid.0),
-        Event::Book(book::Event::Rescheduled { price, .. }) => row.amount = price.minor,
+        Event::Book(book::Event::Rescheduled { price, slot, .. }) => {
+            row.amount = price.minor;
+            row.starts_at = Some(slot.start);
+            row.ends_at = Some(slot.end);
+        }
         Event::Book(_) | Event::Space(_) => {}
     }
     let (status, phase) = (row.status, row.phase);
@@ -153,6 +161,7 @@ fn page(bookid: i64, booked: &book::Event, event: &Recorded) -> Result<MypageRow
         spacename,
         status,
         price,
+        slot,
         ..
     } = booked
     else {
@@ -170,6 +179,8 @@ fn page(bookid: i64, booked: &book::Event, event: &Recorded) -> Result<MypageRow
         phase: Phase::Placed,
         amount: price.minor,
         currency: price.currency,
+        starts_at: slot.map(|slot| slot.start),
+        ends_at: slot.map(|slot| slot.end),
         refunded: 0,
         points: 0,
         attention: None,

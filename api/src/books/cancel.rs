@@ -91,8 +91,13 @@ impl Change {
         {
             form.refuse("spacename", "not-writable", "the space cannot be changed");
         }
-        for field in ["start", "end"] {
-            if form.has(field) {
+        let slot = book.slot();
+        for (field, now) in [
+            ("start", slot.map(|slot| slot.start)),
+            ("end", slot.map(|slot| slot.end)),
+        ] {
+            let asked = form.time(field);
+            if asked.is_some() && asked != now {
                 form.refuse(
                     field,
                     "not-writable",

@@ -86,6 +86,9 @@ mod tests {
             phase: Phase::Paid,
             amount: 10_000,
             currency: Currency::KRW,
+            starts_at: None,
+            ends_at: None,
+            unit: None,
         }
     }
 

@@ -9,74 +9,24 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::book::{self, Book};
-use domain::payment::{self, Payment};
+use domain::payment::Payment;
 use domain::ports::{PaymentDue, PendingReason, Taken};
-use domain::{BookId, Command as Asked, Money, Phase, Status, UserId};
+use domain::{BookId, Command as Asked, Phase, Status, UserId};
 use journal::append::Answer;
-use journal::{Done, Request, StreamId, fail_point};
+use journal::venues::{NextBooking, Place};
+use journal::{CommandError, Done, Request, StreamId, fail_point};
 
+use super::order::{Offer, Order};
 use super::{BookView, STREAM};
 use crate::command::Command;
-use crate::input::Form;
 use crate::payments;
 use crate::position;
 use crate::problem::{Problem, impossible};
+use crate::slots;
 use crate::state::Api;
 
 /// When a customer whose payment is not known yet should look again.
 const LOOK_AGAIN_SECONDS: &str = "5";
-
-/// What a customer orders. A number and a status that the client sends are not its to give, and ignored.
-pub(super) struct Order {
-    userid: Option<UserId>,
-    spacename: String,
-    price: Money,
-}
-
-impl Order {
-    pub(super) fn read(body: &[u8], default_price: i64) -> Result<Self, Problem> {
-        let mut form = Form::parse(body)?;
-        let order = Self {
-            userid: form.integer("userid").map(UserId),
-            spacename: form.required_text("spacename"),
-            price: Money::krw(default_price),
-        };
-        for field in ["start", "end"] {
-            if form.has(field) {
-                form.refuse(
-                    field,
-                    "no-such-venue",
-                    "times can be booked at venues only, and this is none",
-                );
-            }
-        }
-        form.finish()?;
-        Ok(order)
-    }
-
-    fn commands(&self, bookid: BookId) -> Vec<Asked> {
-        let Self {
-            userid,
-            spacename,
-            price,
-        } = self;
-        let place = book::Command::Place {
-            bookid,
-            userid: *userid,
-            spacename: spacename.clone(),
-            price: *price,
-            scheduled: None,
-        };
-        let charge = payment::Command::Request {
-            bookid,
-            userid: *userid,
-            spacename: spacename.clone(),
-            price: *price,
-            points: domain::payment::Points::default(),
-        };
-        vec![Asked::Book(bookid, place), Asked::Payment(bookid, charge)]
-    }
-}
 
 /// A booking that is on disk, and the payment that it waits for.
 struct Placed {
@@ -119,32 +69,75 @@ pub(super) async fn place(api: Api, command: Command, order: Order) -> Result<Re
 
 /// Booking and intent to charge, in one commit; or what was stored when this command came before.
 async fn store(api: &Api, command: &Command, order: &Order) -> Result<Placed, Problem> {
-    let bookid = api.journal.next_book_id().await?;
+    let NextBooking { bookid, place } = api.journal.next_booking(&order.spacename).await?;
     fail_point!("booking-numbered");
+    let now = api.journal.clock().now();
+    let offer = match order.offer(&place, api.settings.default_price, now) {
+        Ok(offer) => offer,
+        Err(problem) => return stored_before(api, command, problem).await,
+    };
     let request = Request {
         command_id: command.id,
         trace: command.trace(),
-        commands: order.commands(bookid),
-        claims: vec![],
+        commands: offer.commands(bookid, order),
+        claims: offer.claims(bookid),
     };
-    match api.journal.execute_one(request).await? {
-        Done::Stored(answer) => {
+    match api.journal.execute_one(request).await {
+        Ok(Done::Stored(answer)) => {
             fail_point!("booking-stored");
-            let due = payments::due(command, bookid, 1, &order.spacename, order.price);
-            Ok(Placed::new(order.userid, due, &answer, false))
+            first(api, command, order, &offer, bookid, &answer).await
         }
-        Done::Already(answer) | Done::Unchanged(answer) => {
-            let bookid =
-                bookid_of(&answer).ok_or_else(|| impossible("a booking without a number"))?;
-            let payment = there(api.journal.load::<Payment>(bookid).await?)?;
-            let (charge_no, price) = (payment.charge_no(), payment.price());
-            let due = payments::due(command, bookid, charge_no, payment.spacename(), price);
-            let placed = Placed::new(payment.userid(), due, &answer, true);
-            Ok(Placed {
-                under_way: payment.is_open(),
-                ..placed
-            })
-        }
+        Ok(Done::Already(answer) | Done::Unchanged(answer)) => again(api, command, &answer).await,
+        Err(CommandError::SlotTaken) => Err(taken(api, order, &place).await),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What this command has just stored.
+async fn first(
+    api: &Api,
+    command: &Command,
+    order: &Order,
+    offer: &Offer,
+    bookid: BookId,
+    answer: &Answer,
+) -> Result<Placed, Problem> {
+    let due = payments::due(command, bookid, 1, &order.spacename, offer.price);
+    let placed = Placed::new(order.userid, due, answer, false);
+    if order.slot.is_none() {
+        return Ok(placed);
+    }
+    // Which unit it is was found by the append.
+    placed.with_its_time(api).await
+}
+
+/// A command that is refused now may have been stored before, under other rules or when its time was yet to come.
+async fn stored_before(api: &Api, command: &Command, problem: Problem) -> Result<Placed, Problem> {
+    match api.journal.stored_answer(command.id).await? {
+        Some(answer) => again(api, command, &answer).await,
+        None => Err(problem),
+    }
+}
+
+/// What this command stored when it came before.
+async fn again(api: &Api, command: &Command, answer: &Answer) -> Result<Placed, Problem> {
+    let bookid = bookid_of(answer).ok_or_else(|| impossible("a booking without a number"))?;
+    let payment = there(api.journal.load::<Payment>(bookid).await?)?;
+    let (charge_no, price) = (payment.charge_no(), payment.price());
+    let due = payments::due(command, bookid, charge_no, payment.spacename(), price);
+    let placed = Placed::new(payment.userid(), due, answer, true);
+    let placed = placed.with_its_time(api).await?;
+    Ok(Placed {
+        under_way: payment.is_open(),
+        ..placed
+    })
+}
+
+/// The slot is taken: which others are not?
+async fn taken(api: &Api, order: &Order, place: &Place) -> Problem {
+    match (place, &order.slot) {
+        (Place::Venue(of), Some(slot)) => slots::taken(api, of, slot).await,
+        _ => impossible("a slot was claimed at no venue"),
     }
 }
 
@@ -238,6 +231,9 @@ impl Placed {
             phase: Phase::Placed,
             amount: due.price.minor,
             currency: due.price.currency,
+            starts_at: None,
+            ends_at: None,
+            unit: None,
         };
         let version = answer.version_of(STREAM);
         Self {
@@ -247,6 +243,16 @@ impl Placed {
             again,
             under_way: false,
         }
+    }
+
+    /// With what the booking itself says of its time.
+    async fn with_its_time(mut self, api: &Api) -> Result<Self, Problem> {
+        let book = there(api.journal.load::<Book>(self.due.bookid).await?)?;
+        let slot = book.slot();
+        self.booking.starts_at = slot.map(|slot| slot.start);
+        self.booking.ends_at = slot.map(|slot| slot.end);
+        self.booking.unit = slot.and_then(|slot| slot.unit);
+        Ok(self)
     }
 
     fn paid(self, command: &Command, position: i64) -> Response {

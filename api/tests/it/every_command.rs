@@ -33,13 +33,20 @@ impl Sample {
                 (r#"{"amount":1000,"reason":"rain"}"#.to_owned(), (1, 0))
             }
             ("POST", "/payments/{id}/charges") => (String::new(), (0, 0)),
+            // Venues are no events, and a quote is nothing.
+            ("POST", "/venues") => (format!(r#"{{"spacename":"venue-{bookid}"}}"#), (0, 0)),
+            ("PUT", "/venues/{spacename}") => (r#"{"units":2}"#.to_owned(), (0, 0)),
+            ("DELETE", "/venues/{spacename}") => (String::new(), (0, 0)),
+            ("POST", "/quotes") => (r#"{"spacename":"numberone"}"#.to_owned(), (0, 0)),
             ("POST", "/payments") => (format!(r#"{{"bookid":{bookid}}}"#), (0, 1)),
             _ => panic!("{method} {path} is a new command: give it a sample here"),
         };
         Self {
             role,
             method,
-            path: path.replace("{id}", &bookid.to_string()),
+            path: path
+                .replace("{id}", &bookid.to_string())
+                .replace("{spacename}", &format!("venue-{bookid}")),
             body,
             effect,
         }
@@ -67,6 +74,11 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
             if path.ends_with("/refunds") {
                 app.pay(bookid).await;
             }
+            if method == "DELETE" && path.starts_with("/venues") {
+                let body = format!(r#"{{"spacename":"venue-{bookid}"}}"#);
+                let defined = app.call(Role::Book, "POST", "/venues").json(&body).send();
+                assert_eq!(defined.await.status, 201);
+            }
             samples.push(Sample::of(role, method, &path, bookid));
         }
     }
@@ -89,6 +101,10 @@ async fn the_commands_are_these() {
         route("PATCH", "/books/{id}"),
         route("DELETE", "/books/{id}"),
         route("POST", "/books/{id}/cancel"),
+        route("POST", "/quotes"),
+        route("POST", "/venues"),
+        route("PUT", "/venues/{spacename}"),
+        route("DELETE", "/venues/{spacename}"),
     ];
     let payments = [
         route("POST", "/payments"),

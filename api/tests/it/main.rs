@@ -30,4 +30,5 @@ mod server;
 mod stores;
 mod surface;
 mod till;
+mod venues;
 mod walkthrough;

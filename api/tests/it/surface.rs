@@ -246,9 +246,14 @@ async fn every_link_leads_somewhere_on_every_port() {
 
 #[tokio::test]
 async fn a_profile_describes_exactly_what_is_written() {
-    let app = registered().await;
+    let app = TestApp::start().await;
+    // Of one that has everything: a time, too.
+    assert_eq!(app.venue(serde_json::json!({})).await.status, 201);
+    let booked = app.book_at("2031-12-01T01:00:00Z", "2031-12-01T02:00:00Z");
+    let id = booked.await.bookid();
+    app.settled(id, "BookConfirmed").await;
     for Surface { role, name, .. } in RESOURCES {
-        let item = app.get(role, &format!("/{name}/1")).await.json();
+        let item = app.get(role, &format!("/{name}/{id}")).await.json();
         let item = item.as_object().unwrap();
         let mut written: Vec<_> = item.keys().map(String::as_str).collect();
         written.retain(|field| *field != "_links");

@@ -23,7 +23,7 @@ const PER_HOUR_MAX: i64 = 1_000_000_000_000;
 /// How many rates a venue may have.
 const RATES_MAX: usize = 100;
 /// How many dates with hours of their own, and how many blackouts.
-const DATES_MAX: usize = 1_000;
+const DATES_MAX: usize = 366;
 /// How often a venue may open on one day.
 const HOURS_MAX: usize = 10;
 /// How many steps a policy may have.
