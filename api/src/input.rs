@@ -19,12 +19,18 @@ pub(crate) const TEXT_CHARS_MAX: usize = 255;
 pub(crate) struct Form {
     fields: Map<String, Value>,
     errors: Vec<Invalid>,
+    /// Whether only a text is a text.
+    is_strict: bool,
 }
 
 impl From<Map<String, Value>> for Form {
     fn from(fields: Map<String, Value>) -> Self {
-        let errors = Vec::new();
-        Self { fields, errors }
+        let (errors, is_strict) = (Vec::new(), false);
+        Self {
+            fields,
+            errors,
+            is_strict,
+        }
     }
 }
 
@@ -36,6 +42,20 @@ impl Form {
             Ok(_) => Err(Problem::Malformed("the body must be a JSON object".into())),
             Err(error) => Err(Problem::Malformed(format!("JSON parse error: {error}"))),
         }
+    }
+
+    /// A form over a body that may have these fields and no other, whose texts are texts.
+    pub(crate) fn strict(body: &[u8], known: &[&str]) -> Result<Self, Problem> {
+        let mut form = Self::parse(body)?;
+        let unknown = form
+            .fields
+            .keys()
+            .filter(|name| !known.contains(&name.as_str()));
+        for name in unknown.cloned().collect::<Vec<_>>() {
+            form.refuse(&name, "unknown-field", "is not known here");
+        }
+        form.is_strict = true;
+        Ok(form)
     }
 
     /// A whole number, or null.
@@ -58,9 +78,9 @@ impl Form {
         let text = match self.fields.get(field) {
             None | Some(Value::Null) => return None,
             Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(number)) => number.to_string(),
-            Some(Value::Bool(truth)) => truth.to_string(),
-            Some(Value::Array(_) | Value::Object(_)) => {
+            Some(Value::Number(number)) if !self.is_strict => number.to_string(),
+            Some(Value::Bool(truth)) if !self.is_strict => truth.to_string(),
+            Some(_) => {
                 self.refuse(field, "not-a-text", "must be a text");
                 return None;
             }

@@ -103,6 +103,15 @@ pub(crate) enum Problem {
     IllegalTransition { current: Phase },
     #[error("the space was handed over already; a manager can still give money back")]
     AlreadyHandedOver,
+    /// What staff wanted to do, where the registration is, and what could be done there.
+    #[error("{step} is not possible for a space that is {current}", current = current.as_str())]
+    ImpossibleStep {
+        step: &'static str,
+        current: Phase,
+        allowed: Vec<&'static str>,
+    },
+    #[error("the customer is waited for until {until}")]
+    TooEarly { until: Timestamp },
     #[error("only {available} can still be given back")]
     NotRefundable { available: i64 },
     #[error("there is no booking of this number that could be paid")]
@@ -176,8 +185,11 @@ impl Problem {
             Self::PatchDoesNotFit(_) => (S::CONFLICT, "patch-does-not-fit", None),
             Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body-too-large", None),
             Self::TooSlow => (S::REQUEST_TIMEOUT, "body-too-slow", None),
-            Self::IllegalTransition { .. } => (S::CONFLICT, "illegal-transition", None),
+            Self::IllegalTransition { .. } | Self::ImpossibleStep { .. } => {
+                (S::CONFLICT, "illegal-transition", None)
+            }
             Self::AlreadyHandedOver => (S::CONFLICT, "already-handed-over", None),
+            Self::TooEarly { .. } => (S::CONFLICT, "too-early", None),
             Self::NotRefundable { .. } => (S::CONFLICT, "not-refundable", None),
             Self::NoSuchBooking => (S::CONFLICT, "no-such-booking", None),
             Self::SlotTaken { .. } => (S::CONFLICT, "slot-taken", None),
@@ -225,6 +237,11 @@ struct Document<'a> {
     errors: Option<&'a [Invalid]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<Phase>,
+    /// What could be asked instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed: Option<&'a [&'static str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -289,8 +306,19 @@ pub(crate) fn complete(mut response: Response, instance: &str, correlation_id: &
         } else {
             None
         },
-        current: if let Problem::IllegalTransition { current } = problem {
-            Some(current)
+        current: match problem {
+            Problem::IllegalTransition { current } | Problem::ImpossibleStep { current, .. } => {
+                Some(current)
+            }
+            _ => None,
+        },
+        allowed: if let Problem::ImpossibleStep { allowed, .. } = &problem {
+            Some(allowed)
+        } else {
+            None
+        },
+        until: if let Problem::TooEarly { until } = problem {
+            Some(until)
         } else {
             None
         },

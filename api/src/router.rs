@@ -20,6 +20,7 @@ use crate::problem::Problem;
 use crate::profile;
 use crate::resource::{list, show};
 use crate::spaces::SpaceView;
+use crate::spaces::staff::{self, Step};
 use crate::state::Api;
 use crate::{
     App, Role, correlation, cors, forwarded, health, ledger, limits, points, proxy, slots, venues,
@@ -80,6 +81,12 @@ fn book() -> Part {
 fn space() -> Part {
     Part::of::<SpaceView>(get(list::<SpaceView>), get(show::<SpaceView>))
         .and("/spaces/availability", get(slots::availability))
+        .and("/spaces/{id}/prepare", staff::takes(Step::Prepare))
+        .and("/spaces/{id}/ready", staff::takes(Step::Ready))
+        .and("/spaces/{id}/hand-over", staff::takes(Step::HandOver))
+        .and("/spaces/{id}/check-in", staff::takes(Step::CheckIn))
+        .and("/spaces/{id}/check-out", staff::takes(Step::CheckOut))
+        .and("/spaces/{id}/no-show", staff::takes(Step::NoShow))
 }
 
 fn payment(api: &Api) -> Part {

@@ -186,6 +186,21 @@ impl Space {
         self.slot
     }
 
+    /// For whom it is registered.
+    #[must_use]
+    pub fn userid(&self) -> Option<UserId> {
+        self.userid
+    }
+
+    /// How far staff got: also of what a cancellation stopped.
+    #[must_use]
+    pub fn reached(&self) -> Stage {
+        match self.stage {
+            Stage::Stopped => self.stopped_at,
+            stage => stage,
+        }
+    }
+
     /// Which space it is.
     #[must_use]
     pub fn spacename(&self) -> &str {
@@ -256,11 +271,7 @@ impl Space {
 
     /// Whether nobody has asked for a registration yet; a cancellation may have come first.
     fn is_unasked(&self) -> bool {
-        let reached = match self.stage {
-            Stage::Stopped => self.stopped_at,
-            stage => stage,
-        };
-        reached == Stage::None
+        self.reached() == Stage::None
     }
 
     /// A cancellation: it wins against a hand-over that happens at once, or loses against it, by the stream's version.
@@ -363,10 +374,7 @@ impl Space {
     }
 
     fn cancel(&self, spaceid: BookId) -> Result<Option<Event>, Error> {
-        let stage = match self.stage {
-            Stage::Stopped => self.stopped_at,
-            stage => stage,
-        };
+        let stage = self.reached();
         match stage {
             Stage::Registered | Stage::Preparing | Stage::Prepared => {
                 Ok(Some(Event::Registercancelled {

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use api::Role;
+use domain::BookId;
+use domain::space::Command::{CheckIn, CompletePreparation, StartPreparation};
 
 use crate::app::{ROLES, Setup, TestApp, listen, order};
 use crate::client::Answer;
+use crate::staff::{hand_over, register};
 use crate::till::{Till, approved, pending};
 
 const CANCEL: &str = r#"{"status":"cancel-booking"}"#;
@@ -38,6 +41,12 @@ impl Sample {
             ("PUT", "/venues/{spacename}") => (r#"{"units":2}"#.to_owned(), (0, 0)),
             ("DELETE", "/venues/{spacename}") => (String::new(), (0, 0)),
             ("POST", "/quotes") => (r#"{"spacename":"numberone"}"#.to_owned(), (0, 0)),
+            ("POST", "/spaces/{id}/hand-over") => {
+                (r#"{"by":"kim","method":"key"}"#.to_owned(), (1, 0))
+            }
+            ("POST", step) if step.starts_with("/spaces/{id}/") => {
+                (r#"{"by":"kim"}"#.to_owned(), (1, 0))
+            }
             ("POST", "/payments") => (format!(r#"{{"bookid":{bookid}}}"#), (0, 1)),
             _ => panic!("{method} {path} is a new command: give it a sample here"),
         };
@@ -65,6 +74,29 @@ impl Sample {
     }
 }
 
+/// What must have happened at a space before staff can take the step of this path.
+async fn get_there(app: &TestApp, path: &str, bookid: i64) {
+    let by = || "kim".to_owned();
+    let steps = [
+        ("/spaces/{id}/prepare", register(bookid)),
+        ("/spaces/{id}/ready", StartPreparation { by: by() }),
+        ("/spaces/{id}/hand-over", CompletePreparation { by: by() }),
+        ("/spaces/{id}/check-in", hand_over("kim")),
+        ("/spaces/{id}/check-out", CheckIn { by: Some(by()) }),
+    ];
+    let before = match path {
+        "/spaces/{id}/no-show" => 1,
+        path => steps
+            .iter()
+            .position(|(step, _)| *step == path)
+            .map_or(0, |place| place + 1),
+    };
+    for (_, command) in steps.into_iter().take(before) {
+        app.execute(domain::Command::Space(BookId(bookid), command))
+            .await;
+    }
+}
+
 /// A sample of every command of every port.
 async fn samples(app: &TestApp) -> Vec<Sample> {
     let mut samples = vec![];
@@ -79,6 +111,7 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
                 let defined = app.call(Role::Book, "POST", "/venues").json(&body).send();
                 assert_eq!(defined.await.status, 201);
             }
+            get_there(app, &path, bookid).await;
             samples.push(Sample::of(role, method, &path, bookid));
         }
     }
@@ -113,9 +146,21 @@ async fn the_commands_are_these() {
     ];
     assert_eq!(routes(Role::Book), books);
     assert_eq!(routes(Role::Payment), payments);
-    assert_eq!(routes(Role::Space), []);
+    let spaces = [
+        "prepare",
+        "ready",
+        "hand-over",
+        "check-in",
+        "check-out",
+        "no-show",
+    ];
+    let spaces = spaces.map(|step| route("POST", &format!("/spaces/{{id}}/{step}")));
+    assert_eq!(routes(Role::Space), spaces);
     assert_eq!(routes(Role::Mypage), []);
-    assert_eq!(routes(Role::Gateway), [&books[..], &payments].concat());
+    assert_eq!(
+        routes(Role::Gateway),
+        [&books[..], &spaces, &payments].concat()
+    );
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ mod pairs;
 mod reading;
 mod routes;
 mod server;
+mod staff;
 mod stores;
 mod surface;
 mod till;
