@@ -155,9 +155,6 @@ fn check_commands(inner: &Inner, found: &mut Vec<String>) {
             ));
         }
     }
-    for bookid in inner.slots_of_the_dead() {
-        found.push(format!("booking {bookid} is over and has its slot"));
-    }
     for stream in inner.streams.keys() {
         let id = stream.aggregate_id.parse().unwrap_or(0);
         if !booked.contains(&id) {

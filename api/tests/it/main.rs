@@ -21,6 +21,7 @@ mod health;
 mod idempotency;
 mod interruptions;
 mod manager;
+mod moves;
 mod negotiation;
 mod newer;
 mod orders;

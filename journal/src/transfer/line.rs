@@ -63,6 +63,8 @@ pub(super) struct Mark {
 pub(super) enum State {
     /// How far the saga had acted.
     Acted(Acted),
+    /// A venue: what its units are called is in no event.
+    Venue(KeptVenue),
     /// A slot that a booking holds.
     Claim(Claimed),
     /// A charge or refund that is for people, or that people have settled by hand.
@@ -73,6 +75,15 @@ pub(super) enum State {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Acted {
     pub(super) to_position: i64,
+}
+
+/// A venue, its units and its changes, as rows of their tables; of one that was retired, too.
+#[derive(Serialize, Deserialize)]
+pub(super) struct KeptVenue {
+    pub(super) spacename: String,
+    pub(super) venue: Box<RawValue>,
+    pub(super) units: Box<RawValue>,
+    pub(super) changes: Box<RawValue>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::TransferError;
-use super::line::{Claimed, KeptJob};
+use super::line::{Claimed, KeptJob, KeptVenue};
 use super::state::RESOLVED;
 use crate::{Identity, StoreError};
 
@@ -83,6 +83,52 @@ impl<'c> Settling<'c> {
         self.settled.acted_to = 0;
     }
 
+    /// A venue that is here already stays what it is; its units must be the same, because slots are named by them.
+    pub(super) async fn venue(&mut self, kept: KeptVenue) -> Result<(), TransferError> {
+        let KeptVenue {
+            spacename,
+            venue,
+            units,
+            changes,
+        } = kept;
+        for (rows, json) in [
+            (
+                "insert into venues select * from jsonb_populate_record(null::venues, $1)",
+                venue,
+            ),
+            (
+                "insert into venue_units overriding system value
+                 select * from jsonb_populate_recordset(null::venue_units, $1)",
+                units.clone(),
+            ),
+            (
+                "insert into venue_changes select * from jsonb_populate_recordset(null::venue_changes, $1)",
+                changes,
+            ),
+        ] {
+            sqlx::query(&format!("{rows} on conflict do nothing"))
+                .bind(Json(json))
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        let others: bool = sqlx::query_scalar(
+            "select exists (
+                 select from jsonb_populate_recordset(null::venue_units, $1) k
+                 where not exists (
+                     select from venue_units u where (u.unit, u.spacename, u.unit_no) = (k.unit, k.spacename, k.unit_no)
+                 )
+             )",
+        )
+        .bind(Json(units))
+        .fetch_one(&mut *self.tx)
+        .await?;
+        if others {
+            let what = format!("a unit of venue {spacename:?}, or its number");
+            return Err(TransferError::Collision(what));
+        }
+        Ok(())
+    }
+
     pub(super) async fn claim(&mut self, claim: Claimed) -> Result<(), TransferError> {
         let what = format!("the slot of booking {}", claim.bookid);
         let claimed = sqlx::query(
@@ -137,6 +183,14 @@ impl<'c> Settling<'c> {
              where $1 > 0 and $1 > coalesce(pg_sequence_last_value(pg_get_serial_sequence('events', 'position')::regclass), 0)",
         )
         .bind(self.part.last)
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query(
+            "select setval(pg_get_serial_sequence('venue_units', 'unit'), last) from (
+                 select max(unit) as last from venue_units
+             ) n
+             where last > coalesce(pg_sequence_last_value(pg_get_serial_sequence('venue_units', 'unit')::regclass), 0)",
+        )
         .execute(&mut *self.tx)
         .await?;
         self.settled.next_booking = self.number_from(numbers).await?;

@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
-use super::line::{Claimed, KeptJob};
+use super::line::{Claimed, KeptJob, KeptVenue};
 use crate::feed::Span;
 use crate::follow::FollowerId;
 use crate::{Journal, StoreError};
@@ -59,6 +59,37 @@ impl Journal {
         let (first, last): (Option<i64>, Option<i64>) =
             (row.try_get("first")?, row.try_get("last")?);
         Ok(first.zip(last).map(|(first, last)| Span { first, last }))
+    }
+
+    /// The venues behind the one of that name, in order of their names.
+    pub(super) async fn kept_venues(&self, after: &str) -> Result<Vec<KeptVenue>, StoreError> {
+        let rows = sqlx::query(
+            "select v.spacename, to_jsonb(v) as venue,
+                    (select coalesce(jsonb_agg(to_jsonb(u) order by u.unit), '[]') from venue_units u
+                     where u.spacename = v.spacename) as units,
+                    (select coalesce(jsonb_agg(to_jsonb(c) order by c.version), '[]') from venue_changes c
+                     where c.spacename = v.spacename) as changes
+             from venues v where v.spacename collate \"C\" > $1
+             order by v.spacename collate \"C\" limit $2",
+        )
+        .bind(after)
+        .bind(ROWS_MAX)
+        .fetch_all(self.pool())
+        .await?;
+        let read = |row: &PgRow| {
+            let (Json(venue), Json(units), Json(changes)) = (
+                row.try_get("venue")?,
+                row.try_get("units")?,
+                row.try_get("changes")?,
+            );
+            Ok(KeptVenue {
+                spacename: row.try_get("spacename")?,
+                venue,
+                units,
+                changes,
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// The claims behind `after` (the very first ones when there is none) of bookings that were placed between these

@@ -1,16 +1,15 @@
 //! What a command needs beside its streams: slots and points.
 
+use cqrs_es::Aggregate;
 use domain::payment::Payment;
 use jiff::Timestamp;
+use journal::StoreError;
 use journal::append::{Append, Claim, Outcome, Spend};
 use journal::store::NotAppended;
-use journal::{StoreError, StreamId};
 
 use super::append::Won;
 use super::locks::Lock;
 use super::{Database, Inner};
-use cqrs_es::Aggregate;
-
 use crate::mutation::Mutation;
 
 /// A slot that a booking has.
@@ -220,22 +219,5 @@ impl Inner {
                 }
             })
             .sum()
-    }
-
-    /// The bookings whose last word is that they are over, and which have a slot all the same.
-    pub(crate) fn slots_of_the_dead(&self) -> Vec<i64> {
-        let is_over = |bookid: i64| {
-            let rows = self.streams.get(&StreamId::new("Book", &bookid));
-            let mut rows = rows.into_iter().flat_map(|rows| rows.values());
-            rows.any(|at| {
-                let name = self
-                    .events
-                    .get(at)
-                    .map(|row| row.stored.event_type.as_str());
-                matches!(name, Some("Bookcancelled" | "BookRejected" | "BookExpired"))
-            })
-        };
-        let bookings = self.slots.iter().map(|slot| slot.bookid);
-        bookings.filter(|bookid| is_over(*bookid)).collect()
     }
 }
