@@ -217,7 +217,7 @@ impl Way {
             (Self::FurtherDay, BoardList::Days { from, .. }) => {
                 // What ends after the longest booking that begins before would is of a later day altogether.
                 let longest = SignedDuration::from_mins(i64::from(SLOT_MINUTES_MAX));
-                let latest = from.checked_add(longest).and_then(|day| day.tomorrow());
+                let latest = from.checked_add(longest).and_then(Date::tomorrow);
                 sql.push(" and last_day between ")
                     .push_bind(number(from))
                     .push(" and ")
