@@ -16,8 +16,8 @@ use crate::server::{client, moment, spacerent};
 /// Within this time something must have happened.
 pub const SOON: Duration = Duration::from_secs(30);
 /// Every read model.
-pub const PROJECTIONS: [&str; 6] = [
-    "books", "payments", "spaces", "mypage", "points", "calendar",
+pub const PROJECTIONS: [&str; 7] = [
+    "books", "payments", "spaces", "mypage", "points", "calendar", "board",
 ];
 
 /// A migrated database.

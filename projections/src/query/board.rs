@@ -4,9 +4,10 @@
 //! for a page by its number: the thousandth page costs what the first does. Only bookings of more than one day are
 //! looked for twice, by their first day and by their last.
 
+use domain::venue::SLOT_MINUTES_MAX;
 use domain::{Currency, Money};
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 use journal::StoreError;
 use sqlx::postgres::PgRow;
@@ -214,8 +215,13 @@ impl Way {
         });
         match (self, list) {
             (Self::FurtherDay, BoardList::Days { from, .. }) => {
-                sql.push(" and last_day is not null and last_day >= ")
+                // What ends after the longest booking that begins before would is of a later day altogether.
+                let longest = SignedDuration::from_mins(i64::from(SLOT_MINUTES_MAX));
+                let latest = from.checked_add(longest).and_then(Date::tomorrow);
+                sql.push(" and last_day between ")
                     .push_bind(number(from))
+                    .push(" and ")
+                    .push_bind(number(latest.unwrap_or(Date::MAX)))
                     .push(" and day < ")
                     .push_bind(number(from));
             }
@@ -275,10 +281,20 @@ fn statement(
             sql.push(" union all ");
         }
         let time = way.time();
-        sql.push(format!(
-            "(select {columns}, {time} as since from board.bookings where "
-        ));
-        way.push(list, &mut sql);
+        sql.push(format!("(select {columns}, {time} as since from "));
+        match way {
+            // Its index is not in the list's order, and reads little; the planner would rather read in order, all that
+            // came before. Behind `offset` it cannot know the order.
+            Way::FurtherDay => {
+                sql.push("(select * from board.bookings where ");
+                way.push(list, &mut sql);
+                sql.push(" offset 0) as further where true");
+            }
+            _ => {
+                sql.push("board.bookings where ");
+                way.push(list, &mut sql);
+            }
+        }
         filter.push(&mut sql);
         let Place { day, at, bookid } = after.unwrap_or(Place::FIRST);
         if after.is_some() {
@@ -411,7 +427,7 @@ fn within_days(head: &str, spacename: &str, from: i64, to: i64) -> Sql {
 fn longer(head: &str, spacename: &str, from: i64, to: i64) -> Sql {
     let mut sql = Sql::new(format!(
         "{head}select {} from board.bookings
-         where last_day is not null and phase not in {GIVEN_BACK} and spacename = ",
+         where phase not in {GIVEN_BACK} and spacename = ",
         names(BoardRow::COLUMNS)
     ));
     sql.push_bind(spacename.to_owned())
