@@ -316,6 +316,15 @@ impl Export<'_> {
             let to_position = start.acted_to.min(last);
             writer.state(State::Acted(Acted { to_position }))?;
         }
+        let mut after = String::new();
+        loop {
+            let venues = self.journal.kept_venues(&after).await?;
+            let Some(venue) = venues.last() else { break };
+            after.clone_from(&venue.spacename);
+            for venue in venues {
+                writer.state(State::Venue(venue))?;
+            }
+        }
         let mut after: Option<Claimed> = None;
         loop {
             let claims = self.journal.claims(after.as_ref(), &file).await?;

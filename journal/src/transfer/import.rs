@@ -374,6 +374,7 @@ pub(super) async fn finish_state<R: BufRead>(
     loop {
         match next {
             Entry::State(State::Acted(acted)) => settling.acted(acted.to_position),
+            Entry::State(State::Venue(venue)) => settling.venue(venue).await?,
             Entry::State(State::Claim(claim)) => settling.claim(claim).await?,
             Entry::State(State::Job(job)) => settling.job(job).await?,
             Entry::Whole => return Ok(false),

@@ -63,6 +63,8 @@ pub(super) struct Mark {
 pub(super) enum State {
     /// How far the saga had acted.
     Acted(Acted),
+    /// A venue: the units that bookings name are its.
+    Venue(KeptVenue),
     /// A slot that a booking holds.
     Claim(Claimed),
     /// A charge or refund that is for people, or that people have settled by hand.
@@ -73,6 +75,24 @@ pub(super) enum State {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Acted {
     pub(super) to_position: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct KeptVenue {
+    pub(super) spacename: String,
+    pub(super) version: i64,
+    pub(super) definition: Box<RawValue>,
+    pub(super) retired: bool,
+    pub(super) changed_at: Timestamp,
+    pub(super) units: Vec<KeptUnit>,
+}
+
+/// A unit by its number among all, and among those of its venue.
+#[derive(Serialize, Deserialize)]
+pub(super) struct KeptUnit {
+    pub(super) unit: i64,
+    pub(super) unit_no: i32,
+    pub(super) closed: bool,
 }
 
 #[derive(Clone, Serialize, Deserialize)]

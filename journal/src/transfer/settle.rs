@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::TransferError;
-use super::line::{Claimed, KeptJob};
+use super::line::{Claimed, KeptJob, KeptVenue};
 use super::state::RESOLVED;
 use crate::{Identity, StoreError};
 
@@ -83,6 +83,46 @@ impl<'c> Settling<'c> {
         self.settled.acted_to = 0;
     }
 
+    /// A venue that is here already stays as it is here, if the numbers of its units are the same: bookings name them.
+    pub(super) async fn venue(&mut self, venue: KeptVenue) -> Result<(), TransferError> {
+        let what = format!("venue {:?}, with other units,", venue.spacename);
+        let wanted = i64::try_from(venue.units.len()).unwrap_or(i64::MAX);
+        let units = Json(venue.units);
+        sqlx::query(
+            "insert into venues (spacename, version, definition, retired, changed_at)
+             values ($1, $2, $3, $4, $5) on conflict do nothing",
+        )
+        .bind(&venue.spacename)
+        .bind(venue.version)
+        .bind(Json(venue.definition))
+        .bind(venue.retired)
+        .bind(venue.changed_at.to_sqlx())
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query(
+            "insert into venue_units (unit, spacename, unit_no, closed) overriding system value
+             select u.unit, $1, u.unit_no, u.closed
+             from jsonb_to_recordset($2) as u (unit bigint, unit_no int, closed boolean)
+             on conflict do nothing",
+        )
+        .bind(&venue.spacename)
+        .bind(&units)
+        .execute(&mut *self.tx)
+        .await?;
+        let there: i64 = sqlx::query_scalar(
+            "select count(*) from jsonb_to_recordset($2) as u (unit bigint, unit_no int)
+             join venue_units v using (unit, unit_no) where v.spacename = $1",
+        )
+        .bind(&venue.spacename)
+        .bind(&units)
+        .fetch_one(&mut *self.tx)
+        .await?;
+        if there < wanted {
+            return Err(TransferError::Collision(what));
+        }
+        Ok(())
+    }
+
     pub(super) async fn claim(&mut self, claim: Claimed) -> Result<(), TransferError> {
         let what = format!("the slot of booking {}", claim.bookid);
         let claimed = sqlx::query(
@@ -137,6 +177,12 @@ impl<'c> Settling<'c> {
              where $1 > 0 and $1 > coalesce(pg_sequence_last_value(pg_get_serial_sequence('events', 'position')::regclass), 0)",
         )
         .bind(self.part.last)
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query(
+            "select setval(pg_get_serial_sequence('venue_units', 'unit'), max(unit)) from venue_units
+             having max(unit) > coalesce(pg_sequence_last_value(pg_get_serial_sequence('venue_units', 'unit')::regclass), 0)",
+        )
         .execute(&mut *self.tx)
         .await?;
         self.settled.next_booking = self.number_from(numbers).await?;

@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
-use super::line::{Claimed, KeptJob};
+use super::line::{Claimed, KeptJob, KeptUnit, KeptVenue};
 use crate::feed::Span;
 use crate::follow::FollowerId;
 use crate::{Journal, StoreError};
@@ -59,6 +59,36 @@ impl Journal {
         let (first, last): (Option<i64>, Option<i64>) =
             (row.try_get("first")?, row.try_get("last")?);
         Ok(first.zip(last).map(|(first, last)| Span { first, last }))
+    }
+
+    /// The venues behind the one of this name.
+    pub(super) async fn kept_venues(&self, after: &str) -> Result<Vec<KeptVenue>, StoreError> {
+        let rows = sqlx::query(
+            "select spacename, version, definition, retired, changed_at, (
+                 select coalesce(jsonb_agg(jsonb_build_object('unit', u.unit, 'unit_no', u.unit_no, 'closed', u.closed)
+                                           order by u.unit_no), '[]')
+                 from venue_units u where u.spacename = v.spacename
+             ) as units
+             from venues v where spacename > $1 order by spacename limit $2",
+        )
+        .bind(after)
+        .bind(ROWS_MAX)
+        .fetch_all(self.pool())
+        .await?;
+        let read = |row: &PgRow| {
+            let Json(definition) = row.try_get("definition")?;
+            let Json::<Vec<KeptUnit>>(units) = row.try_get("units")?;
+            let changed_at: jiff_sqlx::Timestamp = row.try_get("changed_at")?;
+            Ok(KeptVenue {
+                spacename: row.try_get("spacename")?,
+                version: row.try_get("version")?,
+                definition,
+                retired: row.try_get("retired")?,
+                changed_at: changed_at.to_jiff(),
+                units,
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// The claims behind `after` (the very first ones when there is none) of bookings that were placed between these

@@ -23,7 +23,7 @@ use crate::signal::Stop;
 const CONNECTIONS: u32 = 2;
 /// What it reads.
 const TABLES: &str = "journal, events, dead_spans, followers, parked, slot_claims, jobs, decisions, imports, \
-                      _sqlx_migrations";
+                      venues, venue_units, _sqlx_migrations";
 
 pub async fn run(
     settings: &Settings,

@@ -123,3 +123,65 @@ async fn a_slot_that_somebody_has_here_is_a_collision() {
 fn without_claims(text: &str) -> String {
     text[..text.find("{\"state\"").unwrap()].to_owned()
 }
+
+/// Two venues, the first with three units, the second with two of which one is closed.
+async fn define(stage: &mut Stage) {
+    sql::run(
+        &mut stage.owner,
+        r#"insert into venues (spacename, version, definition, retired)
+           values ('hall', 4, '{"units": 3, "price": 1.50}', false), ('"room" 2', 1, '{}', true);
+           insert into venue_units (spacename, unit_no, closed)
+           values ('hall', 1, false), ('"room" 2', 1, true), ('hall', 2, false), ('"room" 2', 2, false), ('hall', 3, false)"#,
+    )
+    .await;
+}
+
+const VENUES: &str = "select concat_ws(' ', v.spacename, version, definition, retired, changed_at,
+                             (select string_agg(unit || ':' || unit_no || closed, ',' order by unit)
+                              from venue_units u where u.spacename = v.spacename))
+                      from venues v order by 1";
+
+#[tokio::test]
+async fn venues_come_along_with_the_numbers_of_their_units() {
+    let mut first = told().await;
+    define(&mut first).await;
+    let text = exported(&first).await;
+    let mut second = Stage::open().await;
+    import_text(&import(&second), &text).await.unwrap();
+    let venues = sql::texts(&mut first.owner, VENUES).await;
+    assert_eq!(venues.len(), 2);
+    assert_eq!(sql::texts(&mut second.owner, VENUES).await, venues);
+    // The next unit has a number that no booking names.
+    let next = "insert into venue_units (spacename, unit_no) values ('hall', 4) returning unit";
+    assert_eq!(second.number(next).await, 6);
+}
+
+#[tokio::test]
+async fn a_venue_that_is_here_with_other_units_is_a_collision() {
+    let mut first = told().await;
+    define(&mut first).await;
+    let text = exported(&first).await;
+    let mut same = Stage::open().await;
+    define(&mut same).await;
+    sql::run(&mut same.owner, "update venues set version = version + 1").await;
+    let mut other = Stage::open().await;
+    sql::run(
+        &mut other.owner,
+        "insert into venues (spacename, version, definition) values ('garden', 1, '{}');
+         insert into venue_units (spacename, unit_no) values ('garden', 1)",
+    )
+    .await;
+    for (stage, refuses) in [(&mut same, false), (&mut other, true)] {
+        stage
+            .append(append(200).to("Book", 100, 0, 1))
+            .await
+            .unwrap();
+        let before = sql::texts(&mut stage.owner, VENUES).await;
+        let mut import = import(stage);
+        import.append = true;
+        let done = import_text(&import, &text).await;
+        let refused = matches!(&done, Err(TransferError::Collision(what)) if what.contains("hall"));
+        assert_eq!(refused, refuses, "{done:?}");
+        assert_eq!(sql::texts(&mut stage.owner, VENUES).await, before);
+    }
+}
