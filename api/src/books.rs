@@ -5,6 +5,7 @@ pub(crate) mod cancellation;
 pub(crate) mod order;
 mod patch;
 mod place;
+pub(crate) mod reschedule;
 
 use axum::extract::State;
 use axum::http::{Method, StatusCode};

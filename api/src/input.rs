@@ -139,6 +139,16 @@ impl Form {
         time
     }
 
+    /// A time that must be there.
+    pub(crate) fn required_time(&mut self, field: &str) -> Timestamp {
+        let before = self.errors.len();
+        let time = self.time(field);
+        if time.is_none() && self.errors.len() == before {
+            self.refuse(field, "required", "must be given");
+        }
+        time.unwrap_or_default()
+    }
+
     /// Whether a field says anything.
     pub(crate) fn has(&self, field: &str) -> bool {
         match self.fields.get(field) {

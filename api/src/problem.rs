@@ -112,6 +112,10 @@ pub(crate) enum Problem {
     },
     #[error("the customer is waited for until {until}")]
     TooEarly { until: Timestamp },
+    #[error("the booking has no time that could be moved")]
+    Unscheduled,
+    #[error("what is to be paid for the booking is not paid yet")]
+    PaymentOpen,
     #[error("only {available} can still be given back")]
     NotRefundable { available: i64 },
     #[error("there is no booking of this number that could be paid")]
@@ -190,6 +194,8 @@ impl Problem {
             }
             Self::AlreadyHandedOver => (S::CONFLICT, "already-handed-over", None),
             Self::TooEarly { .. } => (S::CONFLICT, "too-early", None),
+            Self::Unscheduled => (S::CONFLICT, "unscheduled", None),
+            Self::PaymentOpen => (S::CONFLICT, "payment-open", None),
             Self::NotRefundable { .. } => (S::CONFLICT, "not-refundable", None),
             Self::NoSuchBooking => (S::CONFLICT, "no-such-booking", None),
             Self::SlotTaken { .. } => (S::CONFLICT, "slot-taken", None),

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::books::{self, BookView, cancellation};
+use crate::books::{self, BookView, cancellation, reschedule};
 use crate::client::Client;
 use crate::methods::{get, post};
 use crate::mypages::{self, MypageView};
@@ -72,6 +72,7 @@ fn book() -> Part {
     let venue = get(venues::show).put(venues::put).delete(venues::retire);
     Part::of::<BookView>(get(list::<BookView>).post(books::place), item)
         .and("/books/{id}/cancel", post(cancellation::cancel))
+        .and("/books/{id}/reschedule", post(reschedule::reschedule))
         .and("/books/{id}/cancellation-quote", get(cancellation::quote))
         .and("/quotes", post(slots::quote))
         .and("/venues", get(venues::list).post(venues::define))

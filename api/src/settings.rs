@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use domain::Currency;
 use ipnet::IpNet;
 
 use crate::cors::Origins;
@@ -12,6 +13,8 @@ use crate::cors::Origins;
 pub struct Settings {
     /// Price of a space that nobody defined, in Korean won.
     pub default_price: i64,
+    /// The currency in which points are worth something: one minor unit each.
+    pub points_currency: Currency,
     /// Bookings that may wait for money in the whole cluster; above it a new one is answered 503.
     pub payment_backlog_max: i64,
     /// How long a customer waits for the payment, in milliseconds. An answer takes at most a little longer.
@@ -42,6 +45,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             default_price: 10_000,
+            points_currency: Currency::KRW,
             payment_backlog_max: 10_000,
             payment_timeout_ms: 2_000,
             public_url: None,

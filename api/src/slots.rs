@@ -132,13 +132,18 @@ pub(crate) async fn quote(State(api): State<Api>, call: Call) -> Result<Response
     let order = Order::read(&call.body)?;
     api.run(call, move |api, command| async move {
         let place = api.journal.place(&order.spacename).await?;
-        let (default_price, now) = (api.settings.default_price, api.journal.clock().now());
-        let offer = order.offer(&place, default_price, now)?;
+        let now = api.journal.clock().now();
+        let offer = order.offer(&place, &api.settings, now)?;
+        let earns = offer.points.rate.floor_of(offer.to_pay().minor);
         Ok(match (&place, offer.quote) {
-            (Place::Venue(of), Some(quote)) => command.client.plain(&Quoted::of(&of.venue, quote)),
+            (Place::Venue(of), Some(quote)) => {
+                let quoted = Quoted::of(&of.venue, quote, earns);
+                command.client.plain(&quoted)
+            }
             _ => command.client.plain(&Unscheduled {
                 spacename: order.spacename,
                 price: offer.price,
+                earns_points: earns,
             }),
         })
     })
@@ -151,6 +156,8 @@ struct Unscheduled {
     spacename: String,
     #[serde(flatten)]
     price: Money,
+    /// Points that the payment earns.
+    earns_points: i64,
 }
 
 /// A quote on the wire. Amounts are minor units.
@@ -166,6 +173,8 @@ struct Quoted {
     /// What to send as `expected_amount`.
     amount: i64,
     currency: Currency,
+    /// Points that the payment earns, less what points pay for it.
+    earns_points: i64,
     lines: Vec<Line>,
     cancellation: Policy,
     hold_minutes: u32,
@@ -183,7 +192,7 @@ struct Line {
 }
 
 impl Quoted {
-    fn of(venue: &Venue, quote: Quote) -> Self {
+    fn of(venue: &Venue, quote: Quote, earns_points: i64) -> Self {
         let there = |at| local(at, venue.zone());
         let Quote { slot, price, terms } = quote;
         Self {
@@ -194,6 +203,7 @@ impl Quoted {
             minutes: slot.minutes(),
             amount: price.total.minor,
             currency: price.total.currency,
+            earns_points,
             lines: price
                 .lines
                 .iter()

@@ -264,6 +264,7 @@ fn http_settings(settings: &Settings, roles: &[Role]) -> api::Settings {
         |role: Role, url: &Option<String>| url.clone().filter(|_| !roles.contains(&role));
     api::Settings {
         default_price: i64::from(settings.default_price),
+        points_currency: settings.points_currency,
         payment_backlog_max: i64::from(settings.payment_backlog_max),
         payment_timeout_ms: settings.payment_timeout_ms,
         readiness_lag_max: Duration::from_secs(settings.readiness_lag_max_seconds.into()),

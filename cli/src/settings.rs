@@ -8,6 +8,7 @@ mod value;
 
 use std::collections::BTreeMap;
 
+use domain::Currency;
 use sqlx::postgres::PgConnectOptions;
 use value::Value;
 pub use value::{Auth, Gateway, Networks, Pooler, Secret, Store};
@@ -152,6 +153,8 @@ settings! {
     payment_late_max: u32 = "PAYMENT_LATE_MAX", "50";
     /// Price of a space that nobody defined, in Korean won.
     default_price: u32 = "DEFAULT_PRICE", "10000";
+    /// The currency in which points are worth something, one minor unit each: `KRW`, `USD`, `EUR` or `JPY`. Bookings in another one neither take nor earn points.
+    points_currency: Currency = "POINTS_CURRENCY", "KRW";
     /// Bookings that wait for money, in the whole cluster; above it new ones are answered 503.
     payment_backlog_max: u32 = "PAYMENT_BACKLOG_MAX", "10000";
     /// The breaker's rolling window, in milliseconds.
@@ -166,7 +169,7 @@ settings! {
     cb_max_concurrent: u32 = "CB_MAX_CONCURRENT", "10";
     /// How long a read model may stand still with something before it, in seconds, before `/readyz` of My Page is 503 and the others say `degraded`; 0 never.
     readiness_lag_max_seconds: u32 = "READINESS_LAG_MAX_SECONDS", "30";
-    /// Whether PUT, PATCH and DELETE of a booking must carry `If-Match`; without it they are then answered 428.
+    /// Whether PUT, PATCH and DELETE of a booking or a venue, and every step that staff take, must carry `If-Match`; without it they are then answered 428.
     require_if_match: bool = "REQUIRE_IF_MATCH", "0";
     /// Who may do what: `open` (everybody everything).
     auth: Auth = "AUTH", "open";

@@ -20,7 +20,7 @@ use domain::space::Space;
 use futures::StreamExt;
 use futures::stream;
 
-use crate::append::{Answer, Outcome};
+use crate::append::{Answer, Append, Outcome};
 use crate::{Journal, StoreError, StreamId};
 
 pub use request::{CommandError, Done, Request};
@@ -43,6 +43,16 @@ struct Open {
     versions: Option<Vec<i64>>,
     /// How often it was decided.
     decisions: u32,
+}
+
+/// What becomes of a request that was decided.
+enum Turn {
+    /// Its events are sent.
+    Send(Append),
+    /// It is decided again.
+    Again,
+    /// It stores nothing.
+    Answer(Answered),
 }
 
 impl Open {
@@ -112,27 +122,33 @@ impl Journal {
         let decided: Vec<_> = stream::iter(turn)
             .map(|open| async move {
                 let unappended = match self.decide(&open).await {
-                    Ok(Decided::Append(append)) => return (open, Ok(append)),
+                    Ok(Decided::Append(append)) => return (open, Turn::Send(append)),
+                    Ok(Decided::Torn) => return (open, Turn::Again),
                     Ok(Decided::Unchanged(streams)) => Ok(streams),
                     Err(error) => Err(error),
                 };
                 let answer = self.answer_unappended(&open.request, unappended).await;
-                (open, Err(answer))
+                (open, Turn::Answer(answer))
             })
             .buffered(LOADS_MAX)
             .collect()
             .await;
         let (mut sent, mut appends) = (Vec::new(), Vec::new());
-        for (open, decided) in decided {
+        let mut again = Vec::new();
+        for (mut open, decided) in decided {
             match decided {
-                Ok(append) => {
+                Turn::Send(append) => {
                     sent.push(open);
                     appends.push(append);
                 }
-                Err(answer) => answers[open.place] = Some(answer),
+                Turn::Again if open.decisions + 1 < ROUNDS_MAX => {
+                    open.decisions += 1;
+                    again.push(open);
+                }
+                Turn::Again => answers[open.place] = Some(Err(CommandError::Contended)),
+                Turn::Answer(answer) => answers[open.place] = Some(answer),
             }
         }
-        let mut again = Vec::new();
         for (mut open, outcome) in sent.into_iter().zip(self.append(appends).await) {
             open.decisions += 1;
             answers[open.place] = Some(match outcome {

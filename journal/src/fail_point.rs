@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 /// Every place that is in the code. The crash matrix has a crash at each of them, and a test compares this list with
 /// the code.
 #[cfg(debug_assertions)]
-pub const PLACES: [&str; 24] = [
+pub const PLACES: [&str; 26] = [
     // A command with an idempotency key.
     "key-taken",
     "key-answer-due",
@@ -23,6 +23,9 @@ pub const PLACES: [&str; 24] = [
     // A cancellation.
     "cancel-due",
     "cancel-stored",
+    // A move to another time.
+    "move-due",
+    "move-stored",
     // The gateway.
     "charge-due",
     "charge-answered",

@@ -1,17 +1,18 @@
 //! What a customer orders, and what the place that it names makes of it: a price, and with a time a slot and terms.
 
-use domain::book::{self, Scheduled};
-use domain::payment::{self, POINTS_RATE, Points};
+use domain::book::{self, Book, Scheduled};
+use domain::payment::{self, Points};
 use domain::terms::Slot;
 use domain::value::BasisPoints;
 use domain::venue::{Quote, Refused};
-use domain::{BookId, Command as Asked, Money, UserId};
+use domain::{BookId, Command as Asked, Currency, Money, UserId};
 use jiff::Timestamp;
 use journal::append::Claim;
 use journal::venues::{Bookable, Place};
 
 use crate::input::Form;
 use crate::problem::{Invalid, Problem};
+use crate::settings::Settings;
 
 /// What a customer orders. A number and a status that the client sends are not its to give, and ignored.
 pub(crate) struct Order {
@@ -21,6 +22,8 @@ pub(crate) struct Order {
     pub(super) slot: Option<Slot>,
     /// What the customer believes that it costs.
     expected_amount: Option<i64>,
+    /// Points to be spent on it.
+    points: i64,
 }
 
 impl Order {
@@ -31,18 +34,36 @@ impl Order {
             spacename: form.required_text("spacename"),
             slot: slot(&mut form),
             expected_amount: form.integer("expected_amount"),
+            points: form.integer("points").unwrap_or(0),
         };
+        if order.points < 0 {
+            form.refuse("points", "negative", "must be zero or more");
+        } else if order.points > 0 && order.userid.is_none() {
+            form.refuse("userid", "required", "must be given where points are spent");
+        }
         form.finish()?;
         Ok(order)
+    }
+
+    /// The same booking at another time.
+    pub(super) fn to_move(book: &Book, slot: Slot, expected_amount: Option<i64>) -> Self {
+        Self {
+            userid: book.userid(),
+            spacename: book.spacename().to_owned(),
+            slot: Some(slot),
+            expected_amount,
+            points: 0,
+        }
     }
 
     /// What the place makes of it at this moment.
     pub(crate) fn offer(
         &self,
         place: &Place,
-        default_price: i64,
+        settings: &Settings,
         now: Timestamp,
     ) -> Result<Offer, Problem> {
+        let default_price = settings.default_price;
         let offer = match (place, self.slot) {
             (Place::Retired, _) => return Err(retired()),
             (Place::Undefined, Some(_)) => return Err(no_such_venue()),
@@ -57,7 +78,7 @@ impl Order {
             Some(amount) if amount != offer.price.minor => {
                 Err(Problem::PriceChanged { price: offer.price })
             }
-            _ => Ok(offer),
+            _ => offer.paid_with(self.points, settings.points_currency),
         }
     }
 }
@@ -78,8 +99,8 @@ pub(crate) struct Offer {
     pub(crate) price: Money,
     /// With a time: how the price comes about, and the terms.
     pub(crate) quote: Option<Quote>,
-    /// What its payment earns.
-    rate: BasisPoints,
+    /// Points that pay for a part of it, and what its payment earns.
+    pub(crate) points: Points,
     /// The units of which it needs one.
     units: Vec<i64>,
     made_at: Timestamp,
@@ -90,7 +111,7 @@ impl Offer {
         Self {
             price: Money::krw(default_price),
             quote: None,
-            rate: POINTS_RATE,
+            points: Points::default(),
             units: vec![],
             made_at,
         }
@@ -102,7 +123,10 @@ impl Offer {
         Ok(Self {
             price: quote.price.total,
             quote: Some(quote),
-            rate: venue.definition().points_rate,
+            points: Points {
+                spent: 0,
+                rate: venue.definition().points_rate,
+            },
             units: units.clone(),
             made_at: now,
         })
@@ -122,12 +146,33 @@ impl Offer {
             userid: order.userid,
             spacename: order.spacename.clone(),
             price: self.price,
-            points: Points {
-                spent: 0,
-                rate: self.rate,
-            },
+            points: self.points,
         };
         vec![Asked::Book(bookid, place), Asked::Payment(bookid, charge)]
+    }
+
+    /// What is left to pay when `spent` points have paid. Points are worth something in one currency only: bookings in
+    /// another one neither take nor earn them.
+    fn paid_with(mut self, spent: i64, points_currency: Currency) -> Result<Self, Problem> {
+        if self.price.currency != points_currency {
+            self.points.rate = BasisPoints(0);
+        }
+        let most = if self.price.currency == points_currency {
+            self.price.minor
+        } else {
+            0
+        };
+        if spent > most {
+            let detail = format!("can pay for at most {most} of this booking");
+            return Err(invalid(&["/points"], "too-many", &detail));
+        }
+        self.points.spent = spent;
+        Ok(self)
+    }
+
+    /// What the gateway is asked for.
+    pub(crate) fn to_pay(&self) -> Money {
+        self.price.with_minor(self.price.minor - self.points.spent)
     }
 
     fn scheduled(&self) -> Option<Scheduled> {

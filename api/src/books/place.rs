@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use domain::book::{self, Book};
 use domain::payment::Payment;
 use domain::ports::{PaymentDue, PendingReason, Taken};
-use domain::{BookId, Command as Asked, Phase, Status, UserId};
+use domain::{BookId, Command as Asked, Money, Phase, Status, UserId};
 use journal::append::Answer;
 use journal::venues::{NextBooking, Place};
 use journal::{CommandError, Done, Request, StreamId, fail_point};
@@ -72,7 +72,7 @@ async fn store(api: &Api, command: &Command, order: &Order) -> Result<Placed, Pr
     let NextBooking { bookid, place } = api.journal.next_booking(&order.spacename).await?;
     fail_point!("booking-numbered");
     let now = api.journal.clock().now();
-    let offer = match order.offer(&place, api.settings.default_price, now) {
+    let offer = match order.offer(&place, &api.settings, now) {
         Ok(offer) => offer,
         Err(problem) => return stored_before(api, command, problem).await,
     };
@@ -102,8 +102,8 @@ async fn first(
     bookid: BookId,
     answer: &Answer,
 ) -> Result<Placed, Problem> {
-    let due = payments::due(command, bookid, 1, &order.spacename, offer.price);
-    let placed = Placed::new(order.userid, due, answer, false);
+    let due = payments::due(command, bookid, 1, &order.spacename, offer.to_pay());
+    let placed = Placed::new(order.userid, due, offer.price, answer, false);
     if order.slot.is_none() {
         return Ok(placed);
     }
@@ -125,7 +125,7 @@ async fn again(api: &Api, command: &Command, answer: &Answer) -> Result<Placed, 
     let payment = there(api.journal.load::<Payment>(bookid).await?)?;
     let (charge_no, price) = (payment.charge_no(), payment.price());
     let due = payments::due(command, bookid, charge_no, payment.spacename(), price);
-    let placed = Placed::new(payment.userid(), due, answer, true);
+    let placed = Placed::new(payment.userid(), due, price, answer, true);
     let placed = placed.with_its_time(api).await?;
     Ok(Placed {
         under_way: payment.is_open(),
@@ -222,15 +222,21 @@ async fn defer(
 }
 
 impl Placed {
-    fn new(userid: Option<UserId>, due: PaymentDue, answer: &Answer, again: bool) -> Self {
+    fn new(
+        userid: Option<UserId>,
+        due: PaymentDue,
+        price: Money,
+        answer: &Answer,
+        again: bool,
+    ) -> Self {
         let booking = BookView {
             userid: userid.map(|user| user.0),
             status: Status::Booking,
             spacename: due.spacename.clone(),
             bookid: due.bookid.0,
             phase: Phase::Placed,
-            amount: due.price.minor,
-            currency: due.price.currency,
+            amount: price.minor,
+            currency: price.currency,
             starts_at: None,
             ends_at: None,
             unit: None,
@@ -245,10 +251,11 @@ impl Placed {
         }
     }
 
-    /// With what the booking itself says of its time.
+    /// With what the booking itself says of its time, and of its price, of which points may have paid a part.
     async fn with_its_time(mut self, api: &Api) -> Result<Self, Problem> {
         let book = there(api.journal.load::<Book>(self.due.bookid).await?)?;
         let slot = book.slot();
+        self.booking.amount = book.price().minor;
         self.booking.starts_at = slot.map(|slot| slot.start);
         self.booking.ends_at = slot.map(|slot| slot.end);
         self.booking.unit = slot.and_then(|slot| slot.unit);

@@ -35,6 +35,10 @@ impl Sample {
             ("POST", "/payments/{id}/refunds") => {
                 (r#"{"amount":1000,"reason":"rain"}"#.to_owned(), (1, 0))
             }
+            ("POST", "/books/{id}/reschedule") => (
+                r#"{"start":"2099-01-02T10:00:00Z","end":"2099-01-02T11:00:00Z"}"#.to_owned(),
+                (2, 0),
+            ),
             ("POST", "/payments/{id}/charges") => (String::new(), (0, 0)),
             // Venues are no events, and a quote is nothing.
             ("POST", "/venues") => (format!(r#"{{"spacename":"venue-{bookid}"}}"#), (0, 0)),
@@ -97,12 +101,28 @@ async fn get_there(app: &TestApp, path: &str, bookid: i64) {
     }
 }
 
+/// A booking of one of many units, for an hour of the day before that which the sample moves to.
+async fn confirmed_for_a_time(app: &TestApp) -> i64 {
+    app.venue(serde_json::json!({"units": 99})).await;
+    let (start, end) = ("2099-01-01T10:00:00Z", "2099-01-01T11:00:00Z");
+    let bookid = app.book_at(start, end).await.bookid();
+    app.pay(bookid).await;
+    app.execute(domain::Command::Space(BookId(bookid), register(bookid)))
+        .await;
+    app.command(bookid, domain::book::Command::Confirm).await;
+    bookid
+}
+
 /// A sample of every command of every port.
 async fn samples(app: &TestApp) -> Vec<Sample> {
     let mut samples = vec![];
     for role in ROLES {
         for (method, path) in api::commands(role, app.app.clone()) {
-            let bookid = app.book("numbertwo").await.bookid();
+            let bookid = if path.ends_with("/reschedule") {
+                confirmed_for_a_time(app).await
+            } else {
+                app.book("numbertwo").await.bookid()
+            };
             if path.ends_with("/refunds") {
                 app.pay(bookid).await;
             }
@@ -134,6 +154,7 @@ async fn the_commands_are_these() {
         route("PATCH", "/books/{id}"),
         route("DELETE", "/books/{id}"),
         route("POST", "/books/{id}/cancel"),
+        route("POST", "/books/{id}/reschedule"),
         route("POST", "/quotes"),
         route("POST", "/venues"),
         route("PUT", "/venues/{spacename}"),

@@ -30,8 +30,8 @@ Examples:
 
 A file that was not finished (killed, disk full) is checked, and gone on with behind its last whole event.
 It holds personal data in clear, and is made readable to its owner alone.
-Only reads: a login needs no more than SELECT on journal, events, dead_spans, followers, parked, slot_claims, jobs,
-decisions, imports, venues, venue_units and _sqlx_migrations.")]
+Only reads: a login needs no more than SELECT on journal, events, dead_spans, followers, parked, slot_claims, venues,
+venue_units, venue_changes, jobs, decisions, imports and _sqlx_migrations.")]
     Export(ExportArgs),
     /// Fill an empty journal from an exported file, or add its bookings to another one
     #[command(after_help = "\

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use domain::Currency;
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -79,6 +80,24 @@ impl Value for Option<String> {
 
     fn shown(&self) -> String {
         self.clone().unwrap_or_else(|| "(not set)".to_owned())
+    }
+}
+
+impl Value for Currency {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        match text {
+            "KRW" => Ok(Self::KRW),
+            "USD" => Ok(Self::USD),
+            "EUR" => Ok(Self::EUR),
+            "JPY" => Ok(Self::JPY),
+            _ => Err(Problem::Malformed(format!(
+                "{text:?} is not KRW, USD, EUR or JPY"
+            ))),
+        }
+    }
+
+    fn shown(&self) -> String {
+        format!("{self:?}")
     }
 }
 

@@ -16,6 +16,9 @@ use crate::{Journal, Metadata, StoreError, StreamId};
 pub(super) enum Decided {
     Append(Append),
     Unchanged(Vec<StreamId>),
+    /// A refusal that rests on streams as they never were together: one was changed after it had been read, and before
+    /// the one that refuses was.
+    Torn,
 }
 
 /// A stream's part of a decision.
@@ -74,13 +77,21 @@ impl Journal {
         let Open { request, .. } = open;
         let mut streams = Vec::with_capacity(request.commands.len());
         let mut untouched = Vec::new();
+        let mut seen = Vec::new();
         let mut needs = Needs::default();
         for (place, command) in request.commands.iter().enumerate() {
             let Part {
                 stream,
                 version,
                 events,
-            } = self.decide_part(command, open, place == 0).await?;
+            } = match self.decide_part(command, open, place == 0).await {
+                Ok(part) => part,
+                Err(CommandError::Refused(_)) if self.have_moved(&seen).await? => {
+                    return Ok(Decided::Torn);
+                }
+                Err(error) => return Err(error),
+            };
+            seen.push((stream.clone(), version));
             events.iter().for_each(|event| needs.add(event));
             if events.is_empty() {
                 untouched.push(stream);
@@ -107,6 +118,19 @@ impl Journal {
             release: needs.release,
             spend: needs.spend,
         }))
+    }
+
+    /// Whether one of these streams has another version than it was decided on.
+    async fn have_moved(&self, seen: &[(StreamId, i64)]) -> Result<bool, StoreError> {
+        if seen.is_empty() {
+            return Ok(false);
+        }
+        let streams: Vec<StreamId> = seen.iter().map(|(stream, _)| stream.clone()).collect();
+        let stands = self.store.standing(&streams).await?;
+        let moved = |(stream, version): &(StreamId, i64)| {
+            stands.version_of(&stream.aggregate_type).unwrap_or(0) != *version
+        };
+        Ok(seen.iter().any(moved))
     }
 
     async fn decide_part(

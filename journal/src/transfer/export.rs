@@ -319,8 +319,8 @@ impl Export<'_> {
         let mut after = String::new();
         loop {
             let venues = self.journal.kept_venues(&after).await?;
-            let Some(venue) = venues.last() else { break };
-            after.clone_from(&venue.spacename);
+            let Some(last) = venues.last() else { break };
+            after.clone_from(&last.spacename);
             for venue in venues {
                 writer.state(State::Venue(venue))?;
             }

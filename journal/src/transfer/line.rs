@@ -63,7 +63,7 @@ pub(super) struct Mark {
 pub(super) enum State {
     /// How far the saga had acted.
     Acted(Acted),
-    /// A venue: the units that bookings name are its.
+    /// A venue: what its units are called is in no event.
     Venue(KeptVenue),
     /// A slot that a booking holds.
     Claim(Claimed),
@@ -77,22 +77,13 @@ pub(super) struct Acted {
     pub(super) to_position: i64,
 }
 
+/// A venue, its units and its changes, as rows of their tables; of one that was retired, too.
 #[derive(Serialize, Deserialize)]
 pub(super) struct KeptVenue {
     pub(super) spacename: String,
-    pub(super) version: i64,
-    pub(super) definition: Box<RawValue>,
-    pub(super) retired: bool,
-    pub(super) changed_at: Timestamp,
-    pub(super) units: Vec<KeptUnit>,
-}
-
-/// A unit by its number among all, and among those of its venue.
-#[derive(Serialize, Deserialize)]
-pub(super) struct KeptUnit {
-    pub(super) unit: i64,
-    pub(super) unit_no: i32,
-    pub(super) closed: bool,
+    pub(super) venue: Box<RawValue>,
+    pub(super) units: Box<RawValue>,
+    pub(super) changes: Box<RawValue>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]

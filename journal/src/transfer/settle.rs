@@ -83,41 +83,47 @@ impl<'c> Settling<'c> {
         self.settled.acted_to = 0;
     }
 
-    /// A venue that is here already stays as it is here, if the numbers of its units are the same: bookings name them.
-    pub(super) async fn venue(&mut self, venue: KeptVenue) -> Result<(), TransferError> {
-        let what = format!("venue {:?}, with other units,", venue.spacename);
-        let wanted = i64::try_from(venue.units.len()).unwrap_or(i64::MAX);
-        let units = Json(venue.units);
-        sqlx::query(
-            "insert into venues (spacename, version, definition, retired, changed_at)
-             values ($1, $2, $3, $4, $5) on conflict do nothing",
+    /// A venue that is here already stays what it is; its units must be the same, because slots are named by them.
+    pub(super) async fn venue(&mut self, kept: KeptVenue) -> Result<(), TransferError> {
+        let KeptVenue {
+            spacename,
+            venue,
+            units,
+            changes,
+        } = kept;
+        for (rows, json) in [
+            (
+                "insert into venues select * from jsonb_populate_record(null::venues, $1)",
+                venue,
+            ),
+            (
+                "insert into venue_units overriding system value
+                 select * from jsonb_populate_recordset(null::venue_units, $1)",
+                units.clone(),
+            ),
+            (
+                "insert into venue_changes select * from jsonb_populate_recordset(null::venue_changes, $1)",
+                changes,
+            ),
+        ] {
+            sqlx::query(&format!("{rows} on conflict do nothing"))
+                .bind(Json(json))
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        let others: bool = sqlx::query_scalar(
+            "select exists (
+                 select from jsonb_populate_recordset(null::venue_units, $1) k
+                 where not exists (
+                     select from venue_units u where (u.unit, u.spacename, u.unit_no) = (k.unit, k.spacename, k.unit_no)
+                 )
+             )",
         )
-        .bind(&venue.spacename)
-        .bind(venue.version)
-        .bind(Json(venue.definition))
-        .bind(venue.retired)
-        .bind(venue.changed_at.to_sqlx())
-        .execute(&mut *self.tx)
-        .await?;
-        sqlx::query(
-            "insert into venue_units (unit, spacename, unit_no, closed) overriding system value
-             select u.unit, $1, u.unit_no, u.closed
-             from jsonb_to_recordset($2) as u (unit bigint, unit_no int, closed boolean)
-             on conflict do nothing",
-        )
-        .bind(&venue.spacename)
-        .bind(&units)
-        .execute(&mut *self.tx)
-        .await?;
-        let there: i64 = sqlx::query_scalar(
-            "select count(*) from jsonb_to_recordset($2) as u (unit bigint, unit_no int)
-             join venue_units v using (unit, unit_no) where v.spacename = $1",
-        )
-        .bind(&venue.spacename)
-        .bind(&units)
+        .bind(Json(units))
         .fetch_one(&mut *self.tx)
         .await?;
-        if there < wanted {
+        if others {
+            let what = format!("a unit of venue {spacename:?}, or its number");
             return Err(TransferError::Collision(what));
         }
         Ok(())
@@ -180,8 +186,10 @@ impl<'c> Settling<'c> {
         .execute(&mut *self.tx)
         .await?;
         sqlx::query(
-            "select setval(pg_get_serial_sequence('venue_units', 'unit'), max(unit)) from venue_units
-             having max(unit) > coalesce(pg_sequence_last_value(pg_get_serial_sequence('venue_units', 'unit')::regclass), 0)",
+            "select setval(pg_get_serial_sequence('venue_units', 'unit'), last) from (
+                 select max(unit) as last from venue_units
+             ) n
+             where last > coalesce(pg_sequence_last_value(pg_get_serial_sequence('venue_units', 'unit')::regclass), 0)",
         )
         .execute(&mut *self.tx)
         .await?;

@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
-use super::line::{Claimed, KeptJob, KeptUnit, KeptVenue};
+use super::line::{Claimed, KeptJob, KeptVenue};
 use crate::feed::Span;
 use crate::follow::FollowerId;
 use crate::{Journal, StoreError};
@@ -61,31 +61,32 @@ impl Journal {
         Ok(first.zip(last).map(|(first, last)| Span { first, last }))
     }
 
-    /// The venues behind the one of this name.
+    /// The venues behind the one of that name, in order of their names.
     pub(super) async fn kept_venues(&self, after: &str) -> Result<Vec<KeptVenue>, StoreError> {
         let rows = sqlx::query(
-            "select spacename, version, definition, retired, changed_at, (
-                 select coalesce(jsonb_agg(jsonb_build_object('unit', u.unit, 'unit_no', u.unit_no, 'closed', u.closed)
-                                           order by u.unit_no), '[]')
-                 from venue_units u where u.spacename = v.spacename
-             ) as units
-             from venues v where spacename > $1 order by spacename limit $2",
+            "select v.spacename, to_jsonb(v) as venue,
+                    (select coalesce(jsonb_agg(to_jsonb(u) order by u.unit), '[]') from venue_units u
+                     where u.spacename = v.spacename) as units,
+                    (select coalesce(jsonb_agg(to_jsonb(c) order by c.version), '[]') from venue_changes c
+                     where c.spacename = v.spacename) as changes
+             from venues v where v.spacename collate \"C\" > $1
+             order by v.spacename collate \"C\" limit $2",
         )
         .bind(after)
         .bind(ROWS_MAX)
         .fetch_all(self.pool())
         .await?;
         let read = |row: &PgRow| {
-            let Json(definition) = row.try_get("definition")?;
-            let Json::<Vec<KeptUnit>>(units) = row.try_get("units")?;
-            let changed_at: jiff_sqlx::Timestamp = row.try_get("changed_at")?;
+            let (Json(venue), Json(units), Json(changes)) = (
+                row.try_get("venue")?,
+                row.try_get("units")?,
+                row.try_get("changes")?,
+            );
             Ok(KeptVenue {
                 spacename: row.try_get("spacename")?,
-                version: row.try_get("version")?,
-                definition,
-                retired: row.try_get("retired")?,
-                changed_at: changed_at.to_jiff(),
+                venue,
                 units,
+                changes,
             })
         };
         rows.iter().map(read).collect()

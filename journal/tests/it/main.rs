@@ -38,6 +38,7 @@ mod stage;
 mod status;
 mod storm;
 mod story;
+mod torn;
 mod transfer;
 mod venues;
 mod wake;

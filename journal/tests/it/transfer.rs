@@ -10,3 +10,4 @@ mod property;
 mod refusals;
 mod round;
 mod slots;
+mod venues;

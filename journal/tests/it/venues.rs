@@ -19,7 +19,7 @@ fn definition(mut body: Value) -> Definition {
 }
 
 /// A change of whatever version, or of one of these.
-fn change(versions: Option<&[i64]>) -> Change {
+pub(crate) fn change(versions: Option<&[i64]>) -> Change {
     Change {
         command_id: SystemRandom.uuid(),
         trace: Trace {
@@ -39,7 +39,18 @@ async fn save(stage: &Stage, body: Value, versions: Option<&[i64]>) -> Changed {
     saved.unwrap()
 }
 
-async fn numberone(stage: &Stage) -> Bookable {
+/// A venue of so many units.
+pub(crate) async fn define(stage: &Stage, name: &str, units: i64) {
+    let mut definition = definition(json!({"units": units}));
+    name.clone_into(&mut definition.spacename);
+    let saved = stage
+        .journal
+        .save_venue(&definition, false, &change(None))
+        .await;
+    saved.unwrap();
+}
+
+pub(crate) async fn numberone(stage: &Stage) -> Bookable {
     match stage.journal.place("numberone").await.unwrap() {
         Place::Venue(venue) => *venue,
         other => panic!("{other:?}"),

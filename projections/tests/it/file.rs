@@ -320,7 +320,7 @@ async fn a_poison_event_parks_its_booking_until_it_can_be_taken() {
     shelf
         .run_sql(
             "insert into mypages_1 select 2, 2, userid, spacename, null, null, status, phase, amount, currency,
-                 0, 0, null, 0, created_at, updated_at from mypages_1 where id = 1",
+                 starts_at, ends_at, 0, 0, null, 0, created_at, updated_at from mypages_1 where id = 1",
         )
         .await;
     shelf.run_sql("update parked_keys set due_at = 0").await;

@@ -28,6 +28,7 @@ mod queries;
 mod rebuild;
 mod resume;
 mod shelf;
+mod slots;
 mod standstill;
 mod story;
 mod switch;

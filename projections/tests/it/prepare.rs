@@ -107,6 +107,9 @@ fn the_tables_are_what_the_row_types_say() {
         phase text not null,
         amount bigint not null,
         currency text not null,
+        starts_at timestamptz,
+        ends_at timestamptz,
+        unit bigint,
         version bigint not null,
         created_at timestamptz not null,
         updated_at timestamptz not null,
@@ -114,7 +117,7 @@ fn the_tables_are_what_the_row_types_say() {
     ) with (fillfactor = 80);
     create index if not exists books_userid_bookid_idx on books_1.books using btree (userid, bookid);
     create schema books;
-    create view books.books as select bookid, userid, spacename, status, phase, amount, currency, version, created_at, updated_at from books_1.books;
+    create view books.books as select bookid, userid, spacename, status, phase, amount, currency, starts_at, ends_at, unit, version, created_at, updated_at from books_1.books;
     create schema payments_1;
     create table payments_1.payments (
         payid bigint not null,
@@ -163,6 +166,8 @@ fn the_tables_are_what_the_row_types_say() {
         phase text not null,
         amount bigint not null,
         currency text not null,
+        starts_at timestamptz,
+        ends_at timestamptz,
         refunded bigint not null,
         points bigint not null,
         attention text,
@@ -189,7 +194,7 @@ fn the_tables_are_what_the_row_types_say() {
     create index if not exists mypages_status_id_idx on mypage_1.mypages using btree (status, id);
     create index if not exists mypages_phase_id_idx on mypage_1.mypages using btree (phase, id);
     create schema mypage;
-    create view mypage.mypages as select id, bookid, userid, spacename, spaceid, payid, status, phase, amount, currency, refunded, points, attention, position, created_at, updated_at from mypage_1.mypages;
+    create view mypage.mypages as select id, bookid, userid, spacename, spaceid, payid, status, phase, amount, currency, starts_at, ends_at, refunded, points, attention, position, created_at, updated_at from mypage_1.mypages;
     create view mypage.timeline as select bookid, position, event, at, actor_type, actor_id, correlation_id, status, phase, note from mypage_1.timeline;
     create schema points_1;
     create table points_1.balances (

@@ -22,8 +22,8 @@ use crate::signal::Stop;
 /// Connections: one reads, one draws transaction ids.
 const CONNECTIONS: u32 = 2;
 /// What it reads.
-const TABLES: &str = "journal, events, dead_spans, followers, parked, slot_claims, jobs, decisions, imports, \
-                      venues, venue_units, _sqlx_migrations";
+const TABLES: &str = "journal, events, dead_spans, followers, parked, slot_claims, venues, venue_units, \
+                      venue_changes, jobs, decisions, imports, _sqlx_migrations";
 
 pub async fn run(
     settings: &Settings,

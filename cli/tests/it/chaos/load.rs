@@ -62,6 +62,39 @@ pub async fn cancel(http: &Client, url: &str, key: Option<&str>) -> (u16, Value)
     ask(cancellation(http, url, key)).await
 }
 
+/// A time of a day far away.
+fn at(time: &str) -> String {
+    format!("2099-06-01T{time}:00Z")
+}
+
+/// Defines a venue.
+pub async fn put(http: &Client, url: &str, body: &Value) -> (u16, Value) {
+    ask(http.put(url).json(body)).await
+}
+
+/// A booking for a time.
+pub async fn book_for(http: &Client, url: &str, space: &str, from: &str, to: &str) -> (u16, Value) {
+    let body = json!({ "userid": 4, "spacename": space, "start": at(from), "end": at(to) });
+    ask(http.post(url).json(&body)).await
+}
+
+/// A booking is moved.
+pub async fn move_to(
+    http: &Client,
+    url: &str,
+    from: &str,
+    to: &str,
+    key: Option<&str>,
+) -> (u16, Value) {
+    let request = http
+        .post(url)
+        .json(&json!({ "start": at(from), "end": at(to) }));
+    match key {
+        Some(key) => ask(request.header("idempotency-key", key)).await,
+        None => ask(request).await,
+    }
+}
+
 /// Where the processes are at the moment; a process that is started again has another port.
 pub type Places = Arc<Mutex<Vec<String>>>;
 

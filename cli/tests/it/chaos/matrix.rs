@@ -1,13 +1,13 @@
-//! The crash matrix: `kill -9` at every step of booking and cancellation, then a restart, and everything comes right.
+//! The crash matrix: `kill -9` at every step of booking, cancellation and move, then a restart, and everything comes right.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::load::{Answered, book, cancel};
+use super::load::{Answered, book, book_for, cancel, move_to, put};
 use super::verdict;
 use super::world::{Node, SETTLED_MAX, SHORT, World};
 use crate::server::moment;
@@ -39,9 +39,11 @@ pub enum Flow {
     TakenOver,
     /// Of a registered booking.
     Cancellation,
+    /// Of a registered booking with a time, to one that costs more: a further charge, by a worker.
+    Move,
 }
 
-use Flow::{Booking, Cancellation, Deferred, TakenOver};
+use Flow::{Booking, Cancellation, Deferred, Move, TakenOver};
 
 /// One crash.
 pub struct Row {
@@ -68,7 +70,7 @@ const fn full(point: &'static str, flow: Flow) -> Row {
 }
 
 /// Every fail point with every flow that reaches it; in plain `cargo test` each point once.
-pub const MATRIX: [Row; 57] = [
+pub const MATRIX: [Row; 66] = [
     always("key-taken", Booking),
     full("key-taken", Cancellation),
     always("key-answer-due", Booking),
@@ -126,6 +128,15 @@ pub const MATRIX: [Row; 57] = [
     always("job-worked/charge", Deferred),
     full("job-worked/charge", TakenOver),
     full("job-worked/refund", Cancellation),
+    full("key-answer-due", Move),
+    always("move-due", Move),
+    always("move-stored", Move),
+    full("charge-due", Move),
+    full("charge-answered", Move),
+    full("outcome-due", Move),
+    full("outcome-stored", Move),
+    full("job-noted/charge", Move),
+    full("job-worked/charge", Move),
 ];
 
 impl Row {
@@ -208,6 +219,15 @@ async fn prepare(
             assert!(verdict::settles(world, SETTLED_MAX).await);
             body["bookid"].as_i64()
         }
+        Move => {
+            let venue = node.url("/venues/studio");
+            assert_eq!(put(&world.http, &venue, &json!({})).await.0, 201);
+            let (status, body) = book_for(&world.http, &url, "studio", "10:00", "11:00").await;
+            assert_eq!(status, 201, "{body}");
+            note(answered, Booking, &body);
+            assert!(verdict::settles(world, SETTLED_MAX).await);
+            body["bookid"].as_i64()
+        }
     }
 }
 
@@ -221,6 +241,10 @@ async fn act(
     match (flow, bookid) {
         (Cancellation, Some(bookid)) => {
             cancel(&world.http, &node.url(&format!("/books/{bookid}")), key).await
+        }
+        (Move, Some(bookid)) => {
+            let url = node.url(&format!("/books/{bookid}/reschedule"));
+            move_to(&world.http, &url, "12:00", "14:00", key).await
         }
         // It acts by itself.
         (TakenOver, _) => (0, Value::Null),
@@ -255,6 +279,8 @@ fn note(answered: &mut Answered, flow: Flow, body: &Value) {
     let bookid = body["bookid"].as_i64().unwrap();
     match flow {
         Cancellation => answered.cancelled.push(bookid),
+        // It was booked before.
+        Move => {}
         _ => answered.booked.push(bookid),
     }
 }

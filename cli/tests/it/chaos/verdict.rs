@@ -18,7 +18,8 @@ const UNSETTLED: &str = "
         where b.bookid = e.aggregate_id::bigint
           and (b.status, m.status) in (('success-register', 'Registered'), ('cancel-register', 'cancel-register'),
                                        ('pay-failed', 'pay-failed')))";
-const OPEN_JOBS: &str = "select count(*) from jobs where state = 'open'";
+/// What is dated by the business waits for its hour.
+const OPEN_JOBS: &str = "select count(*) from jobs where state = 'open' and not timer";
 const BEHIND: &str = "
     select count(*) from followers f left join projections p using (name, generation)
     where coalesce(p.state, 'live') = 'live' and f.position < (select max(position) from events)";
@@ -32,11 +33,11 @@ const MONEY_DIFFERS: &str = "
         where c.declined is null group by 1
     ), streams as (
         select aggregate_id::bigint as bookid,
-               sum(case when event_type in ('Approved', 'LateApproval', 'DuplicateCharge') then (payload->>'amount')::bigint
+               sum(case when event_type in ('Approved', 'ChargeApproved', 'LateApproval', 'DuplicateCharge') then (payload->>'amount')::bigint
                         else -(payload->>'amount')::bigint end) as held
         from events
         where aggregate_type = 'Payment'
-          and event_type in ('Approved', 'LateApproval', 'DuplicateCharge', 'Cancelled', 'PartiallyRefunded', 'SurplusRefunded')
+          and event_type in ('Approved', 'ChargeApproved', 'LateApproval', 'DuplicateCharge', 'Cancelled', 'PartiallyRefunded', 'SurplusRefunded')
         group by 1
     )
     select count(*) from ledger l full join streams s using (bookid) where coalesce(l.held, 0) <> coalesce(s.held, 0)";
@@ -54,7 +55,7 @@ const DOUBLED: &str = "
         select aggregate_id, event_type from events where event_type in ('Approved', 'Registered', 'BookConfirmed', 'Cancelled')
         group by 1, 2 having count(*) > 1
         union all
-        select bookid::text, 'charge' from stub_gateway.charges where declined is null group by 1 having count(*) > 1
+        select bookid::text, 'charge' from stub_gateway.charges where declined is null group by bookid, charge_no having count(*) > 1
         union all
         select c.key, 'refund' from stub_gateway.charges c join stub_gateway.refunds r on r.charge = c.reference
         group by c.key, c.amount having sum(r.amount) > c.amount
