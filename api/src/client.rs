@@ -189,7 +189,8 @@ impl Client {
         ])
     }
 
-    fn answer(&self, links: &Links, body: &impl Serialize) -> Response {
+    /// A body with these links in it.
+    pub(crate) fn answer(&self, links: &Links, body: &impl Serialize) -> Response {
         match serde_json::to_vec(body) {
             Ok(body) => self.read(links, body),
             Err(error) => internal(&error).into_response(),

@@ -220,6 +220,17 @@ impl Parameters {
         )
     }
 
+    /// Names and values, as they came.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.0.iter();
+        pairs.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Their names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.pairs().map(|(name, _)| name)
+    }
+
     /// A parameter's value; an empty one is none.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()

@@ -23,6 +23,7 @@ mod idempotency;
 mod input;
 mod ledger;
 mod limits;
+mod manager;
 mod media;
 mod methods;
 mod mypages;

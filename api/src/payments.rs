@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use domain::payment::Payment;
 use domain::ports::{PaymentDue, Taken};
 use domain::{BookId, Currency, Money, Phase, Status};
-use projections::PaymentRow;
+use projections::{PaymentRow, PaymentStatus, RefundStatus};
 use serde::Serialize;
 
 use crate::command::{Call, Command};
@@ -121,6 +121,12 @@ view! {
         captured: i64,
         /// What went back.
         refunded: i64,
+        /// How far the payment is: `awaiting`, `unknown`, `paid`, `declined`, `outstanding` or `voided`.
+        payment_status: PaymentStatus,
+        /// How far refunds are: `none`, `pending`, `failed`, `partial` or `refunded`.
+        refund_status: RefundStatus,
+        /// What was asked beside the booking's own charge, and declined.
+        outstanding: i64,
     }
 }
 
@@ -152,6 +158,9 @@ impl PaymentView {
             currency: payment.price().currency,
             captured: payment.price().minor,
             refunded: 0,
+            payment_status: PaymentStatus::Paid,
+            refund_status: RefundStatus::None,
+            outstanding: 0,
         }
     }
 }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use domain::{BookId, Currency, Phase, Status, UserId};
 use jiff::Timestamp;
 use projections::projection::Row;
-use projections::{BookingFilter, OfBooking};
+use projections::{BookingFilter, OfBooking, PaymentStatus, RefundStatus};
 use serde::Serialize;
 
 use crate::client::Client;
@@ -85,6 +85,12 @@ impl Shown for Status {
     const KIND: Kind = Kind::Text;
 }
 impl Shown for Phase {
+    const KIND: Kind = Kind::Text;
+}
+impl Shown for PaymentStatus {
+    const KIND: Kind = Kind::Text;
+}
+impl Shown for RefundStatus {
     const KIND: Kind = Kind::Text;
 }
 impl Shown for Currency {

@@ -23,7 +23,8 @@ use crate::spaces::SpaceView;
 use crate::spaces::staff::{self, Step};
 use crate::state::Api;
 use crate::{
-    App, Role, correlation, cors, forwarded, health, ledger, limits, points, proxy, slots, venues,
+    App, Role, correlation, cors, forwarded, health, ledger, limits, manager, points, proxy, slots,
+    venues,
 };
 
 /// The routes of a role, with health and metrics beside them.
@@ -105,6 +106,14 @@ fn mypage() -> Part {
     Part::of::<MypageView>(get(list::<MypageView>), get(show::<MypageView>))
         .and("/mypages/{id}/trace", get(mypages::trace))
         .and("/points/{userid}", get(points::show))
+        .and("/points/{userid}/ledger", get(points::ledger))
+        .and("/manager/board", get(manager::board))
+        .and("/manager/calendar", get(manager::calendar))
+        .and("/manager/preparation", get(manager::preparation))
+        .and("/manager/arrivals", get(manager::arrivals))
+        .and("/manager/stuck", get(manager::stuck))
+        .and("/manager/occupancy", get(manager::occupancy))
+        .and("/manager/revenue", get(manager::revenue))
 }
 
 fn always() -> Vec<Route> {

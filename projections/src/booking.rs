@@ -2,8 +2,12 @@
 
 use jiff::Timestamp;
 use journal::Recorded;
+use uuid::Uuid;
 
 use crate::projection::{Key, Unfit};
+
+/// How many letters of a space's name are shown where it is in an index: an entry has room for about 2,700 bytes.
+const NAME_MAX: usize = 200;
 
 /// The booking that an event belongs to; all three streams of a booking carry its number. `None`: the stream
 /// is not named by a number, so the event belongs to no booking.
@@ -30,4 +34,19 @@ pub fn id(event: &Recorded) -> Result<i64, Unfit> {
 pub fn at(event: &Recorded) -> Timestamp {
     let exact = event.metadata.occurred_at;
     Timestamp::from_microsecond(exact.as_microsecond()).unwrap_or(exact)
+}
+
+/// A space's name as it fits into an index: a longer one is cut, and told apart by a fingerprint.
+#[must_use]
+pub fn short(spacename: &str) -> String {
+    match spacename.char_indices().nth(NAME_MAX) {
+        None => spacename.to_owned(),
+        Some((end, _)) => {
+            let fingerprint = Uuid::new_v5(&Uuid::NAMESPACE_OID, spacename.as_bytes());
+            format!(
+                "{}… {fingerprint}",
+                spacename.get(..end).unwrap_or_default()
+            )
+        }
+    }
 }

@@ -7,15 +7,11 @@
 use domain::{Currency, Event, Money, book, payment};
 use jiff::tz::TimeZone;
 use journal::Recorded;
-use uuid::Uuid;
 
 use crate::booking;
 use crate::cell::Value;
 use crate::projection::{Key, Projection, Table, Unfit, row};
 use crate::rows::Rows;
-
-/// How much of a space's name is shown: an index entry has room for about 2,700 bytes.
-const NAME_MAX: usize = 200;
 
 /// The projection.
 pub(crate) static CALENDAR: Projection = Projection {
@@ -83,7 +79,7 @@ fn addition(event: &Event) -> Option<Addition<'_>> {
 
 fn touched(event: &Recorded) -> Option<Key> {
     let addition = addition(&event.event)?;
-    Some(key(&shown(addition.spacename), &day(event)))
+    Some(key(&booking::short(addition.spacename), &day(event)))
 }
 
 fn key(spacename: &String, day: &String) -> Key {
@@ -97,24 +93,11 @@ fn day(event: &Recorded) -> String {
         .to_string()
 }
 
-fn shown(spacename: &str) -> String {
-    match spacename.char_indices().nth(NAME_MAX) {
-        None => spacename.to_owned(),
-        Some((end, _)) => {
-            let fingerprint = Uuid::new_v5(&Uuid::NAMESPACE_OID, spacename.as_bytes());
-            format!(
-                "{}… {fingerprint}",
-                spacename.get(..end).unwrap_or_default()
-            )
-        }
-    }
-}
-
 fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
     let Some(addition) = addition(&event.event) else {
         return Ok(());
     };
-    let (spacename, day) = (shown(addition.spacename), day(event));
+    let (spacename, day) = (booking::short(addition.spacename), day(event));
     let key = key(&spacename, &day);
     if rows.change_if_there::<DayRow>(&key)?.is_none() {
         rows.add(DayRow {

@@ -14,6 +14,8 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as WordError, StrDeserializer};
 
+use crate::money::{PaymentStatus, RefundStatus};
+
 /// The SQL type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -213,6 +215,8 @@ words! {
     Status, "a status", Status::as_str;
     Phase, "a phase", Phase::as_str;
     Actor, "an actor", Actor::as_str;
+    PaymentStatus, "a payment status", PaymentStatus::as_str;
+    RefundStatus, "a refund status", RefundStatus::as_str;
     Currency, "a currency", |currency| match currency {
         Currency::KRW => "KRW",
         Currency::USD => "USD",
@@ -238,6 +242,25 @@ mod tests {
         back(&Status::Timeout);
         back(&Phase::HandedOver);
         back(&Actor::System);
+        for status in [
+            PaymentStatus::Awaiting,
+            PaymentStatus::Unknown,
+            PaymentStatus::Paid,
+            PaymentStatus::Declined,
+            PaymentStatus::Outstanding,
+            PaymentStatus::Voided,
+        ] {
+            back(&status);
+        }
+        for status in [
+            RefundStatus::None,
+            RefundStatus::Pending,
+            RefundStatus::Failed,
+            RefundStatus::Partial,
+            RefundStatus::Refunded,
+        ] {
+            back(&status);
+        }
         for currency in [Currency::KRW, Currency::USD, Currency::EUR, Currency::JPY] {
             back(&currency);
         }

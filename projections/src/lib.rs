@@ -6,6 +6,7 @@
 //! beside the one that readers see. Nothing here can act: folds are given rows and events, and nothing else.
 
 pub mod batch;
+mod board;
 pub mod booking;
 mod books;
 mod calendar;
@@ -13,6 +14,7 @@ pub mod cell;
 pub mod file;
 mod generation;
 mod live;
+mod money;
 mod mypage;
 mod packed;
 mod payments;
@@ -25,14 +27,17 @@ pub mod rows;
 mod spaces;
 mod store;
 
+pub use board::BoardRow;
 pub use books::BookRow;
 pub use generation::{PrepareError, outdated, prepare};
 pub use live::run;
+pub use money::{PaymentStatus, RefundStatus};
 pub use mypage::{MypageRow, TimelineRow};
 pub use payments::PaymentRow;
 pub use points::{BalanceRow, LedgerRow};
 pub use query::{
-    BookingFilter, Freshness, OfBooking, PageRequest, Paged, ReadModels, SIZE_MAX, Standstill,
+    BoardFilter, BoardList, BoardPage, BoardQuestion, Booked, BookedDay, BookingFilter, Freshness,
+    LedgerPart, OfBooking, PageRequest, Paged, Place, ReadModels, RevenueDay, SIZE_MAX, Standstill,
     Watch,
 };
 pub use spaces::SpaceRow;
@@ -47,6 +52,7 @@ pub const PROJECTIONS: &[&Projection] = &[
     &mypage::MYPAGE,
     &points::POINTS,
     &calendar::CALENDAR,
+    &board::BOARD,
 ];
 
 /// Their names, in the same order.

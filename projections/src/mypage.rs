@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use journal::{Actor, Recorded};
 
 use crate::booking;
-use crate::payments::refunded;
+use crate::money::refunded;
 use crate::progress;
 use crate::projection::{Projection, Table, Unfit, row};
 use crate::rows::Rows;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use journal::Recorded;
 
 use crate::booking;
+use crate::money::{PaymentStatus, RefundStatus, Standing};
 use crate::progress;
 use crate::projection::{Projection, Table, Unfit, row};
 use crate::rows::Rows;
@@ -15,7 +16,7 @@ use crate::rows::Rows;
 /// The projection.
 pub(crate) static PAYMENTS: Projection = Projection {
     name: "payments",
-    version: 1,
+    version: 2,
     tables: &[Table::state::<PaymentRow>(booking::key)
         .indexed_by(&["btree (userid, payid)"])
         .shown_when("status is not null")],
@@ -46,6 +47,16 @@ row! {
         pub captured: i64,
         /// What went back.
         pub refunded: i64,
+        /// How far the payment is.
+        pub payment_status: PaymentStatus,
+        /// How far refunds are.
+        pub refund_status: RefundStatus,
+        /// What was asked beside the booking's own charge, and declined.
+        pub outstanding: i64,
+        /// Further charges without an outcome.
+        pub unanswered: String,
+        /// How many refunds are on their way.
+        pub refunds_open: i64,
         /// The version of the Payment stream.
         pub version: i64,
         /// When the payment was requested.
@@ -75,6 +86,11 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
             currency: price.currency,
             captured: 0,
             refunded: 0,
+            payment_status: PaymentStatus::Awaiting,
+            refund_status: RefundStatus::None,
+            outstanding: 0,
+            unanswered: String::new(),
+            refunds_open: 0,
             version: 0,
             created_at: at,
             updated_at: at,
@@ -87,8 +103,7 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
     row.updated_at = row.updated_at.max(at);
     if let Event::Payment(payment) = &event.event {
         row.version = event.sequence;
-        row.captured = row.captured.saturating_add(captured(payment));
-        row.refunded = row.refunded.saturating_add(refunded(payment));
+        row.pay(payment)?;
         if matches!(payment, payment::Event::PaymentRequested { .. }) {
             row.created_at = at;
         }
@@ -96,25 +111,25 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// The minor units that an event says were captured.
-fn captured(event: &payment::Event) -> i64 {
-    use payment::Event as E;
-    match event {
-        E::Approved { captured, .. }
-        | E::ChargeApproved { captured, .. }
-        | E::LateApproval { captured, .. }
-        | E::DuplicateCharge { captured, .. } => captured.minor,
-        _ => 0,
-    }
-}
-
-/// The minor units that an event says went back.
-pub(crate) fn refunded(event: &payment::Event) -> i64 {
-    use payment::Event as E;
-    match event {
-        E::Cancelled { refund, .. }
-        | E::PartiallyRefunded { refund, .. }
-        | E::SurplusRefunded { refund, .. } => refund.minor,
-        _ => 0,
+impl PaymentRow {
+    fn pay(&mut self, event: &payment::Event) -> Result<(), Unfit> {
+        let before = Standing {
+            payment: self.payment_status,
+            refund: self.refund_status,
+            captured: self.captured,
+            refunded: self.refunded,
+            outstanding: self.outstanding,
+            unanswered: std::mem::take(&mut self.unanswered),
+            refunds_open: self.refunds_open,
+        };
+        let after = before.after(event)?;
+        self.payment_status = after.payment;
+        self.refund_status = after.refund;
+        self.captured = after.captured;
+        self.refunded = after.refunded;
+        self.outstanding = after.outstanding;
+        self.unanswered = after.unanswered;
+        self.refunds_open = after.refunds_open;
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! generation per answer and notice nothing of a switch. A page and its total come from one statement: two
 //! would be two moments.
 
+mod board;
 mod filter;
 mod page;
 mod source;
@@ -15,6 +16,9 @@ use std::sync::Arc;
 use domain::{BookId, UserId};
 use journal::{Journal, StoreError};
 
+pub use board::{
+    BoardFilter, BoardList, BoardPage, BoardQuestion, Booked, BookedDay, Place, RevenueDay,
+};
 pub use filter::{BookingFilter, OfBooking};
 pub use page::{PageRequest, Paged, SIZE_MAX};
 pub use standstill::{Standstill, Watch};
@@ -28,6 +32,15 @@ use source::{Source, Value};
 
 /// How many lines of a booking's story one answer holds at most; a story of twenty is long.
 const LINES_MAX: i64 = 10_000;
+
+/// A part of a user's ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LedgerPart {
+    /// Its lines, oldest first.
+    pub rows: Vec<LedgerRow>,
+    /// The position behind which the next part begins; none behind the last one.
+    pub next: Option<i64>,
+}
 
 /// The read models of one database. Cheap to clone.
 #[derive(Clone)]
@@ -137,6 +150,37 @@ impl ReadModels {
         let mut conditions = Conditions::new(source.dialect());
         conditions.equal("userid", userid.0);
         page::ask(&source, conditions, page).await
+    }
+
+    /// The same, oldest first, from behind a position on.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn ledger_after(
+        &self,
+        userid: UserId,
+        after: i64,
+        size: u64,
+    ) -> Result<LedgerPart, StoreError> {
+        let size = usize::try_from(size.clamp(1, SIZE_MAX)).unwrap_or(1);
+        let source = self.source::<LedgerRow>();
+        let sql = format!(
+            "select {} from {} where userid = $1 and position > $2 order by position limit $3",
+            names(LedgerRow::COLUMNS),
+            source.dialect().table::<LedgerRow>(),
+        );
+        // One more, to know whether there are more.
+        let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
+        let parameters = [userid.0, after, limit].map(Value::Number).to_vec();
+        let lines = source.ask(&sql, parameters, LedgerRow::COLUMNS).await?;
+        let mut rows = Vec::with_capacity(lines.len());
+        for cells in lines {
+            rows.push(LedgerRow::from_cells(cells)?);
+        }
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let next = rows.last().filter(|_| more).map(|line| line.position);
+        Ok(LedgerPart { rows, next })
     }
 
     async fn one<R: Row>(&self, key: i64) -> Result<Option<R>, StoreError> {

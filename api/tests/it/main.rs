@@ -20,6 +20,7 @@ mod golden;
 mod health;
 mod idempotency;
 mod interruptions;
+mod manager;
 mod moves;
 mod negotiation;
 mod newer;

@@ -9,6 +9,16 @@ use super::span::{Span, joined, without};
 use super::{Rate, Venue};
 
 impl Venue {
+    /// For how many minutes of `span` each of its units is open: hours and exceptions, less blackouts.
+    #[must_use]
+    pub fn open_minutes(&self, span: &Span) -> i64 {
+        let open = self.open(*span);
+        let minutes = open
+            .iter()
+            .map(|it| it.within(span).end.duration_since(it.start).as_mins());
+        minutes.sum()
+    }
+
     /// When slots may be within `span`, as far as opening hours and blackouts are concerned: joined.
     pub(super) fn open(&self, span: Span) -> Vec<Span> {
         let closed = joined(self.blackouts().filter(|it| it.meets(&span)).collect());

@@ -75,6 +75,20 @@ impl Journal {
         rows.iter().map(JobRow::from_row).collect()
     }
 
+    /// Up to `limit` jobs that are left to people, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn jobs_for_people(&self, limit: i64) -> Result<Vec<JobRow>, StoreError> {
+        let query =
+            format!("select {COLUMNS} from jobs where state = 'attention' order by id limit $1");
+        let rows = sqlx::query(&query)
+            .bind(limit)
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(JobRow::from_row).collect()
+    }
+
     /// Whether somebody decided that a job shall be tried once more.
     ///
     /// # Errors

@@ -16,7 +16,8 @@ pub struct Table {
     pub key: &'static [&'static str],
     /// Which row an event may change. `None`: rows are only ever added, so none is loaded.
     pub touched: Option<Touched>,
-    /// Indexes for what queries filter by: method and columns, in SQL.
+    /// Indexes for what queries filter by: method and columns, in SQL; and where rows of some kind only are in it, a
+    /// name before and the condition behind: `to_prepare as btree (starts_at) where waits_for = 'preparation'`.
     pub indexes: &'static [&'static str],
     /// The condition under which readers see a row; all of them when there is none.
     pub shown: Option<&'static str>,
@@ -177,10 +178,15 @@ impl Table {
     pub fn indexes_in(&self, schema: &str) -> Vec<Index> {
         let (table, indexes) = (self.name, self.indexes.iter());
         let index = |index: &&str| {
-            let columns = index.split_once('(').map_or("", |(_, columns)| columns);
-            let columns = columns.trim_end_matches(')').replace(", ", "_");
-            // As Postgres would name it by itself, so that tables of earlier programs fit.
-            let name = format!("{table}_{columns}_idx");
+            let (name, index) = match index.split_once(" as ") {
+                Some((name, index)) => (format!("{table}_{name}_idx"), index),
+                None => {
+                    let columns = index.split_once('(').map_or("", |(_, columns)| columns);
+                    let columns = columns.trim_end_matches(')').replace(", ", "_");
+                    // As Postgres would name it by itself, so that tables of earlier programs fit.
+                    (format!("{table}_{columns}_idx"), *index)
+                }
+            };
             let sql =
                 format!("create index if not exists {name} on {schema}.{table} using {index};");
             let name = format!("{schema}.{name}");

@@ -233,7 +233,7 @@ async fn a_poison_event_parks_its_booking_only() {
         world
             .text("select count(*)::text from parked where key = '2'")
             .await,
-        "12"
+        "15"
     );
     assert_eq!(
         world

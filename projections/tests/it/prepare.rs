@@ -8,7 +8,8 @@ use crate::world::{World, migrated};
 
 const GENERATIONS: &str =
     "select string_agg(name || generation || state, ' ' order by name) from projections";
-const FIRST: &str = "books1live calendar1live mypage1live payments1live points1live spaces1live";
+const FIRST: &str =
+    "board1live books1live calendar1live mypage1live payments1live points1live spaces1live";
 
 #[tokio::test]
 async fn twice_is_once() {
@@ -130,6 +131,11 @@ fn the_tables_are_what_the_row_types_say() {
         currency text not null,
         captured bigint not null,
         refunded bigint not null,
+        payment_status text not null,
+        refund_status text not null,
+        outstanding bigint not null,
+        unanswered text not null,
+        refunds_open bigint not null,
         version bigint not null,
         created_at timestamptz not null,
         updated_at timestamptz not null,
@@ -137,7 +143,7 @@ fn the_tables_are_what_the_row_types_say() {
     ) with (fillfactor = 80);
     create index if not exists payments_userid_payid_idx on payments_1.payments using btree (userid, payid);
     create schema payments;
-    create view payments.payments as select payid, bookid, userid, spacename, status, phase, amount, currency, captured, refunded, version, created_at, updated_at from payments_1.payments where status is not null;
+    create view payments.payments as select payid, bookid, userid, spacename, status, phase, amount, currency, captured, refunded, payment_status, refund_status, outstanding, unanswered, refunds_open, version, created_at, updated_at from payments_1.payments where status is not null;
     create schema spaces_1;
     create table spaces_1.spaces (
         spaceid bigint not null,
@@ -229,5 +235,51 @@ fn the_tables_are_what_the_row_types_say() {
     ) with (fillfactor = 80);
     create schema calendar;
     create view calendar.days as select spacename, day, bookings, cancelled, revenue_krw, revenue_usd, revenue_eur, revenue_jpy from calendar_1.days;
+    create schema board_1;
+    create table board_1.bookings (
+        bookid bigint not null,
+        userid bigint,
+        spacename text not null,
+        unit bigint,
+        starts_at timestamptz not null,
+        ends_at timestamptz,
+        minutes bigint not null,
+        timezone text not null,
+        day bigint not null,
+        last_day bigint,
+        phase text not null,
+        status text not null,
+        amount bigint not null,
+        currency text not null,
+        payment_status text not null,
+        refund_status text not null,
+        captured bigint not null,
+        refunded bigint not null,
+        outstanding bigint not null,
+        points_spent bigint not null,
+        unanswered text not null,
+        refunds_open bigint not null,
+        refund_since timestamptz,
+        waits_for text,
+        waits_since timestamptz not null,
+        prepared_by text,
+        handed_over_by text,
+        checked_in_at timestamptz,
+        checked_out_at timestamptz,
+        overtime_minutes bigint not null,
+        created_at timestamptz not null,
+        updated_at timestamptz not null,
+        primary key (bookid)
+    ) with (fillfactor = 80);
+    create index if not exists bookings_spacename_day_starts_at_bookid_idx on board_1.bookings using btree (spacename, day, starts_at, bookid);
+    create index if not exists bookings_day_starts_at_bookid_idx on board_1.bookings using btree (day, starts_at, bookid);
+    create index if not exists bookings_userid_day_starts_at_bookid_idx on board_1.bookings using btree (userid, day, starts_at, bookid);
+    create index if not exists bookings_longer_than_a_day_idx on board_1.bookings using btree (last_day, day) where last_day is not null;
+    create index if not exists bookings_to_prepare_idx on board_1.bookings using btree (starts_at, bookid) where waits_for = 'preparation';
+    create index if not exists bookings_to_come_idx on board_1.bookings using btree (day, starts_at, bookid) where waits_for in ('preparation', 'arrival');
+    create index if not exists bookings_not_moving_idx on board_1.bookings using btree (waits_since, bookid) where waits_for in ('payment', 'registration', 'cancellation');
+    create index if not exists bookings_going_back_idx on board_1.bookings using btree (refund_since, bookid) where refund_since is not null;
+    create schema board;
+    create view board.bookings as select bookid, userid, spacename, unit, starts_at, ends_at, minutes, timezone, day, last_day, phase, status, amount, currency, payment_status, refund_status, captured, refunded, outstanding, points_spent, unanswered, refunds_open, refund_since, waits_for, waits_since, prepared_by, handed_over_by, checked_in_at, checked_out_at, overtime_minutes, created_at, updated_at from board_1.bookings;
     "#);
 }

@@ -1,0 +1,413 @@
+//! Reads what a manager asks for: strictly, and everything that is wrong at once.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use projections::{BoardFilter, Place, SIZE_MAX};
+
+use crate::client::Client;
+use crate::hal::{Link, Links};
+use crate::input::{Parameters, TEXT_CHARS_MAX};
+use crate::paging::Escaped;
+use crate::problem::{Invalid, Problem};
+
+/// How many bookings a part has when nobody says.
+const SIZE_DEFAULT: u64 = 100;
+/// How many days a question may be about: a year.
+const DAYS_MAX: i32 = 366;
+/// Parameters that every question takes.
+const ALWAYS: [&str; 1] = ["min_position"];
+/// Parameters of a list.
+const OF_LISTS: [&str; 2] = ["after", "size"];
+
+/// A question on its way to typed values.
+pub(crate) struct Ask<'p> {
+    parameters: &'p Parameters,
+    filters: &'p [&'p str],
+    errors: Vec<Invalid>,
+}
+
+/// Which part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// Behind this place.
+    pub(crate) after: Option<Place>,
+    /// At most so many.
+    pub(crate) size: u64,
+}
+
+impl<'p> Ask<'p> {
+    /// All that a list can be narrowed by.
+    pub(crate) const FILTERS: &'static [&'static str] = &[
+        "spacename",
+        "userid",
+        "phase",
+        "status",
+        "payment_status",
+        "refund_status",
+    ];
+
+    /// A question for a list, that may have these parameters and be narrowed by these.
+    pub(crate) fn of(parameters: &'p Parameters, own: &[&str], filters: &'p [&'p str]) -> Self {
+        Self::knowing(parameters, &[own, &OF_LISTS].concat(), filters)
+    }
+
+    /// A question for numbers, which have no parts.
+    pub(crate) fn for_numbers(
+        parameters: &'p Parameters,
+        own: &[&str],
+        filters: &'p [&'p str],
+    ) -> Self {
+        Self::knowing(parameters, own, filters)
+    }
+
+    fn knowing(parameters: &'p Parameters, own: &[&str], filters: &'p [&'p str]) -> Self {
+        let mut ask = Self {
+            parameters,
+            filters,
+            errors: vec![],
+        };
+        let known = [own, filters, &ALWAYS].concat();
+        let mut refused = vec![];
+        for name in parameters.names() {
+            if !known.contains(&name) && !refused.contains(&name) {
+                refused.push(name);
+                let known = known.join(", ");
+                let detail = format!("is not known here; there are {known}");
+                ask.refuse(name, "unknown-parameter", &detail);
+            }
+        }
+        ask
+    }
+
+    fn refuse(&mut self, name: &str, code: &'static str, detail: &str) {
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        let detail = detail.to_owned();
+        self.errors.push(Invalid {
+            pointer,
+            code,
+            detail,
+        });
+    }
+
+    /// A parameter that must be there.
+    pub(crate) fn must_say(&mut self, name: &str) {
+        if self.parameters.get(name).is_none() {
+            self.refuse(name, "required", "must be given");
+        }
+    }
+
+    pub(crate) fn date(&mut self, name: &str) -> Option<Date> {
+        let text = self.parameters.get(name)?;
+        // A date and nothing behind it: what is parsed takes times, too.
+        let date = text.parse::<Date>().ok().filter(|date| {
+            let whole = date.to_string();
+            whole == text && date.year() >= 0
+        });
+        if date.is_none() {
+            self.refuse(name, "not-a-date", "must be a date such as 2026-05-01");
+        }
+        date
+    }
+
+    /// `from` and `to`, both included.
+    pub(crate) fn days(&mut self) -> (Date, Date) {
+        self.must_say("from");
+        self.must_say("to");
+        let (from, to) = (self.date("from"), self.date("to"));
+        let (Some(from), Some(to)) = (from, to) else {
+            return (Date::ZERO, Date::ZERO);
+        };
+        let days = from.until(to).map_or(i32::MAX, |span| span.get_days());
+        if days < 0 {
+            self.refuse("to", "before-from", "must not be before from");
+        } else if days >= DAYS_MAX {
+            let detail = format!("must be at most {DAYS_MAX} days from from");
+            self.refuse("to", "too-far", &detail);
+        }
+        (from, to)
+    }
+
+    /// A whole number between these, both included.
+    pub(crate) fn number(&mut self, name: &str, min: i64, max: i64) -> Option<i64> {
+        let number = self.parameters.get(name)?.parse().ok();
+        let number = number.filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            let detail = format!("must be a whole number from {min} to {max}");
+            self.refuse(name, "not-a-number", &detail);
+        }
+        number
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        if !self.filters.contains(&name) {
+            return None;
+        }
+        let text = self.parameters.get(name)?;
+        if text.chars().count() > TEXT_CHARS_MAX || text.contains('\0') {
+            let detail = format!("must be a text of at most {TEXT_CHARS_MAX} characters");
+            self.refuse(name, "not-a-text", &detail);
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    /// A text that must be one of these words.
+    fn word(&mut self, name: &str, known: &[&str]) -> Option<String> {
+        let text = self.text(name)?;
+        if !known.contains(&text.as_str()) {
+            let detail = format!("must be one of {}", known.join(", "));
+            self.refuse(name, "unknown-value", &detail);
+        }
+        Some(text)
+    }
+
+    pub(crate) fn filter(&mut self) -> BoardFilter {
+        let has = |name| self.filters.contains(&name);
+        let userid = if has("userid") {
+            self.number("userid", i64::MIN, i64::MAX)
+        } else {
+            None
+        };
+        BoardFilter {
+            spacename: self.text("spacename"),
+            userid,
+            phase: self.word("phase", PHASES),
+            status: self.word("status", STATUSES),
+            payment_status: self.word("payment_status", PAYMENT),
+            refund_status: self.word("refund_status", REFUND),
+        }
+    }
+
+    pub(crate) fn part(&mut self) -> Part {
+        let size = self.size();
+        let after = self.parameters.get("after").map(place);
+        if after == Some(None) {
+            let detail = "must be what the link to the next part says";
+            self.refuse("after", "not-a-place", detail);
+        }
+        Part {
+            after: after.flatten(),
+            size,
+        }
+    }
+
+    /// How many of a list.
+    pub(crate) fn size(&mut self) -> u64 {
+        let max = i64::try_from(SIZE_MAX).unwrap_or(i64::MAX);
+        let size = self.number("size", 1, max);
+        size.and_then(|size| u64::try_from(size).ok())
+            .unwrap_or(SIZE_DEFAULT)
+    }
+
+    /// The end of reading: everything that was refused, if anything was.
+    pub(crate) fn finish(self) -> Result<(), Problem> {
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::Invalid(self.errors))
+        }
+    }
+}
+
+const PHASES: &[&str] = &[
+    "placed",
+    "payment_pending",
+    "paid",
+    "payment_failed",
+    "expired",
+    "registered",
+    "preparing",
+    "ready",
+    "handed_over",
+    "in_use",
+    "completed",
+    "no_show",
+    "cancelling",
+    "refunded",
+    "cancelled",
+];
+
+const STATUSES: &[&str] = &[
+    "booking",
+    "Timeout",
+    "success-pay",
+    "pay-failed",
+    "Registered",
+    "preparing",
+    "ready",
+    "delivered",
+    "in-use",
+    "completed",
+    "no-show",
+    "expired",
+    "cancel-booking",
+    "cancel-pay",
+    "cancel-register",
+];
+
+const PAYMENT: &[&str] = &[
+    "awaiting",
+    "unknown",
+    "paid",
+    "declined",
+    "outstanding",
+    "voided",
+];
+
+const REFUND: &[&str] = &["none", "pending", "failed", "partial", "refunded"];
+
+/// A place as it stands in a link: day, microseconds and booking.
+fn place(text: &str) -> Option<Place> {
+    let mut numbers = text.split('.').map(str::parse::<i64>);
+    let mut number = || numbers.next()?.ok();
+    let (day, at, bookid) = (number()?, number()?, number()?);
+    let at = Timestamp::from_microsecond(at).ok()?;
+    numbers
+        .next()
+        .is_none()
+        .then_some(Place { day, at, bookid })
+}
+
+/// The links of a part: to itself, and to the next one, where there is one.
+pub(crate) fn links(
+    client: &Client,
+    path: &str,
+    parameters: &Parameters,
+    next: Option<Place>,
+) -> Links {
+    let mut links = vec![("self", link(client, path, parameters, &[], &[]))];
+    if let Some(Place { day, at, bookid }) = next {
+        let after = format!("{day}.{}.{bookid}", at.as_microsecond());
+        let with = [("after", after.as_str())];
+        links.push((
+            "next",
+            link(client, path, parameters, &["min_position"], &with),
+        ));
+    }
+    Links(links)
+}
+
+/// The address of `path` with the parameters that were given, without some of them, and with some instead.
+pub(crate) fn link(
+    client: &Client,
+    path: &str,
+    parameters: &Parameters,
+    without: &[&str],
+    with: &[(&str, &str)],
+) -> Link {
+    let given = parameters.pairs().filter(|(name, value)| {
+        let replaced = with.iter().any(|(other, _)| other == name);
+        !value.is_empty() && !replaced && !without.contains(name)
+    });
+    let mut address = path.to_owned();
+    for ((name, value), mark) in given
+        .chain(with.iter().copied())
+        .zip(std::iter::once('?').chain(std::iter::repeat('&')))
+    {
+        // Writing to a string cannot fail.
+        let _ = write!(address, "{mark}{}={}", Escaped(name), Escaped(value));
+    }
+    Link::to(client.address(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_reads_as_it_is_written_and_nothing_else_does() {
+        let read = place("20260501.1777593600000000.17").unwrap();
+        assert_eq!((read.day, read.bookid), (20_260_501, 17));
+        assert_eq!(read.at.to_string(), "2026-05-01T00:00:00Z");
+        for bad in [
+            "",
+            "1",
+            "1.2",
+            "1.2.3.4",
+            "1.2.x",
+            "1.9223372036854775807.3",
+            "a.b.c",
+        ] {
+            assert_eq!(place(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_next_part_keeps_what_was_asked() {
+        let client = Client::at("http://host");
+        let asked = Parameters::of(&[
+            ("spacename", "방 & 1"),
+            ("after", "1.2.3"),
+            ("size", "2"),
+            ("min_position", "9"),
+        ]);
+        let next = Place {
+            day: 20_260_501,
+            at: Timestamp::UNIX_EPOCH,
+            bookid: 4,
+        };
+        let links = links(&client, "/manager/board", &asked, Some(next));
+        let json = serde_json::to_value(&links).unwrap();
+        let own = "http://host/manager/board?spacename=%EB%B0%A9%20%26%201&after=1.2.3&size=2&min_position=9";
+        assert_eq!(json["self"]["href"], own);
+        let next =
+            "http://host/manager/board?spacename=%EB%B0%A9%20%26%201&size=2&after=20260501.0.4";
+        assert_eq!(json["next"]["href"], next);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let asked = Parameters::of(&[
+            ("colour", "red"),
+            ("size", "1001"),
+            ("after", "x"),
+            ("phase", "lost"),
+            ("userid", "me"),
+            ("from", "2026-05-01T00:00"),
+            ("to", ""),
+        ]);
+        let mut ask = Ask::of(&asked, &["from", "to"], Ask::FILTERS);
+        ask.must_say("spacename");
+        ask.days();
+        ask.filter();
+        ask.part();
+        let Err(Problem::Invalid(errors)) = ask.finish() else {
+            panic!("it was not refused");
+        };
+        let errors: Vec<_> = errors
+            .iter()
+            .map(|error| (error.pointer.as_str(), error.code))
+            .collect();
+        let wanted = [
+            ("/colour", "unknown-parameter"),
+            ("/spacename", "required"),
+            ("/to", "required"),
+            ("/from", "not-a-date"),
+            ("/userid", "not-a-number"),
+            ("/phase", "unknown-value"),
+            ("/size", "not-a-number"),
+            ("/after", "not-a-place"),
+        ];
+        assert_eq!(errors, wanted);
+    }
+
+    #[test]
+    fn a_year_is_as_much_as_can_be_asked_for() {
+        for (from, to, code) in [
+            ("2026-05-01", "2026-05-01", None),
+            ("2026-01-01", "2026-12-31", None),
+            ("2024-01-01", "2024-12-31", None),
+            ("2026-01-01", "2027-01-02", Some("too-far")),
+            ("2026-05-02", "2026-05-01", Some("before-from")),
+            ("0000-01-01", "9999-12-31", Some("too-far")),
+        ] {
+            let asked = Parameters::of(&[("from", from), ("to", to)]);
+            let mut ask = Ask::for_numbers(&asked, &["from", "to"], &[]);
+            ask.days();
+            let found = ask.errors.first().map(|error| error.code);
+            assert_eq!(found, code, "{from} {to}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What a manager is shown of bookings.
+
+use domain::{Currency, Phase, Status};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use projections::{BoardFilter, BoardRow, PaymentStatus, RefundStatus};
+use serde::Serialize;
+
+use crate::client::Client;
+use crate::hal::{Link, Links};
+use crate::problem::Problem;
+use crate::state::Api;
+
+/// What a list is about, as it was understood.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct About {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) spacename: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) date: Option<Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) from: Option<Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) to: Option<Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) older_than_minutes: Option<i64>,
+}
+
+impl About {
+    pub(super) fn space(filter: &BoardFilter) -> Self {
+        Self {
+            spacename: filter.spacename.clone(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn day(filter: &BoardFilter, date: Date) -> Self {
+        Self {
+            date: Some(date),
+            ..Self::space(filter)
+        }
+    }
+
+    pub(super) fn days(spacename: Option<&str>, from: Date, to: Date) -> Self {
+        Self {
+            spacename: spacename.map(str::to_owned),
+            from: Some(from),
+            to: Some(to),
+            ..Self::default()
+        }
+    }
+}
+
+/// A part of a list.
+#[derive(Serialize)]
+pub(super) struct Listing<'l> {
+    #[serde(flatten)]
+    about: About,
+    #[serde(rename = "_embedded")]
+    embedded: Embedded,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    attention: Option<Attention>,
+    #[serde(rename = "_links")]
+    links: &'l Links,
+}
+
+#[derive(Serialize)]
+struct Embedded {
+    bookings: Vec<LinkedLine>,
+}
+
+/// A line with its own links.
+#[derive(Serialize)]
+struct LinkedLine {
+    #[serde(flatten)]
+    line: Line,
+    #[serde(rename = "_links")]
+    links: Links,
+}
+
+impl<'l> Listing<'l> {
+    pub(super) fn new(
+        client: &Client,
+        about: About,
+        rows: Vec<BoardRow>,
+        links: &'l Links,
+        attention: Option<Attention>,
+    ) -> Self {
+        let line = |row: BoardRow| {
+            let page = client.address(&format!("/mypages/{}", row.bookid));
+            let links = Links(vec![
+                ("trace", Link::to(format!("{page}/trace"))),
+                ("mypage", Link::to(page)),
+            ]);
+            LinkedLine {
+                line: Line::from(row),
+                links,
+            }
+        };
+        Self {
+            about,
+            embedded: Embedded {
+                bookings: rows.into_iter().map(line).collect(),
+            },
+            attention,
+            links,
+        }
+    }
+}
+
+/// A booking. Amounts are minor units of its currency.
+#[derive(Clone, Debug, Serialize)]
+struct Line {
+    bookid: i64,
+    userid: Option<i64>,
+    spacename: String,
+    unit: Option<i64>,
+    /// When it was booked for; null without a time.
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+    /// The first and the last day of its use, in `timezone`.
+    date: Option<Date>,
+    last_date: Option<Date>,
+    timezone: String,
+    phase: Phase,
+    status: Status,
+    amount: i64,
+    currency: Currency,
+    payment_status: PaymentStatus,
+    refund_status: RefundStatus,
+    captured: i64,
+    refunded: i64,
+    outstanding: i64,
+    points_spent: i64,
+    waits_for: Option<String>,
+    waits_since: Timestamp,
+    /// Since when money is on its way back.
+    refund_since: Option<Timestamp>,
+    prepared_by: Option<String>,
+    handed_over_by: Option<String>,
+    checked_in_at: Option<Timestamp>,
+    checked_out_at: Option<Timestamp>,
+    overtime_minutes: i64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<BoardRow> for Line {
+    fn from(row: BoardRow) -> Self {
+        Self {
+            bookid: row.bookid,
+            userid: row.userid,
+            spacename: row.spacename,
+            unit: row.unit,
+            start: row.ends_at.map(|_| row.starts_at),
+            end: row.ends_at,
+            date: date(row.day),
+            last_date: date(row.last_day.unwrap_or(row.day)),
+            timezone: row.timezone,
+            phase: row.phase,
+            status: row.status,
+            amount: row.amount,
+            currency: row.currency,
+            payment_status: row.payment_status,
+            refund_status: row.refund_status,
+            captured: row.captured,
+            refunded: row.refunded,
+            outstanding: row.outstanding,
+            points_spent: row.points_spent,
+            waits_for: row.waits_for,
+            waits_since: row.waits_since,
+            refund_since: row.refund_since,
+            prepared_by: row.prepared_by,
+            handed_over_by: row.handed_over_by,
+            checked_in_at: row.checked_in_at,
+            checked_out_at: row.checked_out_at,
+            overtime_minutes: row.overtime_minutes,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// The date that a number such as 20260501 reads as.
+pub(super) fn date(number: i64) -> Option<Date> {
+    let year = i16::try_from(number / 10_000).ok()?;
+    let month = i8::try_from(number / 100 % 100).ok()?;
+    let day = i8::try_from(number % 100).ok()?;
+    Date::new(year, month, day).ok()
+}
+
+/// What the machinery has left to people: `spacerent jobs` and `spacerent parked` show why, and decide.
+#[derive(Serialize)]
+pub(super) struct Attention {
+    jobs: Vec<LeftJob>,
+    parked: Vec<Parked>,
+}
+
+#[derive(Serialize)]
+struct LeftJob {
+    id: i64,
+    bookid: i64,
+    kind: String,
+    attempts: i32,
+    since: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Parked {
+    /// The booking, as the follower knows it.
+    key: String,
+    follower: String,
+    event: String,
+    position: i64,
+    behind: i64,
+    since: Timestamp,
+}
+
+impl Attention {
+    /// At most so many of each.
+    pub(super) async fn ask(api: &Api, size: u64) -> Result<Self, Problem> {
+        let limit = i64::try_from(size).unwrap_or(i64::MAX);
+        let jobs = api.journal.jobs_for_people(limit).await?;
+        let parked = api.journal.parked().await?;
+        Ok(Self {
+            jobs: jobs
+                .into_iter()
+                .map(|job| LeftJob {
+                    id: job.id,
+                    bookid: job.bookid,
+                    kind: job.kind,
+                    attempts: job.attempts,
+                    since: job.finished_at,
+                })
+                .collect(),
+            parked: parked
+                .into_iter()
+                .take(usize::try_from(size).unwrap_or(usize::MAX))
+                .map(|parked| Parked {
+                    key: parked.key,
+                    follower: parked.name,
+                    event: parked.event_type,
+                    position: parked.position,
+                    behind: parked.behind,
+                    since: parked.parked_at,
+                })
+                .collect(),
+        })
+    }
+}
