@@ -310,7 +310,8 @@ begin
 end
 $$;
 
--- Processes of the version before, while they are still there beside those of this one: each claim has one unit.
+-- Processes of the version before, while they are still there beside those of this one. Each claim has one unit; and
+-- they may end a booking without knowing that it has a slot.
 create or replace function journal_append(
     command_ids      uuid[],
     event_ordinals   int[],
@@ -328,9 +329,16 @@ create or replace function journal_append(
     claim_starts     timestamptz[],
     claim_ends       timestamptz[]
 ) returns table (ordinal int, outcome text, answer jsonb) language sql as $$
-    select * from journal_append(
+    with ends as (
+        select array_agg(ordinal order by n) as ordinals, array_agg(aggregate_id::bigint order by n) as bookids
+        from unnest(event_ordinals, aggregate_types, aggregate_ids, event_types)
+            with ordinality as e (ordinal, aggregate_type, aggregate_id, event_type, n)
+        where aggregate_type = 'Book' and event_type in ('Bookcancelled', 'BookRejected', 'BookExpired')
+    )
+    select a.* from ends, journal_append(
         command_ids, event_ordinals, aggregate_types, aggregate_ids, sequences, event_types, event_versions,
         payloads, metadatas, event_ids, claim_ordinals, claim_bookids, claim_starts, claim_ends,
-        array(select generate_series(1, cardinality(claim_ordinals))), claim_units, '{}', '{}', '{}', '{}', '{}'
-    )
+        array(select generate_series(1, cardinality(claim_ordinals))), claim_units,
+        coalesce(ends.ordinals, '{}'), coalesce(ends.bookids, '{}'), '{}', '{}', '{}'
+    ) a
 $$;
