@@ -57,7 +57,7 @@ async fn a_parked_booking_is_listed_retried_and_discarded() {
             &first["position"],
             &first["behind"]
         ),
-        (&"books".into(), &"7".into(), &1.into(), &0.into())
+        (&"board".into(), &"7".into(), &1.into(), &0.into())
     );
     let table = folder.run(&["parked", "list"]).await.stdout;
     let table = String::from_utf8(table).unwrap();
