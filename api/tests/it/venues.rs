@@ -444,7 +444,7 @@ async fn a_quote_is_what_a_booking_then_costs() {
         .await;
     assert_eq!(
         plain.json(),
-        json!({"spacename": "numbertwo", "amount": 10_000, "currency": "KRW"})
+        json!({"spacename": "numbertwo", "amount": 10_000, "currency": "KRW", "earns_points": 100})
     );
     for body in [
         json!({"spacename": "numberone", "start": at("10:00")}),
