@@ -118,6 +118,7 @@ async fn a_cancellation_gives_everything_back() {
     let story = running.world.story(due.bookid).await;
     let expected = [
         "Bookcancelled",
+        "FulfilmentStopped",
         "RefundRequested",
         "Cancelled",
         "PointsClawedBack",
