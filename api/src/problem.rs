@@ -153,6 +153,12 @@ pub(crate) enum Problem {
          stored, please try again"
     )]
     NewerVersionNeeded,
+    /// The live rows lack a column that this program shows.
+    #[error(
+        "what is shown here was filled by another version of this service, and has to be rebuilt by its operator: \
+         spacerent migrate --rebuild"
+    )]
+    ReadModelOutdated,
     #[error("the part of the system that does this cannot be reached; it was not asked")]
     UpstreamUnavailable,
     #[error("the part of the system that does this did not answer")]
@@ -210,6 +216,7 @@ impl Problem {
             Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", Some(1)),
             Self::StorageUnavailable => (S::SERVICE_UNAVAILABLE, "storage-unavailable", Some(5)),
             Self::NewerVersionNeeded => (S::SERVICE_UNAVAILABLE, "newer-version-needed", Some(30)),
+            Self::ReadModelOutdated => (S::SERVICE_UNAVAILABLE, "read-model-outdated", Some(30)),
             Self::UpstreamUnavailable => (S::SERVICE_UNAVAILABLE, "upstream-unavailable", Some(5)),
             Self::UpstreamSilent => (S::GATEWAY_TIMEOUT, "upstream-silent", Some(5)),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", None),
@@ -356,6 +363,10 @@ impl From<StoreError> for Problem {
             error if error.is_transient() => {
                 tracing::warn!(%error, "the storage did not do what was asked");
                 Self::StorageUnavailable
+            }
+            error if error.is_of_the_layout() => {
+                tracing::error!(%error, "a read model is of another version than this program: run `spacerent migrate --rebuild`");
+                Self::ReadModelOutdated
             }
             StoreError::Newer(_) => {
                 metrics::counter!("requests_for_newer_version_total").increment(1);

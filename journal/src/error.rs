@@ -49,6 +49,12 @@ impl StoreError {
         )
     }
 
+    /// Whether a column or a table is not there (SQLSTATE 42703, 42P01): what is read was made by another version.
+    #[must_use]
+    pub fn is_of_the_layout(&self) -> bool {
+        matches!(self.sqlstate(), Some("42703" | "42P01"))
+    }
+
     /// Whether some value is the trouble (SQLSTATE classes 22 and 23), and so most likely one event: what the rest
     /// would write is fine.
     pub(crate) fn is_of_the_data(&self) -> bool {

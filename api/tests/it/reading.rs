@@ -179,3 +179,16 @@ async fn a_position_that_is_none_is_400() {
         }
     }
 }
+
+#[tokio::test]
+async fn rows_of_an_older_program_are_503_until_they_are_rebuilt_and_bookings_go_on() {
+    let app = TestApp::start().await;
+    let bookid = app.book("numberone").await.bookid();
+    app.settled(bookid, "BookConfirmed").await;
+    app.as_owner("alter view books.books rename column starts_at to begins_at")
+        .await;
+    let refused = app.get(Role::Book, &format!("/books/{bookid}")).await;
+    refused.is_problem(503, "read-model-outdated");
+    assert_eq!(refused.header("retry-after"), Some("30"));
+    assert_eq!(app.book("numberone").await.status, 201);
+}

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::migrate;
 use crate::args::Role;
 use crate::database::Database;
 use crate::listen::Sockets;
@@ -54,7 +55,8 @@ async fn run_on(
     if fresh {
         database.make_fresh().await?;
     }
-    database.migrate().await?;
+    // Nobody plans an upgrade of a development server: what a new program cannot read is rebuilt before it starts.
+    migrate::migrate(database, true, stop).await?;
     let addresses = sockets.addresses();
     let node = Node::start(
         settings,

@@ -23,7 +23,12 @@ pub async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn migrate(database: &Database, rebuild: bool, stop: &mut Stop) -> anyhow::Result<()> {
+/// Brings the database up to date; with `rebuild` the read models, too, that another version of their fold has filled.
+pub(super) async fn migrate(
+    database: &Database,
+    rebuild: bool,
+    stop: &mut Stop,
+) -> anyhow::Result<()> {
     database.migrate().await?;
     let journal = database::journal(database.connect(FEW)?);
     let outdated = projections::outdated(&journal).await;
