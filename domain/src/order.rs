@@ -10,11 +10,13 @@
 //! a registration that was asked for; and a registration that can no longer be undone, because the customer
 //! has the space or did not come, does not keep a cancelled booking from being closed.
 
+mod timed;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::timed::Timed;
 use crate::payment::FIRST_CHARGE;
-use crate::terms::{Slot, Terms, later, overtime};
 use crate::value::{BookId, Money};
 use crate::{Command, Event, book, payment, space};
 
@@ -130,16 +132,6 @@ pub struct Order {
     timed: Option<Timed>,
 }
 
-/// What the saga must know of a booking with a time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Timed {
-    slot: Slot,
-    held_until: Timestamp,
-    no_show_grace_minutes: u32,
-    /// Per hour.
-    overtime: Money,
-}
-
 impl Order {
     /// Folds `event` of booking `bookid` and says what must happen next, in order.
     pub fn react(&mut self, bookid: BookId, event: &Event) -> Vec<Intent> {
@@ -163,7 +155,7 @@ impl Order {
                 if self.stage == Stage::None {
                     self.stage = Stage::AwaitingPayment;
                     self.price = *price;
-                    self.timed = timed(*slot, terms.as_ref(), *held_until);
+                    self.timed = Timed::of(*slot, terms.as_ref(), *held_until);
                 }
                 vec![]
             }
@@ -327,33 +319,6 @@ impl Order {
         }
     }
 
-    fn charge(&self, charge_no: u32, due: Due) -> Intent {
-        let hold = self.timed.filter(|_| charge_no == FIRST_CHARGE);
-        Intent::Charge {
-            charge_no,
-            due,
-            held_until: hold.map(|timed| timed.held_until),
-        }
-    }
-
-    fn no_show_timer(&self) -> Option<Intent> {
-        let Timed {
-            slot,
-            no_show_grace_minutes,
-            ..
-        } = self.timed?;
-        Some(Intent::NoShowTimer {
-            start: slot.start,
-            at: later(slot.start, no_show_grace_minutes),
-        })
-    }
-
-    fn charge_overtime(&self, bookid: BookId, minutes: u32) -> Option<Intent> {
-        let amount = overtime(self.timed?.overtime, minutes);
-        let charge = payment::Command::ChargeOvertime { amount };
-        (amount.minor > 0).then_some(Intent::Command(Command::Payment(bookid, charge)))
-    }
-
     /// The money is there: the space is registered, unless the booking is no longer wanted.
     fn paid(&mut self, bookid: BookId, register: space::Command) -> Option<Intent> {
         if self.undoing.is_some() {
@@ -415,20 +380,6 @@ impl Order {
         }
         vec![close(bookid, book::Outcome::Cancelled)]
     }
-}
-
-fn timed(
-    slot: Option<Slot>,
-    terms: Option<&Terms>,
-    held_until: Option<Timestamp>,
-) -> Option<Timed> {
-    let (slot, terms, held_until) = (slot?, terms?, held_until?);
-    Some(Timed {
-        slot,
-        held_until,
-        no_show_grace_minutes: terms.no_show_grace_minutes,
-        overtime: terms.overtime_per_hour,
-    })
 }
 
 fn cancel_payment(bookid: BookId, refund: Money, reason: &str) -> Intent {

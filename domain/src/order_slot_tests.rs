@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::*;
 use crate::payment::Extra;
 use crate::status::Status;
-use crate::terms::Policy;
+use crate::terms::{Policy, Slot, Terms};
 use crate::value::UserId;
 
 const BOOK: BookId = BookId(7);
