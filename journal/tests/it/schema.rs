@@ -1,8 +1,11 @@
 //! Migrations: safe to run twice and at once, and never on a database that is somebody else's.
 
-use journal::schema::{SchemaError, check, connect, migrate};
+use std::collections::HashSet;
+
+use journal::schema::{MIGRATOR, SchemaError, check, connect, migrate};
 use local_postgres::Profile;
 use local_postgres::testing::{Cluster, Database};
+use sqlx::PgConnection;
 
 use crate::sql;
 use crate::stage::{Stage, connect as session};
@@ -102,4 +105,30 @@ async fn an_empty_database_is_behind_also_on_a_server_that_never_saw_the_service
     assert!(matches!(error, SchemaError::Behind), "{error}");
     migrate(&url).await.unwrap();
     check(&connect(&url, 1).unwrap()).await.unwrap();
+}
+
+/// The functions of this database that the service calls, with their arguments.
+async fn functions(session: &mut PgConnection) -> HashSet<String> {
+    let ours = "select p.oid::regprocedure::text from pg_proc p
+                where p.pronamespace = 'public'::regnamespace and p.prorettype <> 'trigger'::regtype
+                  and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')";
+    let names = sqlx::query_scalar(ours).fetch_all(session).await;
+    names.unwrap().into_iter().collect()
+}
+
+/// During a rolling deployment processes of the version before call what they know. (docs/adr/0003)
+#[tokio::test]
+async fn no_migration_takes_a_function_from_those_who_still_call_it() {
+    let database = empty().await;
+    let mut owner = session(database.url()).await;
+    let mut called_once = HashSet::new();
+    for migration in MIGRATOR.iter() {
+        sql::run(&mut owner, &migration.sql).await;
+        called_once.extend(functions(&mut owner).await);
+    }
+    let still_there = functions(&mut owner).await;
+    let mut gone: Vec<_> = called_once.difference(&still_there).collect();
+    gone.sort();
+    assert_eq!(gone, [] as [&String; 0]);
+    assert!(still_there.len() > 20, "{still_there:?}");
 }
