@@ -4,20 +4,23 @@
 //! status. A problem never carries internals: what the database said goes to the log. The body is written by
 //! [`complete`], because only the outermost layer knows the path and the correlation id that stand in it.
 
+mod cause;
+
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::terms::Slot;
 use domain::venue::{self, Refused};
-use domain::{Currency, Money, Phase, Refusal, book};
+use domain::{Currency, Money, Phase};
 use jiff::Timestamp;
-use journal::{CommandError, StoreError};
 use serde::Serialize;
 
 use crate::conditions::Tag;
 use crate::media;
 use crate::methods::{ACCEPT_PATCH, ACCEPT_POST};
+
+pub(crate) use self::cause::{impossible, internal};
 
 /// A field of the body that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -355,54 +358,4 @@ pub(crate) fn complete(mut response: Response, instance: &str, correlation_id: &
     response.headers_mut().insert(CONTENT_TYPE, json);
     *response.body_mut() = Body::from(body);
     response
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error {
-            error if error.is_transient() => {
-                tracing::warn!(%error, "the storage did not do what was asked");
-                Self::StorageUnavailable
-            }
-            error if error.is_of_the_layout() => {
-                tracing::error!(%error, "a read model is of another version than this program: run `spacerent migrate --rebuild`");
-                Self::ReadModelOutdated
-            }
-            StoreError::Newer(_) => {
-                metrics::counter!("requests_for_newer_version_total").increment(1);
-                tracing::error!(%error, "a request was about what only a newer version can read: upgrade this node");
-                Self::NewerVersionNeeded
-            }
-            error => internal(&error),
-        }
-    }
-}
-
-impl From<CommandError> for Problem {
-    fn from(error: CommandError) -> Self {
-        match error {
-            CommandError::Store(error) => error.into(),
-            CommandError::SlotTaken => Self::SlotTaken {
-                alternatives: vec![],
-            },
-            CommandError::PointsNotCovered => Self::PointsNotCovered,
-            CommandError::OtherVersion { current } => Self::VersionMismatch { current },
-            CommandError::Contended => Self::Contended,
-            CommandError::Refused(Refusal::Book(book::Error::NoSuchBooking)) => Self::NoSuchItem,
-            // Refusals that a client can cause are met where the command is sent.
-            CommandError::Refused(_) => internal(&error),
-        }
-    }
-}
-
-/// A problem that is ours: the log says what, the client only that.
-pub(crate) fn internal(error: &dyn std::error::Error) -> Problem {
-    tracing::error!(error = %error, "a request failed for a reason of ours");
-    Problem::Internal
-}
-
-/// The same, for what the code takes for impossible.
-pub(crate) fn impossible(what: &'static str) -> Problem {
-    tracing::error!(what, "a request met what cannot be");
-    Problem::Internal
 }

@@ -5,6 +5,7 @@
 //! [`crate::payment`]. Commands of the saga are absorbed when the booking has moved on (no event, no error);
 //! commands of people are refused with the present state.
 
+mod command;
 mod event;
 mod time;
 
@@ -14,71 +15,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::status::Status;
-use crate::terms::Slot;
 use crate::value::{BookId, Money, UserId};
 
+pub use self::command::Command;
 pub use self::event::Event;
 pub use self::time::{RefundQuote, Scheduled};
-
-/// What can be asked of a booking.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Command {
-    /// Place the booking. The price is frozen here; `bookid` is given by the server.
-    Place {
-        /// The number that the server gave.
-        bookid: BookId,
-        /// Who books; the seed allows nobody.
-        userid: Option<UserId>,
-        /// Which space, by its name.
-        spacename: String,
-        /// What it costs.
-        price: Money,
-        /// For when; a booking without is unscheduled, as in the seed.
-        scheduled: Option<Box<Scheduled>>,
-    },
-    /// The payment's outcome is not known yet (saga or `POST /books`).
-    DeferPayment {
-        /// Why it is not known.
-        reason: String,
-        /// Whether the charge may have reached the gateway.
-        sent: bool,
-    },
-    /// Payment and registration stand (saga).
-    Confirm,
-    /// The booking cannot be: declined, or the registration was refused (saga).
-    Reject {
-        /// Why, for the customer.
-        reason: String,
-    },
-    /// The hold ran out (timer).
-    Expire {
-        /// Whether a charge may be under way: then the hold stays.
-        attempt_in_flight: bool,
-    },
-    /// Move a confirmed booking to another time.
-    Reschedule {
-        /// To when.
-        slot: Slot,
-        /// What it costs now: the difference was reckoned from that, so on another price nothing is done.
-        from: Money,
-        /// What it costs from now on.
-        price: Money,
-        /// Now.
-        at: Timestamp,
-    },
-    /// The customer or a manager cancels.
-    Cancel {
-        /// Why, in the canceller's words.
-        reason: Option<String>,
-        /// Now: the policy goes by it.
-        at: Timestamp,
-    },
-    /// The story is over (saga).
-    Close {
-        /// How it ended.
-        outcome: Outcome,
-    },
-}
 
 /// How a booking's story ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

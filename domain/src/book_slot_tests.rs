@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::space::Method;
-use crate::terms::{Policy, Terms, Tier};
+
+use crate::terms::{Policy, Slot, Terms, Tier};
 
 const BOOK: BookId = BookId(7);
 const PRICE: Money = Money::krw(20_000);

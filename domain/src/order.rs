@@ -10,64 +10,16 @@
 //! a registration that was asked for; and a registration that can no longer be undone, because the customer
 //! has the space or did not come, does not keep a cancelled booking from being closed.
 
+mod intent;
 mod timed;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::intent::{CHARGE_JOB, Due, Intent, NO_SHOW_JOB, REFUND_JOB};
 use self::timed::Timed;
 use crate::payment::FIRST_CHARGE;
 use crate::value::{BookId, Money};
 use crate::{Command, Event, book, payment, space};
-
-/// The kind of job that sees to a charge; open ones are the bookings that wait for money.
-pub const CHARGE_JOB: &str = "charge";
-/// The kind of job that marks a no-show when the time for it has come.
-pub const NO_SHOW_JOB: &str = "no-show";
-/// The kind of job that gives money back.
-pub const REFUND_JOB: &str = "refund";
-
-/// Something that must happen next.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Intent {
-    /// Send this command.
-    Command(Command),
-    /// See to it that the charge gets an outcome.
-    Charge {
-        /// Which charge of the booking's payment.
-        charge_no: u32,
-        /// When the background takes over.
-        due: Due,
-        /// Until when the booking's slot is kept while nothing was sent.
-        held_until: Option<Timestamp>,
-    },
-    /// At this time, see whether the customer came.
-    NoShowTimer {
-        /// For which slot: a booking that was moved has another one.
-        start: Timestamp,
-        /// When.
-        at: Timestamp,
-    },
-    /// The charge has its outcome: nobody needs to see to it any more.
-    ChargeSettled {
-        /// Which charge.
-        charge_no: u32,
-    },
-    /// Give money back.
-    Refund {
-        /// Which refund of the booking's payment.
-        refund_no: u32,
-    },
-}
-
-/// When the background takes over a charge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
-    /// At once: it is certain that nothing was sent.
-    Now,
-    /// When the customer's own call must have ended.
-    AfterInlineCall,
-}
 
 /// How far an order is, as far as the saga cares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

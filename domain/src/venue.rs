@@ -15,6 +15,7 @@ mod definition;
 mod free;
 mod grid;
 mod hours;
+mod limits;
 mod price;
 mod read;
 mod refused;

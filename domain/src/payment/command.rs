@@ -1,0 +1,118 @@
+//! What can be asked of a payment.
+
+use super::POINTS_RATE;
+use crate::value::{BasisPoints, BookId, Money, UserId};
+
+/// What can be asked of a payment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Intend to charge the booking's price.
+    Request {
+        /// The booking, which is also the payment's number.
+        bookid: BookId,
+        /// Who pays.
+        userid: Option<UserId>,
+        /// Which space; the stub gateway's fault hooks go by it.
+        spacename: String,
+        /// What the booking costs.
+        price: Money,
+        /// What points have to do with it.
+        points: Points,
+    },
+    /// Intend to charge for time past the end (saga). Happens once.
+    ChargeOvertime {
+        /// How much.
+        amount: Money,
+    },
+    /// Charge once more for what was declined (manager or customer).
+    ChargeOutstanding,
+    /// The booking was moved to a time at another price; with it.
+    Adjust {
+        /// What it cost.
+        from: Money,
+        /// What it costs.
+        to: Money,
+    },
+    /// The gateway approved a charge.
+    RecordApproval {
+        /// Which charge.
+        charge_no: u32,
+        /// The gateway's own reference.
+        gateway_ref: String,
+        /// What was captured.
+        captured: Money,
+    },
+    /// The gateway declined a charge for good.
+    RecordDecline {
+        /// Which charge.
+        charge_no: u32,
+        /// The gateway's code.
+        code: String,
+        /// The gateway's text.
+        message: String,
+    },
+    /// A charge was sent and its outcome is not known.
+    RecordUnknown {
+        /// Which charge.
+        charge_no: u32,
+        /// Which try, from 1.
+        attempt: u32,
+        /// What went wrong.
+        reason: String,
+    },
+    /// It is certain that the charge never happened and will not be sent again.
+    RecordNotCharged {
+        /// Which charge.
+        charge_no: u32,
+    },
+    /// Undo the payment (saga).
+    Cancel {
+        /// What is to be given back, at most.
+        refund: Money,
+        /// Why.
+        reason: String,
+    },
+    /// The gateway gave money back.
+    RecordRefund {
+        /// Which refund.
+        refund_no: u32,
+        /// The gateway's own reference.
+        refund_ref: String,
+    },
+    /// The gateway did not give money back this time.
+    RecordRefundFailure {
+        /// Which refund.
+        refund_no: u32,
+        /// Which try, from 1.
+        attempt: u32,
+        /// The gateway's code.
+        code: String,
+    },
+    /// Give part of the money back (manager).
+    RefundPartially {
+        /// How much.
+        amount: Money,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What points have to do with a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Points {
+    /// How many are spent on it; each is worth a minor unit of the price. Whether the customer has them is found out
+    /// when the payment is stored.
+    pub spent: i64,
+    /// What captured money earns.
+    pub rate: BasisPoints,
+}
+
+impl Default for Points {
+    /// None are spent, and one percent is earned.
+    fn default() -> Self {
+        Self {
+            spent: 0,
+            rate: POINTS_RATE,
+        }
+    }
+}

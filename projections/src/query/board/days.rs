@@ -1,0 +1,136 @@
+//! Sums of days: the money of bookings, and how much of a venue is booked.
+
+use domain::{Currency, Money};
+use jiff::civil::Date;
+use journal::StoreError;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use super::Sql;
+use crate::board::{BoardRow, number};
+use crate::booking;
+use crate::cell::{Cell, Value as _};
+use crate::projection::Row;
+use crate::query::names;
+
+/// The phases in which a booking has given its unit back: it takes no part in how full a venue is.
+const GIVEN_BACK: &str = "('payment_failed', 'expired', 'cancelling', 'refunded', 'cancelled')";
+
+/// The money of one day in one currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RevenueDay {
+    /// The day of use.
+    pub day: i64,
+    /// How many bookings brought money, or are to.
+    pub bookings: i64,
+    /// What was captured.
+    pub captured: Money,
+    /// What went back.
+    pub refunded: i64,
+    /// What was declined and is still owed.
+    pub outstanding: i64,
+    /// Points that paid, less those that came back.
+    pub points_spent: i64,
+}
+
+/// How much of one day is booked, without bookings of more than one day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BookedDay {
+    /// The day.
+    pub day: i64,
+    /// How many bookings.
+    pub bookings: i64,
+    /// How many minutes of them.
+    pub minutes: i64,
+    /// How many nobody came to.
+    pub no_shows: i64,
+}
+
+/// What is booked of a venue.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Booked {
+    /// By day.
+    pub days: Vec<BookedDay>,
+    /// Bookings of more than one day.
+    pub longer: Vec<BoardRow>,
+}
+
+/// The statement for the money of some days.
+pub(super) fn money(head: &str, spacename: Option<&str>, from: Date, to: Date) -> Sql {
+    let mut sql = Sql::new(format!(
+        "{head}select day, currency, count(*) filter (where captured > 0) as bookings,
+                sum(captured)::bigint as captured, sum(refunded)::bigint as refunded,
+                sum(outstanding)::bigint as outstanding, sum(points_spent)::bigint as points_spent
+         from board.bookings where day between "
+    ));
+    sql.push_bind(number(from))
+        .push(" and ")
+        .push_bind(number(to));
+    if let Some(spacename) = spacename {
+        sql.push(" and spacename = ")
+            .push_bind(booking::short(spacename));
+    }
+    sql.push(
+        " group by day, currency
+          having sum(captured) <> 0 or sum(refunded) <> 0 or sum(outstanding) <> 0 or sum(points_spent) <> 0
+          order by day, currency collate \"C\"",
+    );
+    sql
+}
+
+/// The statement for what is booked of some days by bookings of one day.
+pub(super) fn within_days(head: &str, spacename: &str, from: i64, to: i64) -> Sql {
+    let mut sql = Sql::new(format!(
+        "{head}select day, count(*) as bookings, sum(minutes)::bigint as minutes,
+                count(*) filter (where phase = 'no_show') as no_shows
+         from board.bookings
+         where last_day is null and phase not in {GIVEN_BACK} and spacename = "
+    ));
+    sql.push_bind(spacename.to_owned())
+        .push(" and day between ")
+        .push_bind(from)
+        .push(" and ")
+        .push_bind(to)
+        .push(" group by day order by day");
+    sql
+}
+
+/// The statement for bookings of more than one day.
+pub(super) fn longer(head: &str, spacename: &str, from: i64, to: i64) -> Sql {
+    let mut sql = Sql::new(format!(
+        "{head}select {} from board.bookings
+         where phase not in {GIVEN_BACK} and spacename = ",
+        names(BoardRow::COLUMNS)
+    ));
+    sql.push_bind(spacename.to_owned())
+        .push(" and last_day >= ")
+        .push_bind(from)
+        .push(" and day <= ")
+        .push_bind(to)
+        .push(" order by day, starts_at, bookid");
+    sql
+}
+
+pub(super) fn revenue_day(row: &PgRow) -> Result<RevenueDay, StoreError> {
+    let currency: String = row.try_get("currency")?;
+    Ok(RevenueDay {
+        day: row.try_get("day")?,
+        bookings: row.try_get("bookings")?,
+        captured: Money {
+            minor: row.try_get("captured")?,
+            currency: Currency::from_cell(Cell::Word(currency.into()))?,
+        },
+        refunded: row.try_get("refunded")?,
+        outstanding: row.try_get("outstanding")?,
+        points_spent: row.try_get("points_spent")?,
+    })
+}
+
+pub(super) fn booked_day(row: &PgRow) -> Result<BookedDay, StoreError> {
+    Ok(BookedDay {
+        day: row.try_get("day")?,
+        bookings: row.try_get("bookings")?,
+        minutes: row.try_get("minutes")?,
+        no_shows: row.try_get("no_shows")?,
+    })
+}
