@@ -4,7 +4,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::space::Method;
-
 use crate::terms::{Policy, Slot, Terms, Tier};
 
 const BOOK: BookId = BookId(7);

@@ -1,4 +1,4 @@
-//! Customers who book, some of whom cancel, and who ask again under the same key when they were not answered.
+//! Customers who book, half of them a time, some of whom move or cancel, and who ask again under the same key when they were not answered.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,6 +10,9 @@ use tokio::task::JoinSet;
 
 use crate::server::moment;
 
+/// A venue with times, and how many can be there at a time.
+const STUDIO: &str = "studio";
+const UNITS: u32 = 3;
 /// How long a customer waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long one keeps asking again.
@@ -20,6 +23,7 @@ const ASKING_MAX: Duration = Duration::from_secs(60);
 pub struct Answered {
     pub booked: Vec<i64>,
     pub cancelled: Vec<i64>,
+    pub moved: Vec<i64>,
 }
 
 /// One request: the status, 0 when there was none, and the body.
@@ -34,10 +38,8 @@ pub async fn ask(request: RequestBuilder) -> (u16, Value) {
 }
 
 /// A booking; the key, where there is one, is the journey's name, too.
-fn booking(http: &Client, url: &str, space: &str, key: Option<&str>) -> RequestBuilder {
-    let request = http
-        .post(url)
-        .json(&json!({ "userid": 4, "spacename": space }));
+fn booking(http: &Client, url: &str, body: &Value, key: Option<&str>) -> RequestBuilder {
+    let request = http.post(url).json(body);
     match key {
         Some(key) => request
             .header("idempotency-key", key)
@@ -55,7 +57,8 @@ fn cancellation(http: &Client, url: &str, key: Option<&str>) -> RequestBuilder {
 }
 
 pub async fn book(http: &Client, url: &str, space: &str, key: Option<&str>) -> (u16, Value) {
-    ask(booking(http, url, space, key)).await
+    let body = json!({ "userid": 4, "spacename": space });
+    ask(booking(http, url, &body, key)).await
 }
 
 pub async fn cancel(http: &Client, url: &str, key: Option<&str>) -> (u16, Value) {
@@ -63,7 +66,7 @@ pub async fn cancel(http: &Client, url: &str, key: Option<&str>) -> (u16, Value)
 }
 
 /// A time of a day far away.
-fn at(time: &str) -> String {
+pub fn at(time: &str) -> String {
     format!("2099-06-01T{time}:00Z")
 }
 
@@ -86,12 +89,15 @@ pub async fn move_to(
     to: &str,
     key: Option<&str>,
 ) -> (u16, Value) {
-    let request = http
-        .post(url)
-        .json(&json!({ "start": at(from), "end": at(to) }));
+    let body = json!({ "start": at(from), "end": at(to) });
+    ask(moving(http, url, &body, key)).await
+}
+
+fn moving(http: &Client, url: &str, body: &Value, key: Option<&str>) -> RequestBuilder {
+    let request = http.post(url).json(body);
     match key {
-        Some(key) => ask(request.header("idempotency-key", key)).await,
-        None => ask(request).await,
+        Some(key) => request.header("idempotency-key", key),
+        None => request,
     }
 }
 
@@ -154,6 +160,7 @@ impl Customer {
         let mut number = 0;
         let mut ticks = tokio::time::interval(self.pause);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.open_the_studio().await;
         while !self.stop.load(Ordering::Relaxed) {
             ticks.tick().await;
             number += 1;
@@ -162,27 +169,81 @@ impl Customer {
                 .random
                 .bool()
                 .then(|| format!("{}-{number}", self.name));
-            let booked = self
+            self.book_and_change_its_mind(key).await;
+        }
+    }
+
+    /// A venue where a few can be at a time, so that some find it taken.
+    async fn open_the_studio(&mut self) {
+        let place = self.place();
+        let venue = format!("{place}/venues/{STUDIO}");
+        let (status, body) = put(&self.http, &venue, &json!({ "units": UNITS })).await;
+        assert!(matches!(status, 200 | 201), "{status} {body}");
+    }
+
+    async fn book_and_change_its_mind(&mut self, key: Option<String>) {
+        let timed = self.random.bool();
+        let wish = if timed {
+            let (start, end) = self.a_time();
+            json!({ "userid": 4, "spacename": STUDIO, "start": start, "end": end })
+        } else {
+            json!({ "userid": 4, "spacename": "numberfour" })
+        };
+        let booked = self
+            .until_answered(key.as_deref(), |http, base, key| {
+                booking(http, &format!("{base}/books"), &wish, key)
+            })
+            .await;
+        let Some(bookid) = booked.and_then(|body| body["bookid"].as_i64()) else {
+            return;
+        };
+        self.note(|answered| answered.booked.push(bookid));
+        if timed && self.random.bool() {
+            let (start, end) = self.a_time();
+            let wish = json!({ "start": start, "end": end });
+            let key = key.as_ref().map(|key| format!("{key}-move"));
+            let moved = self
                 .until_answered(key.as_deref(), |http, base, key| {
-                    booking(http, &format!("{base}/books"), "numberfour", key)
+                    moving(
+                        http,
+                        &format!("{base}/books/{bookid}/reschedule"),
+                        &wish,
+                        key,
+                    )
                 })
                 .await;
-            let Some(bookid) = booked.and_then(|body| body["bookid"].as_i64()) else {
-                continue;
-            };
-            self.answered.lock().unwrap().booked.push(bookid);
-            if self.random.u8(..3) == 0 {
-                let key = key.map(|key| format!("{key}-cancel"));
-                let cancelled = self
-                    .until_answered(key.as_deref(), |http, base, key| {
-                        cancellation(http, &format!("{base}/books/{bookid}"), key)
-                    })
-                    .await;
-                if cancelled.is_some() {
-                    self.answered.lock().unwrap().cancelled.push(bookid);
-                }
+            if moved.is_some() {
+                self.note(|answered| answered.moved.push(bookid));
             }
         }
+        if self.random.u8(..3) == 0 {
+            let key = key.map(|key| format!("{key}-cancel"));
+            let cancelled = self
+                .until_answered(key.as_deref(), |http, base, key| {
+                    cancellation(http, &format!("{base}/books/{bookid}"), key)
+                })
+                .await;
+            if cancelled.is_some() {
+                self.note(|answered| answered.cancelled.push(bookid));
+            }
+        }
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Answered)) {
+        note(&mut self.answered.lock().unwrap());
+    }
+
+    fn place(&mut self) -> String {
+        let places = self.places.lock().unwrap();
+        places[self.random.usize(..places.len())].clone()
+    }
+
+    /// One to three hours of some day of a month far away.
+    fn a_time(&mut self) -> (String, String) {
+        let (day, hour) = (self.random.u8(1..=30), self.random.u8(0..20));
+        let until = hour + self.random.u8(1..=3);
+        let at = |hour: u8| format!("2099-06-{day:02}T{hour:02}:00:00Z");
+        (at(hour), at(until))
     }
 
     /// Asks once, or with a key until there is an answer that says what became of it.
@@ -193,12 +254,10 @@ impl Customer {
     ) -> Option<Value> {
         let began = Instant::now();
         loop {
-            let base = {
-                let places = self.places.lock().unwrap();
-                places[self.random.usize(..places.len())].clone()
-            };
+            let base = self.place();
             match ask(request(&self.http, &base, key)).await {
                 (200..300, body) => return Some(body),
+                (409, body) if !is_for_now(&body) => return None,
                 (0 | 409 | 500.., _) if key.is_some() && began.elapsed() < ASKING_MAX => {
                     moment().await;
                 }
@@ -206,4 +265,12 @@ impl Customer {
             }
         }
     }
+}
+
+/// Whether the same request may be answered otherwise in a moment.
+fn is_for_now(conflict: &Value) -> bool {
+    let kind = conflict["type"].as_str().unwrap_or_default();
+    ["idempotency-key-in-progress", "concurrent-update"]
+        .iter()
+        .any(|slug| kind.ends_with(slug))
 }

@@ -1,4 +1,4 @@
-//! The crash matrix: `kill -9` at every step of booking, cancellation and move, then a restart, and everything comes right.
+//! The crash matrix: `kill -9` at every step of booking, cancellation, move, no-show and expiry, then a restart, and everything comes right.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::load::{Answered, book, book_for, cancel, move_to, put};
+use super::load::{Answered, at, book, book_for, cancel, move_to, put};
 use super::verdict;
 use super::world::{Node, SETTLED_MAX, SHORT, World};
 use crate::server::moment;
@@ -41,9 +41,24 @@ pub enum Flow {
     Cancellation,
     /// Of a registered booking with a time, to one that costs more: a further charge, by a worker.
     Move,
+    /// Nobody comes to a registered booking with a time.
+    NoShow,
+    /// A booking with a time is not charged while its slot is kept for it.
+    Expiry,
 }
 
-use Flow::{Booking, Cancellation, Deferred, Move, TakenOver};
+use Flow::{Booking, Cancellation, Deferred, Expiry, Move, NoShow, TakenOver};
+
+impl Flow {
+    /// How a booking stands in the end that time brings about.
+    const fn end(self) -> Option<&'static str> {
+        match self {
+            NoShow => Some("no-show"),
+            Expiry => Some("expired"),
+            _ => None,
+        }
+    }
+}
 
 /// One crash.
 pub struct Row {
@@ -70,7 +85,7 @@ const fn full(point: &'static str, flow: Flow) -> Row {
 }
 
 /// Every fail point with every flow that reaches it; in plain `cargo test` each point once.
-pub const MATRIX: [Row; 66] = [
+pub const MATRIX: [Row; 75] = [
     always("key-taken", Booking),
     full("key-taken", Cancellation),
     always("key-answer-due", Booking),
@@ -137,6 +152,15 @@ pub const MATRIX: [Row; 66] = [
     full("outcome-stored", Move),
     full("job-noted/charge", Move),
     full("job-worked/charge", Move),
+    always("job-claimed/no-show", NoShow),
+    full("job-worked/no-show", NoShow),
+    full("saga-commands-due/1", NoShow),
+    full("saga-command-sent", NoShow),
+    always("job-worked/charge", Expiry),
+    full("saga-commands-due/1", Expiry),
+    full("saga-command-sent", Expiry),
+    full("outcome-due", Expiry),
+    full("outcome-stored", Expiry),
 ];
 
 impl Row {
@@ -152,11 +176,13 @@ impl Row {
 /// Crashes at one point; how long it took from the restart until everything had come to its end.
 async fn crash(row: &Row) -> Duration {
     let world = World::shared().await;
-    let settings = if row.flow == Deferred {
-        &OPENING[..]
-    } else {
-        &FEW
+    let settings = match row.flow {
+        Deferred | Expiry => &OPENING[..],
+        _ => &FEW,
     };
+    if row.flow.end().is_some() {
+        world.set_clock(&at("09:00"));
+    }
     let mut node = world.node(settings).await;
     let mut answered = Answered::default();
     let bookid = prepare(&world, &mut node, row.flow, &mut answered).await;
@@ -176,16 +202,38 @@ async fn crash(row: &Row) -> Duration {
         }
         _ => {}
     }
-    let settled = verdict::settles(&world, SETTLED_MAX).await;
+    let settled =
+        verdict::settles(&world, SETTLED_MAX).await && comes_to_its_end(&world, row).await;
     let took = began.elapsed();
-    assert!(settled, "{}: not within {SETTLED_MAX:?}", row.name());
     let verdict = verdict::of(&world, &answered, SETTLED_MAX).await;
+    let open = &verdict.open;
+    assert!(
+        settled,
+        "{}: not within {SETTLED_MAX:?}: {open:#?}",
+        row.name()
+    );
     assert!(verdict.is_well(), "{}: {verdict:#?}", row.name());
     if key.is_some() && row.flow == Booking {
         let booked = world.count("select count(*) from events where event_type = 'Booked'");
         assert_eq!(booked.await, 1, "{}", row.name());
     }
     took
+}
+
+/// Waits until time has brought about what it must, and once.
+async fn comes_to_its_end(world: &World, row: &Row) -> bool {
+    let Some(end) = row.flow.end() else {
+        return true;
+    };
+    let ended = format!("select count(*) from books.books where status = '{end}'");
+    let began = Instant::now();
+    while world.count(&ended).await == 0 {
+        if began.elapsed() > SETTLED_MAX {
+            return false;
+        }
+        moment().await;
+    }
+    verdict::settles(world, SETTLED_MAX).await
 }
 
 /// What was before: a booking to be cancelled, an open breaker, a process that was killed.
@@ -219,16 +267,30 @@ async fn prepare(
             assert!(verdict::settles(world, SETTLED_MAX).await);
             body["bookid"].as_i64()
         }
-        Move => {
-            let venue = node.url("/venues/studio");
-            assert_eq!(put(&world.http, &venue, &json!({})).await.0, 201);
-            let (status, body) = book_for(&world.http, &url, "studio", "10:00", "11:00").await;
-            assert_eq!(status, 201, "{body}");
-            note(answered, Booking, &body);
+        Move | NoShow => {
+            let booked = book_the_studio(world, node, 201).await;
+            note(answered, Booking, &booked);
             assert!(verdict::settles(world, SETTLED_MAX).await);
-            body["bookid"].as_i64()
+            booked["bookid"].as_i64()
+        }
+        Expiry => {
+            assert_eq!(book(&world.http, &url, "braker", None).await.0, 202);
+            assert!(verdict::settles(world, SETTLED_MAX).await);
+            let booked = book_the_studio(world, node, 202).await;
+            note(answered, Booking, &booked);
+            booked["bookid"].as_i64()
         }
     }
+}
+
+/// A booking with a time, in the morning.
+async fn book_the_studio(world: &World, node: &Node, expected: u16) -> Value {
+    let venue = node.url("/venues/studio");
+    assert_eq!(put(&world.http, &venue, &json!({})).await.0, 201);
+    let url = node.url("/books");
+    let (status, body) = book_for(&world.http, &url, "studio", "10:00", "11:00").await;
+    assert_eq!(status, expected, "{body}");
+    body
 }
 
 async fn act(
@@ -245,6 +307,11 @@ async fn act(
         (Move, Some(bookid)) => {
             let url = node.url(&format!("/books/{bookid}/reschedule"));
             move_to(&world.http, &url, "12:00", "14:00", key).await
+        }
+        (NoShow | Expiry, _) => {
+            // The customer was waited for, and the slot kept, for fifteen minutes.
+            world.set_clock(&at("10:30"));
+            (0, Value::Null)
         }
         // It acts by itself.
         (TakenOver, _) => (0, Value::Null),

@@ -17,7 +17,7 @@ const UNSETTLED: &str = "
         select from books.books b join mypage.mypages m using (bookid) join payments.payments p using (bookid)
         where b.bookid = e.aggregate_id::bigint
           and (b.status, m.status) in (('success-register', 'Registered'), ('cancel-register', 'cancel-register'),
-                                       ('pay-failed', 'pay-failed')))";
+                                       ('pay-failed', 'pay-failed'), ('no-show', 'no-show'), ('expired', 'expired')))";
 /// What is dated by the business waits for its hour.
 const OPEN_JOBS: &str = "select count(*) from jobs where state = 'open' and not timer";
 const BEHIND: &str = "
@@ -48,11 +48,12 @@ const MONEY_MISPLACED: &str = "
         from stub_gateway.charges c
         left join (select charge, sum(amount) as amount from stub_gateway.refunds group by 1) r on r.charge = c.reference
         where c.declined is null group by 1) l using (bookid)
-    where (b.status = 'success-register') <> (coalesce(l.held, 0) > 0)";
+    where (b.status in ('success-register', 'no-show')) <> (coalesce(l.held, 0) > 0)";
 /// Charged, approved, registered, refunded or booked twice; or more given back than was taken.
 const DOUBLED: &str = "
     select count(*) from (
-        select aggregate_id, event_type from events where event_type in ('Approved', 'Registered', 'BookConfirmed', 'Cancelled')
+        select aggregate_id, event_type from events where event_type in ('Approved', 'Registered', 'BookConfirmed', 'Cancelled',
+                                                                          'NoShowMarked', 'BookExpired')
         group by 1, 2 having count(*) > 1
         union all
         select bookid::text, 'charge' from stub_gateway.charges where declined is null group by bookid, charge_no having count(*) > 1
@@ -66,6 +67,16 @@ const UNAPPROVED: &str = "
     select count(*) from events r
     where r.event_type = 'Registered' and not exists (
         select from events a where a.aggregate_id = r.aggregate_id and a.event_type = 'Approved' and a.position < r.position)";
+/// Times that are kept for nobody, or that a booking has and nobody keeps for it.
+const SLOTS_DIFFER: &str = "
+    select count(*) from (
+        select bookid, unit, during from slot_claims
+        except select bookid, unit, during from slots_by_events(0, 9223372036854775807)
+    ) kept
+    full join (
+        select bookid, unit, during from slots_by_events(0, 9223372036854775807)
+        except select bookid, unit, during from slot_claims
+    ) owed using (bookid, unit, during)";
 /// Among these bookings, those that are not in the journal and in every read model that shows bookings.
 const LOST: &str = "
     select count(*) from unnest($1::bigint[]) a (id) where not exists (
@@ -79,6 +90,10 @@ const UNCANCELLED: &str = "
         select from events e join books.books b on b.bookid = a.id
         where e.aggregate_type = 'Book' and e.aggregate_id = a.id::text and e.event_type = 'Bookcancelled'
           and b.status in ('cancel-booking', 'cancel-register'))";
+/// Among these moved bookings, those whose move is not in the journal.
+const UNMOVED: &str = "
+    select count(*) from unnest($1::bigint[]) a (id) where not exists (
+        select from events e where e.aggregate_type = 'Book' and e.aggregate_id = a.id::text and e.event_type = 'Rescheduled')";
 /// What has not come to its end, in words, for who must find out why.
 const OPEN: &str = "
     select format('job %s is %s, due at %s, claimed until %s, tries %s, knows %s: %s',
@@ -94,16 +109,18 @@ const OPEN: &str = "
     union all
     select format('booking %s is %s, after %s', b.bookid, b.status,
                   (select string_agg(event_type, ', ' order by e.position) from events e where aggregate_id = b.bookid::text))
-    from books.books b where b.status not in ('success-register', 'cancel-register', 'pay-failed')
+    from books.books b where b.status not in ('success-register', 'cancel-register', 'pay-failed', 'no-show', 'expired')
     order by 1";
 
-/// How a world stands after chaos; all counts but the first two must be zero.
+/// How a world stands after chaos; all counts but the first three must be zero.
 #[derive(Debug, Default)]
 pub struct Verdict {
     /// Bookings that were answered 2xx.
     pub accepted: usize,
     /// Cancellations that were answered 2xx.
     pub cancelled: usize,
+    /// Moves that were answered 2xx.
+    pub moved: usize,
     pub lost: i64,
     pub doubled: i64,
     pub parked: i64,
@@ -112,6 +129,8 @@ pub struct Verdict {
     pub unapproved: i64,
     /// Bookings whose money is not where it belongs.
     pub money: i64,
+    /// Slots that are kept for nobody, or not kept.
+    pub slots: i64,
     /// Read models that differ from a rebuilt one.
     pub differing: Vec<String>,
     /// What has not come to its end, in words. Judged by its counts above.
@@ -127,6 +146,7 @@ impl Verdict {
             self.stuck,
             self.unapproved,
             self.money,
+            self.slots,
         ]
         .iter()
         .all(|count| *count == 0)
@@ -139,12 +159,14 @@ impl fmt::Display for Verdict {
         let rows = [
             ("bookings accepted", self.accepted.to_string()),
             ("cancellations accepted", self.cancelled.to_string()),
+            ("moves accepted", self.moved.to_string()),
             ("lost", self.lost.to_string()),
             ("doubled", self.doubled.to_string()),
             ("parked", self.parked.to_string()),
             ("stuck", self.stuck.to_string()),
             ("registered without approval", self.unapproved.to_string()),
             ("money not where it belongs", self.money.to_string()),
+            ("slots not kept as promised", self.slots.to_string()),
             (
                 "read models that differ from a rebuild",
                 self.differing.len().to_string(),
@@ -192,12 +214,16 @@ pub async fn of(world: &World, answered: &Answered, max: Duration) -> Verdict {
     Verdict {
         accepted: answered.booked.len(),
         cancelled: answered.cancelled.len(),
-        lost: among(LOST, &answered.booked).await + among(UNCANCELLED, &answered.cancelled).await,
+        moved: answered.moved.len(),
+        lost: among(LOST, &answered.booked).await
+            + among(UNCANCELLED, &answered.cancelled).await
+            + among(UNMOVED, &answered.moved).await,
         doubled: world.count(DOUBLED).await,
         parked: world.count("select count(*) from parked").await,
         stuck: of_jobs + world.count(UNSETTLED).await + world.count(BEHIND).await,
         unapproved: world.count(UNAPPROVED).await,
         money: world.count(MONEY_DIFFERS).await + world.count(MONEY_MISPLACED).await,
+        slots: world.count(SLOTS_DIFFER).await,
         differing: differing(world).await,
         open: sqlx::query_scalar(OPEN)
             .fetch_all(&world.pool)

@@ -16,7 +16,7 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 type Harm = (&'static str, fn(&Verdict) -> bool);
 
 /// Each is done to a database of its own.
-const HARMS: [Harm; 8] = [
+const HARMS: [Harm; 9] = [
     (
         "insert into stub_gateway.charges (key, reference, bookid, charge_no, amount, currency)
          select key || '/again', gen_random_uuid(), bookid, charge_no, amount, currency from stub_gateway.charges",
@@ -42,6 +42,10 @@ const HARMS: [Harm; 8] = [
         |verdict| verdict.parked > 0,
     ),
     (
+        "insert into slot_claims (bookid, unit, during) values (1, 1, tstzrange(now(), now() + interval '1 hour'))",
+        |verdict| verdict.slots > 0,
+    ),
+    (
         "do $$ begin execute format('update mypage_%s.mypages set spacename = ''another''', 1); end $$",
         |verdict| !verdict.differing.is_empty(),
     ),
@@ -61,6 +65,7 @@ async fn the_verdict_sees_every_kind_of_harm() {
         let answered = Answered {
             booked: vec![body["bookid"].as_i64().unwrap()],
             cancelled: vec![],
+            moved: vec![],
         };
         assert!(verdict::settles(&world, SETTLED_MAX).await);
         node.kill().await;
@@ -80,9 +85,10 @@ async fn a_booking_that_was_answered_and_is_nowhere_is_lost() {
     let answered = Answered {
         booked: vec![41, 42],
         cancelled: vec![43],
+        moved: vec![44],
     };
     let verdict = verdict::of(&world, &answered, AT_ONCE).await;
-    assert_eq!((verdict.accepted, verdict.lost), (2, 3));
+    assert_eq!((verdict.accepted, verdict.lost), (2, 4));
 }
 
 #[tokio::test]
@@ -100,6 +106,7 @@ async fn a_cancellation_that_is_under_way_is_stuck_and_not_lost() {
     let answered = Answered {
         booked: vec![bookid],
         cancelled: vec![bookid],
+        moved: vec![],
     };
     let verdict = verdict::of(&world, &answered, AT_ONCE).await;
     assert!(verdict.stuck > 0 && !verdict.is_well(), "{verdict:#?}");

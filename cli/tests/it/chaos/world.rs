@@ -93,11 +93,14 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
+        let clock = self.clock();
+        let clock = clock.exists().then_some(("CLOCK_FILE", clock));
         let mut child = spacerent(&["serve"])
             .env("DATABASE_URL", &self.url)
             .env("LISTEN_PORT_GATEWAY", port.to_string())
             .env("FAIL_POINT_FILE", self.order())
             .envs(settings.iter().copied())
+            .envs(clock)
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -116,6 +119,17 @@ impl World {
         };
         let ready = timeout(READY_MAX, ready).await.unwrap_or(false);
         ready.then_some(Node { child, port })
+    }
+
+    fn clock(&self) -> PathBuf {
+        self.folder.path().join("clock")
+    }
+
+    /// Sets the clock of the processes by hand; of those that run, only if it was set before they were started.
+    pub fn set_clock(&self, moment: &str) {
+        let written = self.folder.path().join("clock.new");
+        std::fs::write(&written, moment).unwrap();
+        std::fs::rename(written, self.clock()).unwrap();
     }
 
     fn order(&self) -> PathBuf {
