@@ -111,6 +111,7 @@ fn story(bookid: BookId) -> Vec<Vec<Command>> {
         })],
         vec![pay(payment::Command::Cancel {
             refund: price,
+            percent: 100,
             reason: reason.clone(),
         })],
         vec![pay(payment::Command::RecordRefund {

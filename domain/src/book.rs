@@ -215,10 +215,9 @@ impl Book {
             })),
             Command::Reschedule {
                 slot,
-                from,
-                price,
+                difference,
                 at,
-            } => self.reschedule(bookid, slot, (from, price), at),
+            } => self.reschedule(bookid, slot, difference, at),
             Command::Cancel { reason, at } => self.cancel(bookid, reason, at),
             Command::Close { outcome } => Ok(self.close(bookid, outcome)),
         }

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
+use crate::payment::Difference;
 use crate::space::Method;
 use crate::terms::{Policy, Slot, Terms, Tier};
 
@@ -79,11 +80,10 @@ fn cancel_at(book: &Book, at: Timestamp) -> Result<Vec<Event>, Error> {
 }
 
 fn move_at(book: &Book, slot: Slot, price: Money, at: Timestamp) -> Result<Vec<Event>, Error> {
-    let from = book.price();
+    let difference = book.difference(price, at);
     book.decide(Command::Reschedule {
         slot,
-        from,
-        price,
+        difference,
         at,
     })
 }
@@ -194,13 +194,50 @@ fn only_a_confirmed_booking_with_a_time_is_moved() {
 }
 
 #[test]
-fn a_difference_that_was_reckoned_from_another_price_is_not_charged() {
+fn a_difference_that_was_reckoned_from_what_is_not_so_any_more_changes_nothing() {
+    let (book, at) = (confirmed(), START - hours(72));
+    let right = book.difference(Money::krw(30_000), at);
     let from = Money::krw(19_000);
-    let moved = confirmed().decide(Command::Reschedule {
-        slot: next_day(),
-        from,
-        price: Money::krw(30_000),
-        at: START - hours(72),
-    });
-    assert_eq!(moved, Err(Error::PriceChanged { current: PRICE }));
+    for difference in [
+        Difference { from, ..right },
+        Difference {
+            refund_percent: 50,
+            ..right
+        },
+    ] {
+        let moved = book.decide(Command::Reschedule {
+            slot: next_day(),
+            difference,
+            at,
+        });
+        assert_eq!(moved, Err(Error::PriceChanged { current: PRICE }));
+    }
+}
+
+#[test]
+fn a_cheaper_time_gives_back_as_much_as_a_cancellation_would() {
+    for (before, percent) in [(49, 100), (47, 50), (23, 0)] {
+        let difference = confirmed().difference(Money::krw(1), START - hours(before));
+        assert_eq!(difference.refund_percent, percent, "{before} hours before");
+    }
+}
+
+#[test]
+fn a_quote_that_is_capped_holds_until_the_cap_is_undercut() {
+    let mut book = confirmed();
+    let next_month = Slot::new(START + hours(720), START + hours(722));
+    for event in move_at(&book, next_month, PRICE, START - hours(30)).unwrap() {
+        book.apply(event);
+    }
+    // 100 % until 48 hours before, of which 50 % are left; 50 % until 24 hours before.
+    let quote = book.refund_quote(START);
+    assert_eq!(
+        (quote.percent, quote.until),
+        (50, Some(next_month.start - hours(24)))
+    );
+    for event in move_at(&book, next_day(), PRICE, next_month.start - hours(1)).unwrap() {
+        book.apply(event);
+    }
+    let quote = book.refund_quote(START - hours(72));
+    assert_eq!((quote.percent, quote.until), (0, None));
 }

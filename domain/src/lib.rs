@@ -81,14 +81,13 @@ impl Command {
         ]
     }
 
-    /// To move a booking at `at` to another time at another price, from the one that it has: the booking, its registration and its payment, in
-    /// one commit.
+    /// To move a booking at `at` to another time, with what that changes ([`book::Book::difference`]): the booking, its
+    /// payment and its registration, in one commit.
     #[must_use]
     pub fn reschedule(
         bookid: BookId,
         slot: terms::Slot,
-        from: Money,
-        to: Money,
+        difference: payment::Difference,
         at: Timestamp,
     ) -> Vec<Self> {
         let spaceid = bookid;
@@ -97,12 +96,11 @@ impl Command {
                 bookid,
                 book::Command::Reschedule {
                     slot,
-                    from,
-                    price: to,
+                    difference,
                     at,
                 },
             ),
-            Self::Payment(bookid, payment::Command::Adjust { from, to }),
+            Self::Payment(bookid, payment::Command::Adjust(difference)),
             Self::Space(bookid, space::Command::Move { spaceid, slot }),
         ]
     }

@@ -121,12 +121,17 @@ impl Order {
             E::PaymentDeferred { sent: false, .. } if self.stage == Stage::AwaitingPayment => {
                 vec![self.charge(FIRST_CHARGE, Due::Now)]
             }
-            E::Bookcancelled { refund, .. } => {
-                let cancel = cancel_payment(bookid, *refund, "the booking was cancelled");
+            E::Bookcancelled {
+                refund,
+                refund_percent,
+                ..
+            } => {
+                let percent = refund_percent.unwrap_or(100);
+                let cancel = cancel_payment(bookid, *refund, percent, "the booking was cancelled");
                 self.undo(bookid, Undoing::Cancelled, cancel)
             }
             E::BookExpired { .. } => {
-                let cancel = cancel_payment(bookid, self.price, "the booking expired");
+                let cancel = cancel_payment(bookid, self.price, 100, "the booking expired");
                 self.undo(bookid, Undoing::Expired, cancel)
             }
             E::BookClosed { .. } => {
@@ -242,7 +247,7 @@ impl Order {
                     Stage::Releasing => self.end(bookid),
                     Stage::Refunding => vec![],
                     _ => vec![
-                        cancel_payment(bookid, self.price, "the registration was refused"),
+                        cancel_payment(bookid, self.price, 100, "the registration was refused"),
                         Intent::Command(Command::Book(
                             bookid,
                             book::Command::Reject {
@@ -275,7 +280,7 @@ impl Order {
     fn paid(&mut self, bookid: BookId, register: space::Command) -> Option<Intent> {
         if self.undoing.is_some() {
             let reason = "the booking was cancelled";
-            return Some(cancel_payment(bookid, self.price, reason));
+            return Some(cancel_payment(bookid, self.price, 100, reason));
         }
         if self.stage != Stage::AwaitingPayment {
             return None;
@@ -334,11 +339,15 @@ impl Order {
     }
 }
 
-fn cancel_payment(bookid: BookId, refund: Money, reason: &str) -> Intent {
+fn cancel_payment(bookid: BookId, refund: Money, percent: u8, reason: &str) -> Intent {
     let reason = reason.to_owned();
     Intent::Command(Command::Payment(
         bookid,
-        payment::Command::Cancel { refund, reason },
+        payment::Command::Cancel {
+            refund,
+            percent,
+            reason,
+        },
     ))
 }
 

@@ -287,7 +287,11 @@ fn cancel_payment(refund: Money, reason: &str) -> Intent {
     let reason = reason.to_owned();
     Intent::Command(Command::Payment(
         BOOK,
-        payment::Command::Cancel { refund, reason },
+        payment::Command::Cancel {
+            refund,
+            percent: 100,
+            reason,
+        },
     ))
 }
 

@@ -24,8 +24,9 @@ use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
-pub use self::command::{Command, Points};
+pub use self::command::{Command, Difference, Points};
 pub use self::event::{Event, Extra, Purpose};
+pub use self::refund::Back;
 use crate::value::{BasisPoints, BookId, Money, UserId};
 
 /// Points earned on captured money: one percent, rounded down.
@@ -268,9 +269,12 @@ impl Payment {
         self.wanted_captured() + self.surplus.values().sum::<i64>()
     }
 
-    /// What was asked beyond the booking's charge, and declined: people must see to it.
+    /// What was asked beyond the booking's charge, and declined: people must see to it. Nothing when it was undone.
     #[must_use]
     pub fn outstanding(&self) -> i64 {
+        if self.stage != Stage::Approved {
+            return 0;
+        }
         let declined = |charge: &&Charge| charge.outcome == ChargeState::Declined;
         let further = self.charges.range(FIRST_CHARGE + 1..);
         further

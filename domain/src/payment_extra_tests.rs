@@ -29,17 +29,27 @@ fn approval(charge_no: u32, captured: i64) -> Command {
 }
 
 fn cancel(refund: i64) -> Command {
+    cancel_by(refund, 100)
+}
+
+fn cancel_by(refund: i64, percent: u8) -> Command {
     Command::Cancel {
         refund: Money::krw(refund),
+        percent,
         reason: "rain".to_owned(),
     }
 }
 
 fn adjust(from: i64, to: i64) -> Command {
-    Command::Adjust {
+    adjust_by(from, to, 100)
+}
+
+fn adjust_by(from: i64, to: i64, refund_percent: u8) -> Command {
+    Command::Adjust(Difference {
         from: Money::krw(from),
         to: Money::krw(to),
-    }
+        refund_percent,
+    })
 }
 
 /// A payment after these commands, and the events of the last one.
@@ -282,4 +292,110 @@ fn overtime_is_charged_once() {
         }]
     ));
     assert_eq!(payment.decide(overtime()), Ok(vec![]));
+}
+
+fn decline_of(charge_no: u32) -> Command {
+    Command::RecordDecline {
+        charge_no,
+        code: "card".to_owned(),
+        message: "no funds".to_owned(),
+    }
+}
+
+/// What these commands gave back, in points and money together, when every refund has been made.
+fn given_back(commands: impl IntoIterator<Item = Command>) -> i64 {
+    let (mut payment, mut back) = (Payment::default(), 0);
+    for command in commands {
+        let mut events = payment.decide(command).unwrap();
+        back += returned(&events);
+        let asked = refunds(&events).len();
+        for event in events.drain(..) {
+            payment.apply(event);
+        }
+        for refund_no in (1..).skip(payment.refunds.len() - asked).take(asked) {
+            let refund_ref = format!("re-{refund_no}");
+            for event in payment
+                .decide(Command::RecordRefund {
+                    refund_no,
+                    refund_ref,
+                })
+                .unwrap()
+            {
+                payment.apply(event);
+            }
+        }
+    }
+    let back = back + payment.refunded();
+    assert_eq!(
+        payment.paid() + back,
+        payment.captured() + payment.points_spent
+    );
+    back
+}
+
+#[test]
+fn who_did_not_pay_the_difference_keeps_paying_the_fee() {
+    // Paid 10,000; moved to a time for 20,000, whose difference is declined, or not decided; cancelled at 50 %.
+    let moved = [request(0), approval(1, 10_000), adjust(10_000, 20_000)];
+    let declined = moved
+        .iter()
+        .cloned()
+        .chain([decline_of(2), cancel_by(10_000, 50)]);
+    assert_eq!(given_back(declined), 5_000);
+    let open = moved.iter().cloned().chain([cancel_by(10_000, 50)]);
+    assert_eq!(given_back(open), 5_000);
+}
+
+#[test]
+fn a_cheaper_time_gives_back_the_part_that_the_policy_leaves() {
+    let (_, moved) = after([
+        request(0),
+        approval(1, 10_000),
+        adjust_by(10_000, 4_000, 50),
+    ]);
+    assert_eq!(refunds(&moved), [("tx-1".to_owned(), 3_000)]);
+    let (_, moved) = after([request(0), approval(1, 10_000), adjust_by(10_000, 4_000, 0)]);
+    assert!(moved.is_empty(), "{moved:?}");
+}
+
+/// Whatever part of the price points paid, what was paid comes back, once.
+#[test]
+fn points_survive_a_move_to_a_cheaper_time() {
+    for points in [0, 1, 3_333, 5_000, 8_000, 9_999, 10_000] {
+        for cheaper in [0, 1, 1_000, 5_000, 9_999] {
+            let story = [
+                request(points),
+                approval(1, 10_000 - points),
+                adjust(10_000, cheaper),
+                cancel(cheaper),
+            ];
+            let back = given_back(story);
+            assert_eq!(back, 10_000, "{points} points, moved to {cheaper}");
+        }
+    }
+}
+
+#[test]
+fn points_and_money_come_back_from_a_cheaper_time_as_they_paid() {
+    let (payment, moved) = after([request(8_000), approval(1, 2_000), adjust(10_000, 5_000)]);
+    assert_eq!(returned(&moved), 4_000);
+    assert_eq!(refunds(&moved), [("tx-1".to_owned(), 1_000)]);
+    assert_eq!(
+        (payment.points_spent(), payment.refundable()),
+        (4_000, 1_000)
+    );
+}
+
+#[test]
+fn what_was_undone_owes_nothing() {
+    let declined = [
+        request(0),
+        approval(1, 10_000),
+        adjust(10_000, 20_000),
+        decline_of(2),
+    ];
+    let (payment, _) = after(declined.clone());
+    assert_eq!(payment.outstanding(), 10_000);
+    let (payment, _) = after(declined.into_iter().chain([cancel(10_000)]));
+    assert_eq!(payment.outstanding(), 0);
 }

@@ -274,6 +274,7 @@ fn not_known(charge_no: u32, attempt: u32) -> Command {
 fn cancel(refund: Money) -> Command {
     Command::Cancel {
         refund,
+        percent: 100,
         reason: "rain".to_owned(),
     }
 }

@@ -135,6 +135,36 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// The same where no more than `most` percent is given back, whatever the policy says.
+    #[must_use]
+    pub fn refund_percent_capped(
+        &self,
+        most: u8,
+        booked_at: Timestamp,
+        start: Timestamp,
+        at: Timestamp,
+    ) -> (u8, Option<Timestamp>) {
+        let (percent, mut until) = self.refund_percent(booked_at, start, at);
+        let percent = percent.min(most);
+        if percent == 0 {
+            return (0, None);
+        }
+        // What is cut off is not lost by waiting: it stays so over every step that leaves as much.
+        while let Some(then) = until.and_then(|end| end.checked_add(NEXT_MOMENT).ok()) {
+            let (next, next_until) = self.refund_percent(booked_at, start, then);
+            if next < percent {
+                break;
+            }
+            until = next_until;
+        }
+        (percent, until)
+    }
+}
+
+/// The least that a moment is later than another one.
+const NEXT_MOMENT: SignedDuration = SignedDuration::from_nanos(1);
+
 /// What so many minutes past the end cost: the hour's price by the minute, rounded half up.
 #[must_use]
 pub fn overtime(per_hour: Money, minutes: u32) -> Money {

@@ -15,7 +15,7 @@ use std::fmt::Debug;
 
 use cqrs_es::{Aggregate, DomainEvent};
 use domain::book::{self, Book, Outcome, Scheduled};
-use domain::payment::{self, Payment, Points};
+use domain::payment::{self, Difference, Payment, Points};
 use domain::space::{self, Method, Space};
 use domain::terms::{Policy, Slot, Terms};
 use domain::{BookId, Money, UserId};
@@ -143,8 +143,11 @@ fn book_commands() -> Vec<book::Command> {
         },
         C::Reschedule {
             slot: slot(24),
-            from: PRICE,
-            price: PRICE,
+            difference: Difference {
+                from: PRICE,
+                to: PRICE,
+                refund_percent: 100,
+            },
             at,
         },
         C::Cancel { reason: None, at },
@@ -163,6 +166,7 @@ fn payment_commands() -> Vec<payment::Command> {
     };
     let refund = |refund| C::Cancel {
         refund,
+        percent: 100,
         reason: "rain".to_owned(),
     };
     vec![

@@ -21,7 +21,7 @@ const NOWHERE: &str = "UTC";
 /// The projection.
 pub(crate) static BOARD: Projection = Projection {
     name: "board",
-    version: 1,
+    version: 2,
     tables: &[Table::state::<BoardRow>(booking::key).indexed_by(&[
         "btree (spacename, day, starts_at, bookid)",
         "btree (day, starts_at, bookid)",

@@ -3,7 +3,7 @@
 //! Payment and refund are axes of their own: a booking can be paid, and part of it on its way back. Both are folded here
 //! for every projection that shows them, so that they cannot disagree.
 
-use domain::payment::{Event, Extra};
+use domain::payment::{Event, Extra, Purpose};
 use serde::{Deserialize, Serialize};
 
 use crate::projection::Unfit;
@@ -118,15 +118,20 @@ impl Standing {
     fn charge(&mut self, event: &Event) -> Result<(), Unfit> {
         use PaymentStatus as P;
         match event {
+            Event::RefundRequested {
+                purpose: Purpose::Cancellation,
+                ..
+            } => self.owes_nothing(),
             Event::PaymentOutcomeUnknown { .. } if self.payment == P::Awaiting => {
                 self.payment = P::Unknown;
             }
             Event::Approved { .. } => self.payment = P::Paid,
             Event::PaymentDeclined { .. } => self.payment = P::Declined,
-            Event::Cancelled { voided: true, .. }
-                if matches!(self.payment, P::Awaiting | P::Unknown) =>
-            {
-                self.payment = P::Voided;
+            Event::Cancelled { voided, .. } => {
+                self.owes_nothing();
+                if *voided && matches!(self.payment, P::Awaiting | P::Unknown) {
+                    self.payment = P::Voided;
+                }
             }
             Event::ChargeRequested {
                 charge_no,
@@ -159,6 +164,12 @@ impl Standing {
             (payment, _) => payment,
         };
         Ok(())
+    }
+
+    /// The payment is being undone: what was declined is not asked for again, nor what has no outcome yet.
+    fn owes_nothing(&mut self) {
+        self.outstanding = 0;
+        self.unanswered.clear();
     }
 
     /// Takes a further charge from those without an outcome; what it asked for, zero when it is none of them.

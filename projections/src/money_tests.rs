@@ -1,7 +1,7 @@
 //! The two axes of money, held against the payment itself, over everything that can happen to one.
 
 use cqrs_es::Aggregate as _;
-use domain::payment::{Command, Payment, Points, Stage};
+use domain::payment::{Command, Difference, Payment, Points, Stage};
 use domain::{BookId, Money, UserId};
 use proptest::prelude::*;
 
@@ -31,17 +31,16 @@ fn command() -> impl Strategy<Value = Command> {
         }),
         Just(Command::ChargeOvertime { amount: PRICE }),
         Just(Command::ChargeOutstanding),
-        Just(Command::Adjust {
-            from: PRICE,
-            to: Money::krw(20_000),
-        }),
-        amount().prop_map(|to| Command::Adjust { from: PRICE, to }),
+        Just(to_cost(Money::krw(20_000))),
+        amount().prop_map(to_cost),
         amount().prop_map(|refund| Command::Cancel {
             refund,
+            percent: 100,
             reason: "rain".into(),
         }),
         Just(Command::Cancel {
             refund: Money::krw(0),
+            percent: 0,
             reason: "late".into(),
         }),
         number().prop_map(|refund_no| Command::RecordRefund {
@@ -58,6 +57,14 @@ fn command() -> impl Strategy<Value = Command> {
             reason: "heater".into(),
         }),
     ]
+}
+
+fn to_cost(to: Money) -> Command {
+    Command::Adjust(Difference {
+        from: PRICE,
+        to,
+        refund_percent: 100,
+    })
 }
 
 fn carry_out(payment: &mut Payment, standing: Standing, command: Command) -> Standing {

@@ -16,7 +16,7 @@ use crate::rows::Rows;
 /// The projection.
 pub(crate) static PAYMENTS: Projection = Projection {
     name: "payments",
-    version: 2,
+    version: 3,
     tables: &[Table::state::<PaymentRow>(booking::key)
         .indexed_by(&["btree (userid, payid)"])
         .shown_when("status is not null")],
@@ -101,6 +101,9 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
     row.phase = progress.phase;
     row.status = progress.payment.or(row.status);
     row.updated_at = row.updated_at.max(at);
+    if let Event::Book(book::Event::Rescheduled { price, .. }) = &event.event {
+        row.amount = price.minor;
+    }
     if let Event::Payment(payment) = &event.event {
         row.version = event.sequence;
         row.pay(payment)?;

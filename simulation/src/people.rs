@@ -253,7 +253,8 @@ pub(crate) async fn move_booking(world: World, bookid: i64, wish: Wish) {
     let drawn = usize::try_from(scheduler.below(3)).unwrap_or(0);
     let to = from.with_minor(to[drawn]);
     let now = node.journal.clock().now();
-    let commands = Command::reschedule(BookId(bookid), wish.slot(), from, to, now);
+    let difference = book.difference(to, now);
+    let commands = Command::reschedule(BookId(bookid), wish.slot(), difference, now);
     let id = Uuid::new_v5(&Uuid::nil(), format!("move {bookid}").as_bytes());
     let claims = vec![wish.claim(bookid)];
     send(world, id, commands, claims, Actor::Customer).await;

@@ -70,7 +70,7 @@ async fn move_to(api: &Api, command: &Command, id: BookId, wish: &Wish) -> Resul
     let request = Request {
         command_id: command.id,
         trace: command.trace(),
-        commands: Asked::reschedule(id, wish.slot, book.price(), price, now),
+        commands: Asked::reschedule(id, wish.slot, book.difference(price, now), now),
         claims: vec![claim(id, &of, scheduled, &wish.slot)],
     };
     fail_point!("move-due");

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Outcome, Scheduled};
+use crate::payment::Difference;
 use crate::terms::Slot;
 use crate::value::{BookId, Money, UserId};
 
@@ -45,10 +46,9 @@ pub enum Command {
     Reschedule {
         /// To when.
         slot: Slot,
-        /// What it costs now: the difference was reckoned from that, so on another price nothing is done.
-        from: Money,
-        /// What it costs from now on.
-        price: Money,
+        /// What that changes. It was reckoned from what the booking costs and gives back now; where that is not so any
+        /// more, nothing is done.
+        difference: Difference,
         /// Now.
         at: Timestamp,
     },

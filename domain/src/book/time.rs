@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Book, Error, Event, Stage};
+use crate::payment::Difference;
 use crate::status::Status;
 use crate::terms::{Slot, Terms, earlier, later, percent_of};
 use crate::value::{BookId, Money};
@@ -81,9 +82,9 @@ impl Book {
                     terms,
                     booked_at,
                 } = scheduled;
-                let (percent, until) = terms.policy.refund_percent(*booked_at, slot.start, at);
                 let most = self.refund_percent_max.unwrap_or(100);
-                (percent.min(most), until)
+                let policy = &terms.policy;
+                policy.refund_percent_capped(most, *booked_at, slot.start, at)
             }
             _ => (100, None),
         };
@@ -96,11 +97,21 @@ impl Book {
         }
     }
 
+    /// What a move at `at` to a time that costs `to` changes.
+    #[must_use]
+    pub fn difference(&self, to: Money, at: Timestamp) -> Difference {
+        Difference {
+            from: self.price,
+            to,
+            refund_percent: self.refund_quote(at).percent,
+        }
+    }
+
     pub(super) fn reschedule(
         &self,
         bookid: BookId,
         slot: Slot,
-        (expected, price): (Money, Money),
+        difference: Difference,
         at: Timestamp,
     ) -> Result<Vec<Event>, Error> {
         let from = self.slot().ok_or(Error::Unscheduled)?;
@@ -115,7 +126,7 @@ impl Book {
         if (from.start, from.end) == (slot.start, slot.end) {
             return Err(Error::SameTime);
         }
-        if self.price != expected {
+        if difference != self.difference(difference.to, at) {
             return Err(Error::PriceChanged {
                 current: self.price,
             });
@@ -125,8 +136,8 @@ impl Book {
             status: Status::SuccessRegister,
             from,
             slot,
-            price,
-            refund_percent_max: self.refund_quote(at).percent,
+            price: difference.to,
+            refund_percent_max: difference.refund_percent,
         }])
     }
 

@@ -27,12 +27,7 @@ pub enum Command {
     /// Charge once more for what was declined (manager or customer).
     ChargeOutstanding,
     /// The booking was moved to a time at another price; with it.
-    Adjust {
-        /// What it cost.
-        from: Money,
-        /// What it costs.
-        to: Money,
-    },
+    Adjust(Difference),
     /// The gateway approved a charge.
     RecordApproval {
         /// Which charge.
@@ -69,6 +64,8 @@ pub enum Command {
     Cancel {
         /// What is to be given back, at most.
         refund: Money,
+        /// What is to be given back of what was paid, in percent: who has not paid everything gets a part of what was.
+        percent: u8,
         /// Why.
         reason: String,
     },
@@ -95,6 +92,18 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+}
+
+/// What a move to another time changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What the booking cost.
+    pub from: Money,
+    /// What it costs.
+    pub to: Money,
+    /// What is given back of a lower price, in percent: as much as a cancellation would, or moving would be the way to
+    /// cancel for nothing.
+    pub refund_percent: u8,
 }
 
 /// What points have to do with a payment.

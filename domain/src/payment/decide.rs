@@ -1,10 +1,11 @@
 //! What a payment decides about charges; what it gives back is in `payment/refund.rs`.
 
 use super::{
-    ChargeState, Command, Error, Event, Extra, FIRST_CHARGE, POINTS_RATE, Payment, Points, Purpose,
-    Stage, charge_key,
+    ChargeState, Command, Difference, Error, Event, Extra, FIRST_CHARGE, POINTS_RATE, Payment,
+    Points, Purpose, Stage, charge_key,
 };
 use crate::status::Status;
+use crate::terms::percent_of;
 use crate::value::{BookId, Money, UserId};
 
 impl Payment {
@@ -28,7 +29,7 @@ impl Payment {
             Command::Request { .. } => Err(Error::AlreadyRequested),
             Command::ChargeOvertime { amount } => Ok(self.charge_overtime(payid, amount)),
             Command::ChargeOutstanding => Ok(self.charge_outstanding(payid)),
-            Command::Adjust { from, to } => self.adjust(payid, from, to),
+            Command::Adjust(difference) => self.adjust(payid, difference),
             Command::RecordApproval {
                 charge_no,
                 gateway_ref,
@@ -61,7 +62,11 @@ impl Payment {
                 let message = "the gateway knows of no such charge".to_owned();
                 Ok(self.decline(payid, charge_no, "not-charged".to_owned(), message))
             }
-            Command::Cancel { refund, reason } => Ok(self.cancel(payid, refund, &reason)),
+            Command::Cancel {
+                refund,
+                percent,
+                reason,
+            } => Ok(self.cancel(payid, refund, percent, &reason)),
             Command::RecordRefund {
                 refund_no,
                 refund_ref,
@@ -138,7 +143,12 @@ impl Payment {
         vec![self.charge_more(payid, amount, Extra::Outstanding)]
     }
 
-    fn adjust(&self, payid: BookId, from: Money, to: Money) -> Result<Vec<Event>, Error> {
+    fn adjust(&self, payid: BookId, difference: Difference) -> Result<Vec<Event>, Error> {
+        let Difference {
+            from,
+            to,
+            refund_percent,
+        } = difference;
         if self.stage != Stage::Approved || from.currency != to.currency {
             let current = self.stage;
             return Err(Error::NotAdjustable { current });
@@ -155,9 +165,12 @@ impl Payment {
         Ok(if difference > 0 {
             vec![self.charge_more(payid, amount, Extra::Difference)]
         } else {
-            let amount = amount.minor.min(self.refundable());
+            let back = self.part(percent_of(amount, refund_percent).minor);
+            let mut events: Vec<Event> =
+                self.return_points(payid, back.points).into_iter().collect();
             let reason = "the new time costs less";
-            self.give_back(payid, amount, Purpose::Partial, reason)
+            events.extend(self.give_back(payid, back.money, Purpose::Partial, reason));
+            events
         })
     }
 
@@ -243,7 +256,8 @@ impl Payment {
             for event in &events {
                 approved.fold(event.clone());
             }
-            events.extend(approved.cancel(payid, void.refund, &void.reason));
+            // What is not confirmed yet is given back whole.
+            events.extend(approved.cancel(payid, void.refund, 100, &void.reason));
         }
         events
     }

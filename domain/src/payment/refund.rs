@@ -2,10 +2,26 @@
 
 use super::{ChargeState, Error, Event, Payment, Purpose, Refund, Stage, refund_key};
 use crate::status::Status;
+use crate::terms::percent_of;
 use crate::value::{BookId, Money, proportion};
 
+/// What is given back, in minor units of the price's currency; a point is worth one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Back {
+    /// Money.
+    pub money: i64,
+    /// Points that were spent.
+    pub points: i64,
+}
+
 impl Payment {
-    pub(super) fn cancel(&self, payid: BookId, refund: Money, reason: &str) -> Vec<Event> {
+    pub(super) fn cancel(
+        &self,
+        payid: BookId,
+        refund: Money,
+        percent: u8,
+        reason: &str,
+    ) -> Vec<Event> {
         match self.stage {
             Stage::None | Stage::Refunding | Stage::Cancelled => vec![],
             Stage::Requested | Stage::Unknown if self.void.is_some() => vec![],
@@ -15,19 +31,41 @@ impl Payment {
                 reason: reason.to_owned(),
             }],
             Stage::Declined => vec![self.cancelled(payid, 0, true)],
-            Stage::Approved => self.cancel_captured(payid, refund.minor, reason),
+            Stage::Approved => {
+                let back = self.cancellation(refund, percent);
+                self.cancel_captured(payid, back, reason)
+            }
         }
     }
 
-    /// Gives back `refund` of what was paid: points and money in the proportion in which they paid.
-    fn cancel_captured(&self, payid: BookId, refund: i64, reason: &str) -> Vec<Event> {
-        let paid = self.wanted_captured().saturating_add(self.points_spent());
-        let refund = refund.clamp(0, paid);
-        let points = proportion(self.points_spent(), refund, paid);
-        let money = (refund - points).min(self.refundable());
-        let mut events: Vec<Event> = self.return_points(payid, points).into_iter().collect();
-        if money > 0 {
-            events.extend(self.give_back(payid, money, Purpose::Cancellation, reason));
+    /// What a cancellation gives back: so many percent of what was paid and is still there, and at most `refund`. Who
+    /// never paid the difference to a dearer time gets a part of what he paid, not of the price.
+    #[must_use]
+    pub fn cancellation(&self, refund: Money, percent: u8) -> Back {
+        let paid = self.price.with_minor(self.paid());
+        self.part(percent_of(paid, percent).minor.min(refund.minor))
+    }
+
+    /// What was paid and is still there, in money and in points.
+    #[must_use]
+    pub fn paid(&self) -> i64 {
+        self.refundable().saturating_add(self.points_spent())
+    }
+
+    /// So much of what was paid: points and money in the proportion in which they pay for it by now.
+    pub(super) fn part(&self, amount: i64) -> Back {
+        let amount = amount.clamp(0, self.paid());
+        let points = proportion(self.points_spent(), amount, self.paid());
+        Back {
+            money: amount - points,
+            points,
+        }
+    }
+
+    fn cancel_captured(&self, payid: BookId, back: Back, reason: &str) -> Vec<Event> {
+        let mut events: Vec<Event> = self.return_points(payid, back.points).into_iter().collect();
+        if back.money > 0 {
+            events.extend(self.give_back(payid, back.money, Purpose::Cancellation, reason));
         } else {
             // Nothing to give back: the policy keeps it all, or it was given back before.
             events.push(self.cancelled(payid, 0, false));

@@ -2,7 +2,7 @@
 //! cancellation that keeps a fee.
 
 use cqrs_es::Aggregate;
-use domain::payment::{Command, Event, Payment, Points, Stage};
+use domain::payment::{Command, Difference, Event, Payment, Points, Stage};
 use domain::{BookId, Money, UserId};
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};
@@ -24,7 +24,7 @@ enum Ask {
     NotCharged { charge_no: u32 },
     Overtime { percent: u8 },
     Outstanding,
-    Adjust { from: u8, to: u8 },
+    Adjust { from: u8, to: u8, back: u8 },
     Cancel { percent: u8 },
     RefundPart { percent: u8 },
     Refund { refund_no: u32 },
@@ -39,7 +39,7 @@ fn any_ask() -> impl Strategy<Value = Ask> {
         1 => (1..=4_u32).prop_map(|charge_no| Ask::NotCharged { charge_no }),
         1 => (0..=120_u8).prop_map(|percent| Ask::Overtime { percent }),
         1 => Just(Ask::Outstanding),
-        2 => (0..=200_u8, 0..=200_u8).prop_map(|(from, to)| Ask::Adjust { from, to }),
+        2 => (0..=200_u8, 0..=200_u8, 0..=100_u8).prop_map(|(from, to, back)| Ask::Adjust { from, to, back }),
         2 => (0..=120_u8).prop_map(|percent| Ask::Cancel { percent }),
         3 => (0..=120_u8).prop_map(|percent| Ask::RefundPart { percent }),
         4 => (0..=5_u32).prop_map(|refund_no| Ask::Refund { refund_no }),
@@ -74,12 +74,14 @@ fn command(ask: Ask, price: Money, payment: &Payment) -> Command {
             amount: part(percent),
         },
         Ask::Outstanding => Command::ChargeOutstanding,
-        Ask::Adjust { from, to } => Command::Adjust {
+        Ask::Adjust { from, to, back } => Command::Adjust(Difference {
             from: part(from),
             to: part(to),
-        },
+            refund_percent: back,
+        }),
         Ask::Cancel { percent } => Command::Cancel {
             refund: part(percent),
+            percent: percent.min(100),
             reason: "rain".to_owned(),
         },
         Ask::RefundPart { percent } => Command::RefundPartially {

@@ -298,12 +298,12 @@ impl World {
         let Slot { start, end, .. } = self.slot();
         let by = SignedDuration::from_hours(hours);
         let slot = Slot::new(start + by, end + by);
-        let from = self.streams.live.book.price();
         let to = self
             .price
             .with_minor(self.price.minor * i64::from(percent) / 100);
         let at = self.hours_before_start(30);
-        self.may_all(Command::reschedule(BOOK, slot, from, to, at));
+        let difference = self.streams.live.book.difference(to, at);
+        self.may_all(Command::reschedule(BOOK, slot, difference, at));
     }
 
     /// Every charge that was ever asked for.

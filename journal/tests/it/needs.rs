@@ -2,7 +2,7 @@
 
 use cqrs_es::CqrsFramework;
 use domain::book::{self, Book, Scheduled};
-use domain::payment::{self, Points};
+use domain::payment::{self, Difference, Points};
 use domain::space::{self, Method};
 use domain::terms::{Policy, Slot, Terms};
 use domain::value::BasisPoints;
@@ -196,7 +196,12 @@ pub(crate) async fn confirmed(stage: &Stage, command: u128, key: i64, from: i64,
 }
 
 pub(crate) fn to_move(command: u128, key: i64, to: Slot) -> Request {
-    let commands = Command::reschedule(BookId(key), to, PRICE, PRICE, hour(1));
+    let difference = Difference {
+        from: PRICE,
+        to: PRICE,
+        refund_percent: 100,
+    };
+    let commands = Command::reschedule(BookId(key), to, difference, hour(1));
     claiming(command, commands, claim(key, &to))
 }
 

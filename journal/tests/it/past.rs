@@ -179,6 +179,7 @@ async fn a_stream_whose_last_row_was_split_takes_commands_and_its_parts_are_alik
 
     let undo = payment::Command::Cancel {
         refund: domain::Money::krw(10_000),
+        percent: 100,
         reason: "cancelled".to_owned(),
     };
     let undo = request(2, vec![Command::Payment(BookId(7), undo)]);

@@ -2,6 +2,7 @@
 //! is decided again.
 
 use domain::book::{self, Scheduled};
+use domain::payment::Difference;
 use domain::space::Method;
 use domain::terms::{Policy, Slot, Terms};
 use domain::{BookId, Command, Money, Refusal, payment};
@@ -88,8 +89,11 @@ async fn equal_moves_at_once_are_one_move_and_nothing_is_refused_for_what_never_
             let commands = Command::reschedule(
                 BookId(key),
                 slot(20),
-                Money::krw(10_000),
-                Money::krw(15_000),
+                Difference {
+                    from: Money::krw(10_000),
+                    to: Money::krw(15_000),
+                    refund_percent: 100,
+                },
                 hour(-100) + SignedDuration::from_secs(1),
             );
             let asked = Request {

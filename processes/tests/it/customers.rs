@@ -182,6 +182,7 @@ async fn a_payment_that_is_no_longer_wanted_is_not_charged() {
     let due = world.place("numberone").await;
     let void = payment::Command::Cancel {
         refund: PRICE,
+        percent: 100,
         reason: "a test".to_owned(),
     };
     world

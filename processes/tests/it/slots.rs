@@ -8,7 +8,7 @@ use domain::payment::charge_key;
 use domain::ports::PaymentDue;
 use domain::space::{self, Method};
 use domain::terms::{Policy, Slot, Terms};
-use domain::{BookId, Command};
+use domain::{BookId, Command, Money};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::scripted::{Say, Scripted};
@@ -190,17 +190,35 @@ async fn a_customer_who_came_is_no_no_show() {
     assert_eq!((job.state.as_str(), job.attempts), ("done", 1));
 }
 
+async fn move_to(office: &Office, bookid: BookId, slot: Slot, price: Money) {
+    let (journal, now) = (&office.world.journal, office.world.journal.clock().now());
+    let (book, _) = journal.load::<book::Book>(bookid).await.unwrap().unwrap();
+    let difference = book.difference(price, now);
+    let commands = Command::reschedule(bookid, slot, difference, now);
+    office.world.execute(commands).await;
+}
+
+/// Cancelling now would give nothing back, and moving must not be a way around that.
+#[tokio::test]
+async fn a_move_to_a_cheaper_time_gives_back_no_more_than_a_cancellation_would() {
+    let office = Office::open(Scripted::new([Say::Approve])).await;
+    let (bookid, slot) = confirmed(&office).await;
+    let (journal, now) = (&office.world.journal, office.world.journal.clock().now());
+    let (book, _) = journal.load::<book::Book>(bookid).await.unwrap().unwrap();
+    assert_eq!(book.refund_quote(now).refund.minor, 0);
+    let short = Slot::new(slot.start, slot.start + SignedDuration::from_mins(1));
+    move_to(&office, bookid, short, PRICE.with_minor(167)).await;
+    let payment = office.world.payment(bookid).await;
+    assert_eq!(payment.refundable(), PRICE.minor);
+}
+
 #[tokio::test]
 async fn a_booking_that_was_moved_is_waited_for_at_its_new_time() {
     let office = Office::open(Scripted::new([Say::Approve])).await;
     let (bookid, slot) = confirmed(&office).await;
     let by = SignedDuration::from_hours(3);
     let later = Slot::new(slot.start + by, slot.end + by);
-    let now = office.world.journal.clock().now();
-    office
-        .world
-        .execute(Command::reschedule(bookid, later, PRICE, PRICE, now))
-        .await;
+    move_to(&office, bookid, later, PRICE).await;
     office.world.run_saga().await;
     let timers = "select count(*) from jobs where kind = 'no-show' and state = 'open'";
     assert_eq!(office.world.number(timers).await, 2);

@@ -1,6 +1,7 @@
 //! Bookings for a time, and what becomes of them when they are moved.
 
 use domain::book::{self, Scheduled};
+use domain::payment::Difference;
 use domain::space::Method;
 use domain::terms::{Policy, Slot, Terms};
 use domain::{BookId, Command, Money, UserId};
@@ -78,9 +79,12 @@ async fn a_booking_shows_its_time_and_the_one_that_it_is_moved_to() {
     let rest: Vec<Step> = REGISTERED[1..].to_vec();
     play(&world, 1, &rest).await;
     let reschedule = book::Command::Reschedule {
-        from: price,
         slot: Slot::new(at("14:00"), at("17:00")),
-        price: Money::krw(15_000),
+        difference: Difference {
+            from: price,
+            to: Money::krw(15_000),
+            refund_percent: 100,
+        },
         at: at("09:30"),
     };
     world

@@ -198,6 +198,7 @@ fn of_payment(bookid: BookId, step: Step) -> Option<payment::Command> {
         Step::NotCharged => payment::Command::RecordNotCharged { charge_no },
         Step::CancelPayment => payment::Command::Cancel {
             refund: PRICE,
+            percent: 100,
             reason: "the booking was cancelled".into(),
         },
         Step::RefundPart => payment::Command::RefundPartially {
