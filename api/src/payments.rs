@@ -9,7 +9,7 @@ pub(crate) mod money;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use domain::payment::Payment;
+use domain::payment::{Payment, Stage};
 use domain::ports::{PaymentDue, Taken};
 use domain::{BookId, Currency, Money, Phase, Status};
 use projections::{PaymentRow, PaymentStatus, RefundStatus};
@@ -67,7 +67,11 @@ pub(crate) fn due(
 fn answer(command: &Command, bookid: BookId, payment: &Payment, taken: Taken) -> Response {
     let (response, position) = match taken {
         Taken::Approved { position } => {
-            let view = PaymentView::paid(bookid, payment);
+            let view = if payment.is_open() {
+                PaymentView::paid(bookid, payment)
+            } else {
+                PaymentView::of(bookid, payment)
+            };
             (command.client.done(StatusCode::CREATED, view), position)
         }
         Taken::Declined {
@@ -161,6 +165,35 @@ impl PaymentView {
             payment_status: PaymentStatus::Paid,
             refund_status: RefundStatus::None,
             outstanding: 0,
+        }
+    }
+
+    /// A payment that was captured before, as its own stream knows it.
+    fn of(bookid: BookId, payment: &Payment) -> Self {
+        let (status, phase) = match payment.stage {
+            Stage::Refunding => (Status::SuccessPay, Phase::Cancelling),
+            Stage::Cancelled => (Status::CancelPay, Phase::Refunded),
+            _ => (Status::SuccessPay, Phase::Paid),
+        };
+        let (captured, refunded) = (payment.captured(), payment.refunded());
+        Self {
+            status: Some(status),
+            phase,
+            captured,
+            refunded,
+            payment_status: if payment.outstanding() > 0 {
+                PaymentStatus::Outstanding
+            } else {
+                PaymentStatus::Paid
+            },
+            refund_status: match refunded {
+                _ if payment.is_refund_open() => RefundStatus::Pending,
+                0 => RefundStatus::None,
+                refunded if refunded < captured => RefundStatus::Partial,
+                _ => RefundStatus::Refunded,
+            },
+            outstanding: payment.outstanding(),
+            ..Self::paid(bookid, payment)
         }
     }
 }

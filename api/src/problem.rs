@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::terms::Slot;
 use domain::venue::{self, Refused};
-use domain::{Currency, Money, Phase};
+use domain::{Currency, Money, Phase, book};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -76,7 +76,7 @@ pub(crate) enum Problem {
     Malformed(String),
     #[error("the request cannot be used as it is")]
     Invalid(Vec<Invalid>),
-    /// No such item of a collection: the seed's clients expect an empty body.
+    /// No such item of a collection; without a body where the seed's clients expect none.
     #[error("there is no such item")]
     NoSuchItem,
     #[error("there is nothing here")]
@@ -104,6 +104,19 @@ pub(crate) enum Problem {
     TooSlow,
     #[error("a booking that is {current} cannot be cancelled", current = current.as_str())]
     IllegalTransition { current: Phase },
+    #[error("a booking that is {current} cannot be moved", current = current.as_str())]
+    NotMovable { current: Phase },
+    #[error(
+        "a booking is moved {} times at most; cancel it and make another one",
+        book::MOVES_MAX
+    )]
+    MovedTooOften,
+    #[error("the time of this booking began at {start}; it can neither be cancelled nor moved")]
+    Started { start: Timestamp },
+    #[error(
+        "the venue's prices are in another currency by now than what was paid; cancel this booking and make another one"
+    )]
+    OtherCurrency,
     #[error("the space was handed over already; a manager can still give money back")]
     AlreadyHandedOver,
     /// What staff wanted to do, where the registration is, and what could be done there.
@@ -198,9 +211,12 @@ impl Problem {
             Self::PatchDoesNotFit(_) => (S::CONFLICT, "patch-does-not-fit", None),
             Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body-too-large", None),
             Self::TooSlow => (S::REQUEST_TIMEOUT, "body-too-slow", None),
-            Self::IllegalTransition { .. } | Self::ImpossibleStep { .. } => {
-                (S::CONFLICT, "illegal-transition", None)
-            }
+            Self::IllegalTransition { .. }
+            | Self::NotMovable { .. }
+            | Self::ImpossibleStep { .. } => (S::CONFLICT, "illegal-transition", None),
+            Self::Started { .. } => (S::CONFLICT, "already-started", None),
+            Self::OtherCurrency => (S::CONFLICT, "other-currency", None),
+            Self::MovedTooOften => (S::CONFLICT, "moved-too-often", None),
             Self::AlreadyHandedOver => (S::CONFLICT, "already-handed-over", None),
             Self::TooEarly { .. } => (S::CONFLICT, "too-early", None),
             Self::Unscheduled => (S::CONFLICT, "unscheduled", None),
@@ -297,12 +313,27 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Whether this is the address of one item of a resource that the seed had, or of a search for one: there "no such
+/// item" has no body.
+fn is_item_of_the_seed(path: &str) -> bool {
+    let mut parts = path.trim_start_matches('/').splitn(3, '/');
+    let is_seeds_own = parts.next().is_some_and(|name| SEEDS_OWN.contains(&name));
+    is_seeds_own
+        && matches!(
+            (parts.next(), parts.next()),
+            (Some("search"), _) | (Some(_), None)
+        )
+}
+
+/// The resources that the seed had.
+const SEEDS_OWN: [&str; 4] = ["books", "payments", "spaces", "mypages"];
+
 /// Writes the body of a problem, once; any other response passes unchanged.
 pub(crate) fn complete(mut response: Response, instance: &str, correlation_id: &str) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return response;
     };
-    if problem == Problem::NoSuchItem {
+    if problem == Problem::NoSuchItem && is_item_of_the_seed(instance) {
         return response;
     }
     let face = problem.face();
@@ -323,9 +354,9 @@ pub(crate) fn complete(mut response: Response, instance: &str, correlation_id: &
             None
         },
         current: match problem {
-            Problem::IllegalTransition { current } | Problem::ImpossibleStep { current, .. } => {
-                Some(current)
-            }
+            Problem::IllegalTransition { current }
+            | Problem::NotMovable { current }
+            | Problem::ImpossibleStep { current, .. } => Some(current),
             _ => None,
         },
         allowed: if let Problem::ImpossibleStep { allowed, .. } = &problem {

@@ -19,7 +19,7 @@ use crate::value::{BookId, Money, UserId};
 
 pub use self::command::Command;
 pub use self::event::Event;
-pub use self::time::{RefundQuote, Scheduled};
+pub use self::time::{MOVES_MAX, RefundQuote, Scheduled};
 
 /// How a booking's story ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +78,8 @@ pub struct Book {
     price: Money,
     outcome: Option<Outcome>,
     scheduled: Option<Scheduled>,
+    /// How often it was moved.
+    moves: u32,
     /// The most that a cancellation gives back after a move, in percent.
     refund_percent_max: Option<u8>,
 }
@@ -120,6 +122,9 @@ pub enum Error {
     /// The booking has no time that could be moved.
     #[error("the booking has no time")]
     Unscheduled,
+    /// It was moved so often that its story would grow without end.
+    #[error("a booking is moved {MOVES_MAX} times at most")]
+    MovedTooOften,
 }
 
 impl Book {
@@ -325,6 +330,7 @@ impl Aggregate for Book {
                 ..
             } => {
                 self.price = price;
+                self.moves = self.moves.saturating_add(1);
                 self.refund_percent_max = Some(refund_percent_max);
                 if let Some(scheduled) = &mut self.scheduled {
                     scheduled.slot = slot;

@@ -223,6 +223,23 @@ fn a_cheaper_time_gives_back_as_much_as_a_cancellation_would() {
 }
 
 #[test]
+fn a_booking_is_not_moved_without_end() {
+    let mut book = confirmed();
+    for number in 0..MOVES_MAX {
+        let to = if number.is_multiple_of(2) {
+            next_day()
+        } else {
+            slot()
+        };
+        for event in move_at(&book, to, PRICE, START - hours(72)).unwrap() {
+            book.apply(event);
+        }
+    }
+    let once_more = move_at(&book, next_day(), PRICE, START - hours(72));
+    assert_eq!(once_more, Err(Error::MovedTooOften));
+}
+
+#[test]
 fn a_quote_that_is_capped_holds_until_the_cap_is_undercut() {
     let mut book = confirmed();
     let next_month = Slot::new(START + hours(720), START + hours(722));

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use self::command::{Command, Difference, Points};
 pub use self::event::{Event, Extra, Purpose};
 pub use self::refund::Back;
-use crate::value::{BasisPoints, BookId, Money, UserId};
+use crate::value::{BasisPoints, BookId, Currency, Money, UserId};
 
 /// Points earned on captured money: one percent, rounded down.
 pub const POINTS_RATE: BasisPoints = BasisPoints(100);
@@ -169,6 +169,14 @@ pub enum Error {
         /// Where it is.
         current: Stage,
     },
+    /// A difference between two currencies is nothing that could be charged or given back.
+    #[error("it was paid in {paid:?}, and {asked:?} is asked")]
+    OtherCurrency {
+        /// What was paid in.
+        paid: Currency,
+        /// What is asked.
+        asked: Currency,
+    },
     /// A charge for an earlier difference has no outcome, or was declined.
     #[error("an earlier difference is not paid yet")]
     DifferenceOpen,
@@ -292,6 +300,12 @@ impl Payment {
             .filter(|r| r.done)
             .map(|r| r.amount.minor)
             .sum()
+    }
+
+    /// Whether money is on its way back.
+    #[must_use]
+    pub fn is_refund_open(&self) -> bool {
+        self.refunds.values().any(|refund| !refund.done)
     }
 
     /// Points that were spent on it, less those returned.

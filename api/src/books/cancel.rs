@@ -164,8 +164,8 @@ pub(super) async fn cancel(
         Err(CommandError::Refused(Refusal::Book(book::Error::IllegalTransition { .. }))) => {
             over(api, id).await
         }
-        Err(CommandError::Refused(Refusal::Book(book::Error::Started { .. }))) => {
-            Err(refused(&before))
+        Err(CommandError::Refused(Refusal::Book(book::Error::Started { start }))) => {
+            Err(Problem::Started { start })
         }
         Err(CommandError::Refused(Refusal::Space(refusal))) => Err(too_late(&refusal)),
         Err(error) => Err(error.into()),

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use domain::book::{self, Book, RefundQuote};
+use domain::payment::{Payment, Stage};
 use domain::space::{self, Space};
 use domain::{BookId, Currency, Money};
 use jiff::Timestamp;
@@ -51,14 +52,18 @@ pub(crate) async fn quote(
     ItemId(id): ItemId,
     client: Client,
 ) -> Result<Response, Problem> {
-    let (book, space) =
-        futures::future::try_join(api.journal.load::<Book>(id), api.journal.load::<Space>(id))
-            .await?;
+    let (book, payment, space) = futures::future::try_join3(
+        api.journal.load::<Book>(id),
+        api.journal.load::<Payment>(id),
+        api.journal.load::<Space>(id),
+    )
+    .await?;
     let (book, _) = book.ok_or(Problem::NoSuchItem)?;
+    let payment = payment.map(|(payment, _)| payment).unwrap_or_default();
     let space = space.map(|(space, _)| space).unwrap_or_default();
     let now = api.journal.clock().now();
     could_be_cancelled(id, &book, &space, now)?;
-    Ok(client.plain(&Quote::of(id, book.refund_quote(now))))
+    Ok(client.plain(&Quote::of(id, book.refund_quote(now), &payment)))
 }
 
 /// Asks booking and registration whether they would let it happen; nothing does.
@@ -70,7 +75,10 @@ fn could_be_cancelled(
 ) -> Result<(), Problem> {
     let cancel = book::Command::Cancel { reason: None, at };
     let stop = space::Command::Stop { spaceid: id };
-    let events = book.decide(cancel).map_err(|_| cancel::refused(book))?;
+    let events = book.decide(cancel).map_err(|error| match error {
+        book::Error::Started { start } => Problem::Started { start },
+        _ => cancel::refused(book),
+    })?;
     if events.is_empty() {
         return Err(cancel::refused(book));
     }
@@ -86,9 +94,11 @@ struct Quote {
     bookid: i64,
     /// What is given back: money and points in the proportion in which they paid.
     refund: Amount,
+    /// How much of that in points.
+    points: i64,
     /// What is kept.
     fee: Amount,
-    /// What of the price is given back, in percent.
+    /// What of what was paid is given back, in percent.
     percent: u8,
     /// Until when it stays so; null where waiting costs nothing, or nothing is left to lose.
     until: Option<Timestamp>,
@@ -110,11 +120,20 @@ impl From<Money> for Amount {
 }
 
 impl Quote {
-    fn of(id: BookId, quote: RefundQuote) -> Self {
+    fn of(id: BookId, quote: RefundQuote, payment: &Payment) -> Self {
+        // What is not captured yet will be given back whole, if it ever is.
+        let (refund, points, kept) = if payment.stage == Stage::Approved {
+            let back = payment.cancellation(quote.refund, quote.percent);
+            let refund = back.money + back.points;
+            (refund, back.points, payment.paid() - refund)
+        } else {
+            (quote.refund.minor, payment.points_spent(), quote.fee.minor)
+        };
         Self {
             bookid: id.0,
-            refund: quote.refund.into(),
-            fee: quote.fee.into(),
+            refund: quote.refund.with_minor(refund).into(),
+            points,
+            fee: quote.refund.with_minor(kept).into(),
             percent: quote.percent,
             until: quote.until,
         }

@@ -15,7 +15,7 @@ use journal::venues::{Bookable, Place};
 use journal::{CommandError, Request, StreamId, fail_point};
 
 use super::order::Order;
-use super::{BookView, STREAM, cancel};
+use super::{BookView, STREAM, cancel, phase};
 use crate::command::{Call, Command};
 use crate::input::{Form, ItemId};
 use crate::position;
@@ -104,10 +104,15 @@ fn refused(book: &Book, refusal: &Refusal) -> Problem {
     match refusal {
         Refusal::Book(book::Error::PriceChanged { .. }) => Problem::Contended,
         Refusal::Book(book::Error::Unscheduled) => Problem::Unscheduled,
-        Refusal::Book(_) => cancel::refused(book),
+        Refusal::Book(book::Error::MovedTooOften) => Problem::MovedTooOften,
+        Refusal::Book(book::Error::Started { start }) => Problem::Started { start: *start },
+        Refusal::Book(_) => Problem::NotMovable {
+            current: phase(book),
+        },
         Refusal::Payment(payment::Error::DifferenceOpen | payment::Error::NotAdjustable { .. }) => {
             Problem::PaymentOpen
         }
+        Refusal::Payment(payment::Error::OtherCurrency { .. }) => Problem::OtherCurrency,
         Refusal::Payment(refusal) => internal(refusal),
         Refusal::Space(refusal) => cancel::too_late(refusal),
     }

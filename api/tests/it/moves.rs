@@ -284,3 +284,79 @@ async fn a_cancellation_and_a_hand_over_at_once_have_one_winner() {
         assert_eq!(happened.count(), 1, "{story:?}");
     }
 }
+
+#[tokio::test]
+async fn a_cheaper_time_gives_back_what_a_cancellation_would() {
+    let app = TestApp::start().await;
+    let bookid = app.confirmed(30, 3).await;
+    assert_eq!(app.move_to(bookid, 31, 1).await.status, 200);
+    // Half of the difference, thirty hours ahead.
+    app.payment_has(bookid, "refunded", 10_000).await;
+    app.payment_has(bookid, "amount", 10_000).await;
+    let quote = app.quote(bookid).await.json();
+    assert_eq!(
+        (&quote["percent"], &quote["points"]),
+        (&json!(50), &json!(0))
+    );
+    assert_eq!(
+        (&quote["refund"]["amount"], &quote["fee"]["amount"]),
+        (&json!(5_000), &json!(15_000))
+    );
+}
+
+#[tokio::test]
+async fn a_quote_knows_what_went_back_before() {
+    let app = TestApp::start().await;
+    let bookid = app.confirmed(30, 1).await;
+    assert_eq!(app.refund(bookid, 4_000).await.status, 202);
+    app.payment_has(bookid, "refunded", 4_000).await;
+    let quote = app.quote(bookid).await.json();
+    assert_eq!(
+        (&quote["refund"]["amount"], &quote["fee"]["amount"]),
+        (&json!(3_000), &json!(3_000))
+    );
+    let path = format!("/books/{bookid}/cancel");
+    assert_eq!(app.post(&path, &json!({})).await.status, 200);
+    app.payment_has(bookid, "refunded", 7_000).await;
+}
+
+#[tokio::test]
+async fn a_booking_is_not_moved_into_another_currency() {
+    let app = TestApp::start().await;
+    let bookid = app.confirmed(100, 1).await;
+    let euros = json!({"price_per_hour": {"amount": 1_000, "currency": "EUR"}, "units": 1});
+    assert_eq!(app.put(&euros).await.status, 200);
+    app.move_to(bookid, 200, 1)
+        .await
+        .is_problem(409, "other-currency");
+}
+
+#[tokio::test]
+async fn what_is_not_there_has_a_body_where_the_seed_had_nothing() {
+    let app = TestApp::start().await;
+    app.move_to(999, 200, 1).await.is_problem(404, "not-found");
+    app.quote(999).await.is_problem(404, "not-found");
+    app.refund(999, 1).await.is_problem(404, "not-found");
+    let ready = app.to_staff(999, "ready", json!({"by": "kim"})).await;
+    ready.is_problem(404, "not-found");
+    assert_eq!(app.get(Role::Book, "/books/999").await.body, "");
+}
+
+#[tokio::test]
+async fn a_payment_that_went_back_is_not_shown_as_paid() {
+    let app = TestApp::start().await;
+    let bookid = app.book("numberone").await.bookid();
+    app.settled(bookid, "BookConfirmed").await;
+    assert_eq!(app.cancel(bookid).await.status, 200);
+    app.payment_has(bookid, "refunded", 10_000).await;
+    let body = json!({ "bookid": bookid }).to_string();
+    let taken = app.call(Role::Payment, "POST", "/payments").json(&body);
+    let taken = taken.send().await;
+    assert_eq!(taken.status, 201, "{taken:?}");
+    let shown = taken.json();
+    assert_eq!(
+        (&shown["status"], &shown["refunded"]),
+        (&json!("cancel-pay"), &json!(10_000))
+    );
+    assert_eq!(shown["refund_status"], "refunded");
+}

@@ -216,7 +216,7 @@ async fn what_is_not_registered_is_not_there() {
             let path = format!("/spaces/{number}/{step}");
             let answer = app.call(Role::Space, "POST", &path).json(body(step));
             let answer = answer.send().await;
-            assert_eq!((answer.status, &*answer.body), (404, ""), "{path}");
+            answer.is_problem(404, "not-found");
         }
     }
     // A cancellation writes into the stream before anybody registers.

@@ -118,6 +118,11 @@ async fn commands_on_books() {
                 .json(&order("numberone")),
         ),
         (
+            "POST-payments",
+            app.call(Role::Payment, "POST", "/payments")
+                .json(r#"{"bookid":1}"#),
+        ),
+        (
             "PUT-books-item",
             app.call(Role::Book, "PUT", "/books/1").json(change),
         ),
@@ -144,11 +149,6 @@ async fn commands_on_books() {
         (
             "POST-books-malformed",
             app.call(Role::Book, "POST", "/books").json("{"),
-        ),
-        (
-            "POST-payments",
-            app.call(Role::Payment, "POST", "/payments")
-                .json(r#"{"bookid":1}"#),
         ),
         (
             "POST-payments-without-a-booking",

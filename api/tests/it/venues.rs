@@ -19,7 +19,7 @@ impl TestApp {
         call.json(&body.to_string()).send().await
     }
 
-    async fn put(&self, body: &Value) -> Answer {
+    pub(crate) async fn put(&self, body: &Value) -> Answer {
         let call = self.call(Role::Book, "PUT", "/venues/numberone");
         call.json(&body.to_string()).send().await
     }

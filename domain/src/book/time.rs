@@ -9,6 +9,9 @@ use crate::status::Status;
 use crate::terms::{Slot, Terms, earlier, later, percent_of};
 use crate::value::{BookId, Money};
 
+/// How often a booking can be moved.
+pub const MOVES_MAX: u32 = 50;
+
 /// The time of a booking, and what was agreed to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scheduled {
@@ -125,6 +128,9 @@ impl Book {
         // Refused, not absorbed: payment and registration are asked in the same commit, and would go on alone.
         if (from.start, from.end) == (slot.start, slot.end) {
             return Err(Error::SameTime);
+        }
+        if self.moves >= MOVES_MAX {
+            return Err(Error::MovedTooOften);
         }
         if difference != self.difference(difference.to, at) {
             return Err(Error::PriceChanged {

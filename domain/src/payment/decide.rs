@@ -149,9 +149,13 @@ impl Payment {
             to,
             refund_percent,
         } = difference;
-        if self.stage != Stage::Approved || from.currency != to.currency {
+        if self.stage != Stage::Approved {
             let current = self.stage;
             return Err(Error::NotAdjustable { current });
+        }
+        if from.currency != to.currency {
+            let (paid, asked) = (from.currency, to.currency);
+            return Err(Error::OtherCurrency { paid, asked });
         }
         let difference = to.minor.saturating_sub(from.minor);
         if difference == 0 {

@@ -199,7 +199,7 @@ pub(crate) fn to_move(command: u128, key: i64, to: Slot) -> Request {
     let difference = Difference {
         from: PRICE,
         to: PRICE,
-        refund_percent: 100,
+        refund_percent: 0,
     };
     let commands = Command::reschedule(BookId(key), to, difference, hour(1));
     claiming(command, commands, claim(key, &to))
