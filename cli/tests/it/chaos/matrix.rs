@@ -187,6 +187,9 @@ async fn crash(row: &Row) -> Duration {
     let mut answered = Answered::default();
     let bookid = prepare(&world, &mut node, row.flow, &mut answered).await;
     world.arm(row.point, "kill");
+    if row.flow == Expiry {
+        node = world.started(settings).await;
+    }
     let key = row.is_keyed().then_some("a key of its own");
     let first = act(&world, &node, row.flow, bookid, key).await;
     assert!(world.taken().await, "{}: nobody came there", row.name());
@@ -276,9 +279,12 @@ async fn prepare(
         Expiry => {
             assert_eq!(book(&world.http, &url, "braker", None).await.0, 202);
             assert!(verdict::settles(world, SETTLED_MAX).await);
-            let booked = book_the_studio(world, node, 202).await;
-            note(answered, Booking, &booked);
-            booked["bookid"].as_i64()
+            // Nobody is there to charge it, until the slot is kept no longer.
+            world.arm("deferral-stored", "kill");
+            book_the_studio(world, node, 0).await;
+            node.ended().await;
+            world.set_clock(&at("10:30"));
+            None
         }
     }
 }
@@ -308,13 +314,13 @@ async fn act(
             let url = node.url(&format!("/books/{bookid}/reschedule"));
             move_to(&world.http, &url, "12:00", "14:00", key).await
         }
-        (NoShow | Expiry, _) => {
-            // The customer was waited for, and the slot kept, for fifteen minutes.
+        (NoShow, _) => {
+            // The customer was waited for, for fifteen minutes.
             world.set_clock(&at("10:30"));
             (0, Value::Null)
         }
         // It acts by itself.
-        (TakenOver, _) => (0, Value::Null),
+        (TakenOver | Expiry, _) => (0, Value::Null),
         _ => book(&world.http, &node.url("/books"), "numberone", key).await,
     }
 }
@@ -379,5 +385,7 @@ async fn a_process_killed_at_any_step_loses_nothing_and_does_nothing_twice() {
 #[tokio::test]
 #[ignore = "every point with every flow, about two minutes: cargo test -p cli --test it -- --ignored --nocapture the_whole_crash_matrix"]
 async fn the_whole_crash_matrix() {
-    crash_at(MATRIX.iter()).await;
+    // Those whose line has this word.
+    let word = std::env::var("CRASHES").unwrap_or_default();
+    crash_at(MATRIX.iter().filter(|row| row.name().contains(&word))).await;
 }

@@ -89,13 +89,14 @@ impl World {
         panic!("no process becomes ready");
     }
 
-    async fn try_node(&self, settings: &[(&str, &str)]) -> Option<Node> {
+    /// One that may end before it is ready.
+    pub async fn started(&self, settings: &[(&str, &str)]) -> Node {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
         let clock = self.clock();
         let clock = clock.exists().then_some(("CLOCK_FILE", clock));
-        let mut child = spacerent(&["serve"])
+        let child = spacerent(&["serve"])
             .env("DATABASE_URL", &self.url)
             .env("LISTEN_PORT_GATEWAY", port.to_string())
             .env("FAIL_POINT_FILE", self.order())
@@ -104,21 +105,26 @@ impl World {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        Node { child, port }
+    }
+
+    async fn try_node(&self, settings: &[(&str, &str)]) -> Option<Node> {
+        let mut node = self.started(settings).await;
         let ready = async {
             loop {
-                let url = format!("http://127.0.0.1:{port}/readyz");
+                let url = node.url("/readyz");
                 let asked = self.http.get(url).timeout(READY_MAX).send().await;
                 if asked.is_ok_and(|answer| answer.status() == 200) {
                     return true;
                 }
-                if child.try_wait().unwrap().is_some() {
+                if node.has_ended() {
                     return false;
                 }
                 moment().await;
             }
         };
         let ready = timeout(READY_MAX, ready).await.unwrap_or(false);
-        ready.then_some(Node { child, port })
+        ready.then_some(node)
     }
 
     fn clock(&self) -> PathBuf {
