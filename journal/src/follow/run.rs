@@ -86,6 +86,10 @@ pub(super) async fn run_and_tell<C: Checkpoints, H: Handler<C::Connection>>(
             }
         }
     }
+    if said == Said::Failing {
+        // Somebody else goes on, or nobody has to: a slice that is no more.
+        metrics::gauge!("follower_failing", "follower" => follower.checkpoints.label()).set(0);
+    }
     if let Err(error) = follower.checkpoints.withdraw().await {
         tracing::debug!(follower = follower.name(), %error, "another node's turn comes when this one is missed");
     }
