@@ -32,18 +32,22 @@ impl InDatabase {
     /// Those of `id`, for an owner that nobody else is.
     #[must_use]
     pub fn new(journal: Journal, id: FollowerId) -> Self {
-        let owner = journal.random().uuid();
         Self {
+            owner: journal.random().uuid(),
             journal,
             id,
             slice: Slice::ALL,
-            owner,
         }
     }
 
-    /// Those of one slice, as long as the follower is cut so.
-    pub(super) fn of(self, slice: Slice) -> Self {
-        Self { slice, ..self }
+    /// Those of one slice of `id`, as long as the follower is cut so.
+    #[must_use]
+    pub fn of_slice(journal: Journal, id: FollowerId, slice: Slice) -> Self {
+        let id = id.of_slice(slice.number());
+        Self {
+            slice,
+            ..Self::new(journal, id)
+        }
     }
 
     pub(super) fn id(&self) -> &FollowerId {

@@ -135,9 +135,8 @@ impl<H: Handler> Follower<H> {
     /// One that reads for itself the keys of one slice, as long as the follower is cut so.
     #[must_use]
     pub fn of_slice(journal: Journal, id: FollowerId, slice: Slice, handler: H) -> Self {
-        let id = id.of_slice(slice.number());
-        let feed = Feed::new(journal.clone(), &id.reader()).only(slice);
-        let checkpoints = InDatabase::new(journal.clone(), id).of(slice);
+        let checkpoints = InDatabase::of_slice(journal.clone(), id, slice);
+        let feed = Feed::new(journal.clone(), &checkpoints.id().reader()).only(slice);
         Self::over(journal, feed, checkpoints, handler)
     }
 }
