@@ -125,7 +125,7 @@ async fn until_another<C: Cut>(
             Ok(_) => {}
             // The loops find out by themselves when they are denied.
             Err(error) => {
-                tracing::debug!(follower = cut.name(), %error, "the layout cannot be looked at")
+                tracing::debug!(follower = cut.name(), %error, "the layout cannot be looked at");
             }
         }
     }
