@@ -438,6 +438,25 @@ impl Cut for Clerks {
     }
 }
 
+/// Appends the first event of one booking more than there are: how many there are then.
+async fn book_another(stage: &Stage, events: i64) -> i64 {
+    let next = events + 1;
+    let command = booked(next.unsigned_abs().into(), next);
+    stage.append(command).await.unwrap();
+    next
+}
+
+/// Waits until every slice has come to the last event; then none was taken twice.
+async fn all_taken(stage: &mut Stage, events: i64) {
+    let last = "select coalesce(min(position), 0) from followers";
+    until("every slice is there", async || {
+        stage.number(last).await == events
+    })
+    .await;
+    let taken = "select count(*) from effects";
+    assert_eq!(stage.number(taken).await, events);
+}
+
 #[tokio::test]
 async fn two_nodes_share_the_slices_and_follow_each_cut() {
     let mut stage = stage_to_cut(4).await;
@@ -450,10 +469,7 @@ async fn two_nodes_share_the_slices_and_follow_each_cut() {
     let test = async {
         let mut events = 4;
         for slices in [4, 3, 1, 2] {
-            until("everything is taken", async || {
-                effects(&mut stage).await.len() == events
-            })
-            .await;
+            all_taken(&mut stage, events).await;
             cut(&mut stage, slices).await;
             let owned = format!(
                 "select count(*) from followers where lease_until > clock_timestamp() having count(distinct owner) = {slices}"
@@ -465,23 +481,20 @@ async fn two_nodes_share_the_slices_and_follow_each_cut() {
             .await;
             assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
             for _ in 0..3 {
-                events += 1;
-                let n = i64::try_from(events).unwrap();
-                stage
-                    .append(booked(n.unsigned_abs().into(), n))
-                    .await
-                    .unwrap();
+                events = book_another(&stage, events).await;
             }
         }
-        until("everything is taken", async || {
-            effects(&mut stage).await.len() == events
+        // Each of the two gets its share.
+        let both = "select count(distinct clerk) from effects";
+        until("both have taken something", async || {
+            events = book_another(&stage, events).await;
+            stage.number(both).await == 2
         })
         .await;
+        all_taken(&mut stage, events).await;
         stop.cancel();
     };
     within("all are through", join(nodes, test)).await;
-    let both = "select count(distinct clerk) from effects";
-    assert_eq!(stage.number(both).await, 2);
     let held = "select (select count(*) from followers where owner is not null) + (select count(*) from follower_candidates)";
     assert_eq!(stage.number(held).await, 0);
 }
