@@ -87,6 +87,13 @@ pub enum Command {
     /// Charges and refunds that are worked off in the background
     #[command(subcommand)]
     Jobs(recovery::JobsCommand),
+    /// Into how many slices the saga is cut, so that several nodes share its work; with a number, cut it so
+    #[command(after_help = "Examples: spacerent slices\n          \
+        spacerent slices orders 4\n          \
+        spacerent slices --json | jq '.followers[].parts'\n\
+        Processes need not be stopped: each notices within a second or two. One that is older than slices follows nothing \
+        of a saga that is cut; cut it into 1 before you go back to such a version.")]
+    Slices(SlicesArgs),
     /// What happened to a booking, because of what, and what it still waits for
     #[command(after_help = "Examples: spacerent trace 17\n          \
         spacerent trace 6f9619ff-8b86-d011-b42d-00cf4fc964ff --json | jq .waits_for\n\n\
@@ -154,6 +161,19 @@ pub struct ReplayArgs {
     /// Switch back to the generation that was live before, after it has caught up
     #[arg(long)]
     pub rollback: bool,
+    /// One JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to cut, and into how many.
+#[derive(Debug, clap::Args)]
+pub struct SlicesArgs {
+    /// The follower: orders, the only one that can be cut
+    pub name: Option<String>,
+    /// Cut it into so many slices; 1: it is not cut
+    #[arg(value_parser = clap::value_parser!(i32).range(1..=i64::from(journal::follow::SLICES_MAX)))]
+    pub count: Option<i32>,
     /// One JSON document on stdout
     #[arg(long)]
     pub json: bool,

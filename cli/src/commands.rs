@@ -8,6 +8,7 @@ mod migrate;
 mod parked;
 mod replay;
 mod serve;
+mod slices;
 mod status;
 mod trace;
 mod url;
@@ -32,6 +33,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Events(command) => events::run(&settings, folder, &command).await,
         Command::Parked(command) => parked::run(&settings, folder, command).await,
         Command::Jobs(command) => jobs::run(&settings, folder, command).await,
+        Command::Slices(args) => slices::run(&settings, folder, &args).await,
         Command::Trace { asked, json } => trace::run(&settings, folder, &asked, json).await,
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { command } => manual::man(&command),

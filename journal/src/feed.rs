@@ -20,6 +20,7 @@ mod stored;
 
 use domain::version::Table;
 
+use crate::follow::Slice;
 use crate::{Journal, StoreError};
 
 pub use ahead::Ahead;
@@ -69,6 +70,9 @@ impl Page {
 /// What a row of the feed is read as.
 trait Read: Sized {
     fn read(row: Stored, events: &Table) -> Self;
+
+    /// As what a row is passed that this reader leaves to others.
+    fn pass(row: Stored) -> Self;
 }
 
 /// A transaction id drawn after holes were seen.
@@ -85,6 +89,8 @@ pub struct Feed {
     journal: Journal,
     /// None: it writes nothing.
     reader: Option<String>,
+    /// The keys that it reads.
+    slice: Slice,
     suspect: Option<Span>,
     proof: Option<Proof>,
     reported: Reported,
@@ -113,10 +119,18 @@ impl Feed {
         Self::of(journal, None)
     }
 
+    /// Of the rows of other keys it gives what it gives of one that means nothing: their place. They are not decoded,
+    /// and it waits at holes as ever, because a hole may be anybody's.
+    #[must_use]
+    pub fn only(self, slice: Slice) -> Self {
+        Self { slice, ..self }
+    }
+
     fn of(journal: Journal, reader: Option<String>) -> Self {
         Self {
             journal,
             reader,
+            slice: Slice::ALL,
             suspect: None,
             proof: None,
             reported: Reported::Unknown,
@@ -147,7 +161,10 @@ impl Feed {
         let mut looks = 1;
         loop {
             let proof = self.proof.as_ref();
-            let look = self.journal.look_as(after, limit, proof).await?;
+            let look = self
+                .journal
+                .look_as(after, limit, proof, self.slice)
+                .await?;
             let top = look.rows.last().map_or(after, |row| row.position);
             let delivery = deliver(look, after, self.proof.as_ref());
             self.record_dead(&delivery.newly_dead).await?;

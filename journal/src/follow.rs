@@ -9,7 +9,8 @@
 //! ([`InDatabase`]), or in a store that one process has to itself.
 //!
 //! A follower that has much before it takes larger batches and reads the next one while it writes
-//! ([`Follower::in_bulk`]). Several that take a slice of the keys each may share a reader ([`Follower::take`]).
+//! ([`Follower::in_bulk`]). Several that take a slice of the keys each may share a reader ([`Follower::take`]), or read
+//! each for itself, on several nodes ([`run_cut`]).
 //!
 //! An event that cannot be read or applied parks its key (that booking) and everything of the same key behind
 //! it, in order; the rest goes on. Somebody who has mended the cause asks for the key to be tried again
@@ -19,9 +20,12 @@
 mod checkpoints;
 mod database;
 mod handler;
+mod layout;
 mod park;
 mod retry;
 mod run;
+mod slice;
+mod slices;
 mod turn;
 
 use jiff::Timestamp;
@@ -34,8 +38,11 @@ use crate::{Journal, StoreError};
 pub use checkpoints::{Checkpoints, Lease};
 pub use database::InDatabase;
 pub use handler::{Handler, HandlerError, Step};
+pub use layout::{Layout, Part, cut};
 pub use park::Parked;
 pub use run::run;
+pub use slice::{SLICES_MAX, Slice};
+pub use slices::{Cut, run_cut};
 
 /// How long a lease lasts without a sign of life, by the database's clock.
 pub const LEASE_MS: u64 = 5_000;
@@ -281,7 +288,8 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
             return Ok(None);
         };
         self.denied = false;
-        self.parked = park::Keys::of(self.checkpoints.parked_keys().await?);
+        let dealt_with = self.checkpoints.dealt_with(lease.position).await?;
+        self.parked = park::Keys::of(self.checkpoints.parked_keys().await?, dealt_with);
         tracing::info!(
             follower = self.checkpoints.name(),
             epoch = lease.epoch,

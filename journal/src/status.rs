@@ -151,10 +151,12 @@ impl Journal {
                     coalesce(bool_and(p.state = 'live'), true) as live,
                     min(p.version) as version,
                     min(p.state) as generation_state,
-                    exists (select from open_holes h where h.follower = f.name || '/' || f.generation) as holding,
+                    exists (select from open_holes h where h.follower = any (array_agg(
+                        f.name || '/' || f.generation || case f.slice when 0 then '' else '/' || f.slice end
+                    ))) as holding,
                     (select min(i.reason) from incidents i
                      where i.class = 'follower_failing' and i.ended_at is null
-                       and i.subject like f.name || '/' || f.generation || '/%') as failing,
+                       and i.subject = any (array_agg(f.name || '/' || f.generation || '/' || f.slice))) as failing,
                     (select count(*) from parked_tries t
                      where t.name = f.name and t.generation = f.generation and t.next_at is null) as quarantined,
                     (select count(*) from parked k where k.name = f.name and k.generation = f.generation) as parked,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{Refusal, space};
-use journal::follow::{self, Follower, FollowerId, Handler, HandlerError};
+use journal::follow::{self, Cut, Follower, FollowerId, Handler, HandlerError, Slice};
 use journal::runtime::Runtime;
 use journal::{CommandError, Journal, Recorded, Request, StoreError, fail_point};
 use tokio_util::sync::CancellationToken;
@@ -33,24 +33,62 @@ const NAME: &str = "orders";
 /// Which generation of its rows; they are not rebuilt, because commands went out because of them.
 const GENERATION: i32 = 1;
 
-/// Follows the feed until stopped.
+/// Follows the feed until stopped, in as many slices as the saga is cut into.
 pub async fn run(
     journal: Journal,
     runtime: Arc<dyn Runtime>,
     settings: PaymentSettings,
     stop: CancellationToken,
 ) {
-    follow::run(follower(journal, settings), runtime, stop).await;
+    follow::run_cut(Sagas { journal, settings }, runtime, stop).await;
 }
 
-/// The saga's follower; it does not hold its lease yet.
+/// The saga's follower, as long as it is not cut; it does not hold its lease yet.
 #[must_use]
 pub fn follower(journal: Journal, settings: PaymentSettings) -> Follower<OrderSaga> {
-    let saga = OrderSaga::new(journal.clone(), settings);
-    Follower::new(journal, follower_id(), saga)
+    follower_of(journal, settings, Slice::ALL)
 }
 
-/// Which follower the saga is: up to its checkpoint, everything that follows from events is done.
+/// The follower of one slice of the orders, as long as the saga is cut so.
+///
+/// A slice may begin at a position behind which some of its orders are already: a row holds the last event that is in
+/// it, commands have ids of their own, and a job is one row (docs/adr/0026).
+#[must_use]
+pub fn follower_of(
+    journal: Journal,
+    settings: PaymentSettings,
+    slice: Slice,
+) -> Follower<OrderSaga> {
+    let saga = OrderSaga::new(journal.clone(), settings);
+    Follower::of_slice(journal, follower_id(), slice, saga)
+}
+
+/// The saga's followers in one process.
+struct Sagas {
+    journal: Journal,
+    settings: PaymentSettings,
+}
+
+#[async_trait]
+impl Cut for Sagas {
+    type Checkpoints = follow::InDatabase;
+    type Handler = OrderSaga;
+
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    async fn slices(&self) -> Result<i32, StoreError> {
+        self.journal.slices(&follower_id()).await
+    }
+
+    fn follower(&self, slice: Slice) -> Follower<OrderSaga> {
+        follower_of(self.journal.clone(), self.settings.clone(), slice)
+    }
+}
+
+/// Which follower the saga is, whatever it is cut into: up to its lowest checkpoint, everything that follows from events
+/// is done.
 #[must_use]
 pub fn follower_id() -> FollowerId {
     FollowerId::new(NAME, GENERATION)

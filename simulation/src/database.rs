@@ -12,6 +12,7 @@ mod line;
 mod locks;
 mod orders;
 mod show;
+mod slices;
 mod slots;
 mod writing;
 
@@ -105,6 +106,11 @@ pub(crate) fn key_of(id: &FollowerId) -> FollowerKey {
     (id.name.clone(), id.generation, id.slice)
 }
 
+/// Under which everything is parked that a follower parks, in whatever slice.
+pub(crate) fn parks_of((name, generation, _): &FollowerKey) -> FollowerKey {
+    (name.clone(), *generation, 0)
+}
+
 /// What is committed, and what is under way.
 #[derive(Default)]
 pub(crate) struct Inner {
@@ -119,6 +125,8 @@ pub(crate) struct Inner {
     pub(crate) commands: BTreeMap<Uuid, Answer>,
     pub(crate) slots: Vec<Slot>,
     pub(crate) followers: BTreeMap<FollowerKey, Checkpoint>,
+    /// Into how many slices followers are cut; one that is not here is not cut.
+    layouts: BTreeMap<FollowerKey, i32>,
     /// By follower and position: the key, and why.
     pub(crate) parked: BTreeMap<(FollowerKey, i64), (String, Option<String>)>,
     pub(crate) retries: BTreeSet<(FollowerKey, String)>,
@@ -199,7 +207,7 @@ impl Database {
     }
 
     pub(crate) fn parked_keys(&self, follower: &FollowerId) -> BTreeSet<String> {
-        let key = key_of(follower);
+        let key = parks_of(&key_of(follower));
         let inner = self.inner();
         let of_it = inner.parked.iter().filter(|((name, _), _)| *name == key);
         of_it.map(|(_, (parked, _))| parked.clone()).collect()
@@ -301,7 +309,7 @@ impl Database {
     pub fn retry(&self, follower: &FollowerId, key: &str) {
         self.inner()
             .retries
-            .insert((key_of(follower), key.to_owned()));
+            .insert((parks_of(&key_of(follower)), key.to_owned()));
     }
 
     /// Everything that was found wrong so far.

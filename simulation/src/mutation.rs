@@ -36,6 +36,8 @@ pub enum Mutation {
     CheckpointBeforeEffect,
     EffectBeforeCheckpoint,
     LeaseNeverEnds,
+    CutKeepsRows,
+    ClaimOfAnotherCut,
     ParkedKeyForgotten,
     ParkedOnceMore,
     JobsOutsideCheckpoint,
@@ -102,6 +104,8 @@ impl Mutation {
         Self::CheckpointBeforeEffect,
         Self::EffectBeforeCheckpoint,
         Self::LeaseNeverEnds,
+        Self::CutKeepsRows,
+        Self::ClaimOfAnotherCut,
         Self::ParkedKeyForgotten,
         Self::ParkedOnceMore,
         Self::JobsOutsideCheckpoint,
@@ -155,6 +159,10 @@ impl Mutation {
             Self::CheckpointBeforeEffect => "the checkpoint is committed before what it stands for",
             Self::EffectBeforeCheckpoint => "rows are committed before their checkpoint",
             Self::LeaseNeverEnds => "nobody takes over from a dead follower",
+            Self::CutKeepsRows => {
+                "a cut leaves the slices whose numbers there are before and after"
+            }
+            Self::ClaimOfAnotherCut => "a slice is given to who knows it of another cut",
             Self::ParkedKeyForgotten => "what stands behind a parked event is taken",
             Self::ParkedOnceMore => "an event that is taken out of the parked ones stays there",
             Self::JobsOutsideCheckpoint => "jobs are written apart from the checkpoint, after it",

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use domain::ports::{Clock, PaymentGateway, Random, TakePayment};
-use journal::Journal;
 use journal::feed::Feed;
-use journal::follow::{self, Follower, FollowerId};
+use journal::follow::{self, Cut, Follower, FollowerId, Slice};
 use journal::runtime::Runtime;
+use journal::{Journal, StoreError};
 use processes::jobs;
 use processes::order::{self, OrderSaga};
 use processes::payment::InlinePayment;
@@ -106,12 +107,15 @@ impl Parts {
             let owner = journal.random().uuid();
             (feed, InMemory::new(self.database.clone(), id, owner))
         };
-        let (feed, checkpoints) = over(order::follower_id());
-        let orders = Orders(self.database.clone());
-        let saga = OrderSaga::over(journal.clone(), settings, orders);
-        let saga = Follower::over(journal.clone(), feed, checkpoints, saga);
+        let sagas = Sagas {
+            database: self.database.clone(),
+            journal: journal.clone(),
+            settings,
+            id: order::follower_id(),
+        };
         let (runs, stop) = (Arc::clone(runtime), CancellationToken::new());
-        self.scheduler.spawn(place, follow::run(saga, runs, stop));
+        self.scheduler
+            .spawn(place, follow::run_cut(sagas, runs, stop));
         for (projection, poison) in self.projections.iter().zip(&self.poisons) {
             let (feed, checkpoints) = over(FollowerId::new(projection.name, 1));
             let shows = Shows::new(projection, Arc::clone(poison));
@@ -120,6 +124,41 @@ impl Parts {
             self.scheduler
                 .spawn(place, follow::run(follower, runs, stop));
         }
+    }
+}
+
+/// The saga's followers in one process.
+struct Sagas {
+    database: Database,
+    journal: Journal,
+    settings: PaymentSettings,
+    id: FollowerId,
+}
+
+#[async_trait]
+impl Cut for Sagas {
+    type Checkpoints = InMemory;
+    type Handler = OrderSaga<Orders>;
+
+    fn name(&self) -> &str {
+        &self.id.name
+    }
+
+    async fn slices(&self) -> Result<i32, StoreError> {
+        self.database.slices(&self.id).await
+    }
+
+    fn follower(&self, slice: Slice) -> Follower<OrderSaga<Orders>, InMemory> {
+        let id = self.id.clone();
+        let feed = Feed::new(
+            self.journal.clone(),
+            &format!("{}/{}", id.name, slice.number()),
+        );
+        let owner = self.journal.random().uuid();
+        let checkpoints = InMemory::of_slice(self.database.clone(), id, slice, owner);
+        let orders = Orders(self.database.clone());
+        let saga = OrderSaga::over(self.journal.clone(), self.settings.clone(), orders);
+        Follower::over(self.journal.clone(), feed.only(slice), checkpoints, saga)
     }
 }
 

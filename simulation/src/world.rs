@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::{BookId, Command};
 use journal::Actor;
 use journal::follow::FollowerId;
+use processes::order;
 use projections::PROJECTIONS;
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
@@ -21,6 +22,8 @@ use crate::scheduler::{Place, Scheduler, lock};
 use crate::slots::Wish;
 use crate::{Run, verdict};
 
+/// Into how many slices the saga is cut, at most.
+const SLICES: u64 = 3;
 /// How many processes there are.
 const NODES: usize = 2;
 /// How long things go wrong, at most.
@@ -227,7 +230,7 @@ impl World {
         self.faults.fetch_add(1, Ordering::Relaxed);
         let number = usize::try_from(scheduler.below(NODES as u64)).unwrap_or(0);
         let up_to = |seconds| scheduler.up_to(Duration::from_secs(seconds));
-        match scheduler.below(14) {
+        match scheduler.below(17) {
             0..=2 => {
                 self.count("a process was killed");
                 self.kill(number);
@@ -252,6 +255,7 @@ impl World {
                 }
             }
             11 | 12 => self.gateway_speaks_up().await,
+            13..=15 => self.cut().await,
             _ => {
                 self.count("the clocks jumped");
                 if scheduler.chance(50) {
@@ -261,6 +265,19 @@ impl World {
                     scheduler.jump(Duration::from_mins(10));
                 }
             }
+        }
+    }
+
+    /// Cuts the saga, while everything goes on.
+    async fn cut(&self) {
+        let Parts {
+            scheduler,
+            database,
+            ..
+        } = &self.parts;
+        let slices = i32::try_from(1 + scheduler.below(SLICES)).unwrap_or(1);
+        while database.cut(&order::follower_id(), slices).await.is_err() {
+            scheduler.sleep(Duration::from_millis(100)).await;
         }
     }
 
@@ -325,6 +342,11 @@ impl World {
             database,
             ..
         } = &self.parts;
+        // In half of the schedules it is cut from the beginning on.
+        if scheduler.chance(50) {
+            let slices = i32::try_from(1 + scheduler.below(SLICES)).unwrap_or(1);
+            database.begin_cut(&order::follower_id(), slices);
+        }
         for number in 0..NODES {
             self.start(number);
         }

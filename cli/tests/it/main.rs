@@ -20,6 +20,7 @@ mod load;
 mod mypage_file;
 mod newer;
 mod nodes;
+mod nodes_slices;
 mod outages;
 mod pgbouncer;
 mod pooler;

@@ -13,17 +13,17 @@ use crate::load::Answer;
 use crate::roles::{House, Role};
 use crate::server::{followers, moment, spacerent};
 
-const EVERYTHING: &str = "book,mypage,payment,processes,projections";
+pub(crate) const EVERYTHING: &str = "book,mypage,payment,processes,projections";
 /// What a lease lasts, and what it may take to notice its end: a look every 250 ms, on a machine that is busy.
-const LEASE_MS: i64 = 5_000;
-const NOTICED_MS: i64 = 2_000;
+pub(crate) const LEASE_MS: i64 = 5_000;
+pub(crate) const NOTICED_MS: i64 = 2_000;
 /// Within this time whatever is waited for has happened.
-const SOON: Duration = Duration::from_secs(30);
-const BOOKINGS: usize = 5;
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const BOOKINGS: usize = 5;
 
 /// Writes down who took which follower over from whom, by the database's clock: when, and when the lease of the one
 /// before ended.
-const WATCH: &str = "
+pub(crate) const WATCH: &str = "
     create table take_overs (name text, slice int, before uuid, lease_until timestamptz, at timestamptz);
     create function note_take_over() returns trigger language plpgsql security definer as $$
     begin
@@ -34,7 +34,7 @@ const WATCH: &str = "
         when (old.owner is not null and new.owner is distinct from old.owner and new.owner is not null)
         execute function note_take_over();";
 
-async fn until(what: &str, house: &House, query: &str, wanted: usize) {
+pub(crate) async fn until(what: &str, house: &House, query: &str, wanted: usize) {
     let seen = async {
         while house.count(query).await != wanted {
             moment().await;
@@ -55,7 +55,7 @@ async fn metric(house: &House, role: &Role, name: &str) -> f64 {
         .sum()
 }
 
-async fn metric_rises(house: &House, role: &Role, name: &str, over: f64) {
+pub(crate) async fn metric_rises(house: &House, role: &Role, name: &str, over: f64) {
     let rises = async {
         while metric(house, role, name).await <= over {
             moment().await;
@@ -109,7 +109,7 @@ async fn shared(house: &House) {
     }
 }
 
-async fn book(house: &House, role: &Role, bookings: usize) {
+pub(crate) async fn book(house: &House, role: &Role, bookings: usize) {
     for _ in 0..bookings {
         let answer: Answer = house.book(role).await;
         assert_eq!(answer.status, 201, "{answer:?}");

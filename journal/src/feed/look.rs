@@ -3,6 +3,7 @@
 use sqlx::postgres::PgRow;
 
 use super::{Item, Proof, Read, Span, Stored};
+use crate::follow::Slice;
 use crate::{Journal, StoreError};
 
 /// SQL for the rows of all streams that carry a booking's number, `$1`: also of aggregates that this version of the
@@ -65,7 +66,7 @@ impl Journal {
         limit: i64,
         proof: Option<&Proof>,
     ) -> Result<Look, StoreError> {
-        self.look_as(after, limit, proof).await
+        self.look_as(after, limit, proof, Slice::ALL).await
     }
 
     pub(super) async fn look_as<T: Read>(
@@ -73,10 +74,18 @@ impl Journal {
         after: i64,
         limit: i64,
         proof: Option<&Proof>,
+        slice: Slice,
     ) -> Result<Look<T>, StoreError> {
         let Look { rows, proved } = self.store.look(after, limit, proof).await?;
+        let item = |row: Stored| {
+            if slice.holds(&row.aggregate_id) {
+                T::read(row, &self.events)
+            } else {
+                T::pass(row)
+            }
+        };
         let read = |row: SeenRow<Stored>| SeenRow {
-            item: T::read(row.item, &self.events),
+            item: item(row.item),
             position: row.position,
             hole_is_dead: row.hole_is_dead,
         };

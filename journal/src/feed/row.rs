@@ -143,6 +143,13 @@ impl Read for Item {
             })),
         }
     }
+
+    fn pass(row: Stored) -> Self {
+        Self::Events {
+            position: row.position,
+            events: vec![],
+        }
+    }
 }
 
 /// The events of a row.

@@ -94,6 +94,10 @@ impl Read for Stored {
     fn read(row: Self, _: &Table) -> Self {
         row
     }
+
+    fn pass(row: Self) -> Self {
+        row
+    }
 }
 
 impl Stored {

@@ -31,6 +31,11 @@ pub trait Checkpoints: Send + Sync {
     /// The follower's name, in metrics and log lines.
     fn name(&self) -> &str;
 
+    /// The same for what is said of each slice apart.
+    fn label(&self) -> String {
+        self.name().to_owned()
+    }
+
     /// Takes the lease; `None` when somebody else holds it.
     async fn hold(&self) -> Result<Option<Lease>, StoreError>;
 
@@ -42,6 +47,12 @@ pub trait Checkpoints: Send + Sync {
 
     /// Every key that is parked, or was and is still to be forgotten.
     async fn parked_keys(&self) -> Result<Vec<String>, StoreError>;
+
+    /// The keys of which something behind `position` was parked, and up to where all of them was taken, parked or
+    /// discarded before. None where nobody begins again at a lower place.
+    async fn dealt_with(&self, _position: i64) -> Result<Vec<(String, i64)>, StoreError> {
+        Ok(vec![])
+    }
 
     /// The key to try again now, if there is one. Asked before every batch while anything is parked.
     async fn asked_for(&self) -> Result<Option<String>, StoreError>;

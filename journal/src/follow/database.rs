@@ -1,12 +1,14 @@
 //! Checkpoints in the journal's database, under a lease that any process may take.
 
+mod again;
+
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, PgExecutor, Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use super::{Checkpoints, FollowerId, LEASE_MS, Lease, Parked};
+use super::{Checkpoints, FollowerId, LEASE_MS, Lease, Parked, Slice};
 use crate::feed::Item;
 use crate::incidents::Class;
 use crate::{Journal, Session, StoreError};
@@ -21,6 +23,8 @@ const READ_MAX: usize = 1_000;
 pub struct InDatabase {
     journal: Journal,
     id: FollowerId,
+    /// What the layout must say, and whose parked keys are ours.
+    slice: Slice,
     owner: Uuid,
 }
 
@@ -28,8 +32,22 @@ impl InDatabase {
     /// Those of `id`, for an owner that nobody else is.
     #[must_use]
     pub fn new(journal: Journal, id: FollowerId) -> Self {
-        let owner = journal.random().uuid();
-        Self { journal, id, owner }
+        Self {
+            owner: journal.random().uuid(),
+            journal,
+            id,
+            slice: Slice::ALL,
+        }
+    }
+
+    /// Those of one slice of `id`, as long as the follower is cut so.
+    #[must_use]
+    pub fn of_slice(journal: Journal, id: FollowerId, slice: Slice) -> Self {
+        let id = id.of_slice(slice.number());
+        Self {
+            slice,
+            ..Self::new(journal, id)
+        }
     }
 
     pub(super) fn id(&self) -> &FollowerId {
@@ -63,10 +81,13 @@ impl InDatabase {
     /// is it. Of the saga's keys it need not be the first event that waits: it may be the stream that it commands.
     async fn free_the_readable(&self) -> Result<(), StoreError> {
         let rows: Vec<(i64, String)> = sqlx::query_as(
-            "select position, key from parked where name = $1 and generation = $2 and unread order by position",
+            "select position, key from parked
+             where name = $1 and generation = $2 and unread and slice_of(key, $3) = $4 order by position",
         )
         .bind(&self.id.name)
         .bind(self.id.generation)
+        .bind(self.slice.of())
+        .bind(self.slice.number())
         .fetch_all(self.journal.pool())
         .await?;
         let mut keys: BTreeSet<&str> = rows.iter().map(|(_, key)| key.as_str()).collect();
@@ -118,11 +139,19 @@ impl Checkpoints for InDatabase {
         &self.id.name
     }
 
+    fn label(&self) -> String {
+        match self.id.slice {
+            0 => self.id.name.clone(),
+            slice => format!("{}/{slice}", self.id.name),
+        }
+    }
+
     async fn hold(&self) -> Result<Option<Lease>, StoreError> {
-        let row = sqlx::query("select epoch, position from follower_claim($1, $2, $3, $4, $5)")
+        let row = sqlx::query("select epoch, position from follower_claim($1, $2, $3, $4, $5, $6)")
             .bind(&self.id.name)
             .bind(self.id.generation)
             .bind(self.id.slice)
+            .bind(self.slice.of())
             .bind(self.owner)
             .bind(lease_ms())
             .fetch_optional(self.journal.pool())
@@ -155,26 +184,37 @@ impl Checkpoints for InDatabase {
     async fn parked_keys(&self) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(
             // A key of which nothing is left is still to be forgotten, after what came meanwhile was taken.
-            "select key from parked where name = $1 and generation = $2
-             union select key from parked_retries where name = $1 and generation = $2",
+            "select key from parked where name = $1 and generation = $2 and slice_of(key, $3) = $4
+             union select key from parked_retries
+             where name = $1 and generation = $2 and slice_of(key, $3) = $4",
         )
         .bind(&self.id.name)
         .bind(self.id.generation)
+        .bind(self.slice.of())
+        .bind(self.slice.number())
         .fetch_all(self.journal.pool())
         .await?)
+    }
+
+    async fn dealt_with(&self, position: i64) -> Result<Vec<(String, i64)>, StoreError> {
+        self.dealt_with_behind(position).await
     }
 
     async fn asked_for(&self) -> Result<Option<String>, StoreError> {
         Ok(sqlx::query_scalar(
             // What people asked for goes first.
-            "(select key from parked_retries where name = $1 and generation = $2 order by asked_at limit 1)
+            "(select key from parked_retries
+              where name = $1 and generation = $2 and slice_of(key, $3) = $4 order by asked_at limit 1)
              union all
              (select key from parked_tries
-              where name = $1 and generation = $2 and next_at <= clock_timestamp() order by next_at limit 1)
+              where name = $1 and generation = $2 and slice_of(key, $3) = $4
+                and next_at <= clock_timestamp() order by next_at limit 1)
              limit 1",
         )
         .bind(&self.id.name)
         .bind(self.id.generation)
+        .bind(self.slice.of())
+        .bind(self.slice.number())
         .fetch_optional(self.journal.pool())
         .await?)
     }

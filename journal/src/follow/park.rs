@@ -1,6 +1,6 @@
 //! Parking: what cannot be taken waits in a table, and everything of the same key behind it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::HandlerError;
 use crate::feed::{Item, Unreadable};
@@ -8,23 +8,39 @@ use crate::{Recorded, StoreError};
 
 /// The keys that a follower has parked.
 #[derive(Debug, Default)]
-pub(super) struct Keys(HashSet<String>);
+pub(super) struct Keys {
+    parked: HashSet<String>,
+    /// Of some, up to where everything was dealt with before the follower was cut and began at a lower place again.
+    dealt_with: HashMap<String, i64>,
+}
 
 impl Keys {
-    pub(super) fn of(keys: Vec<String>) -> Self {
-        Self(keys.into_iter().collect())
+    pub(super) fn of(keys: Vec<String>, dealt_with: Vec<(String, i64)>) -> Self {
+        Self {
+            parked: keys.into_iter().collect(),
+            dealt_with: dealt_with.into_iter().collect(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.parked.is_empty()
     }
 
     pub(super) fn remove(&mut self, key: &str) {
-        self.0.remove(key);
+        self.parked.remove(key);
     }
 
     pub(super) fn add(&mut self, keys: impl Iterator<Item = String>) {
-        self.0.extend(keys);
+        self.parked.extend(keys);
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.parked.contains(key)
+    }
+
+    fn is_dealt_with(&self, item: &Item) -> bool {
+        let dealt_with = item.key().and_then(|key| self.dealt_with.get(key));
+        dealt_with.is_some_and(|last| item.position() <= *last)
     }
 }
 
@@ -57,13 +73,16 @@ impl Batch {
         };
         let mut blocked: HashSet<String> = HashSet::new();
         for item in items {
+            if keys.is_dealt_with(&item) {
+                continue;
+            }
             match item {
                 Item::Events { events, .. } => {
                     // A row that means nothing is waited for by nobody.
                     let Some(first) = events.first() else {
                         continue;
                     };
-                    if keys.0.contains(first.key()) || blocked.contains(first.key()) {
+                    if keys.has(first.key()) || blocked.contains(first.key()) {
                         batch.parked.push(behind(first));
                     } else {
                         batch.live.extend(events);

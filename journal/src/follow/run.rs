@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::turn::Turn;
@@ -23,9 +24,19 @@ const FAILURES_MAX: u32 = 8;
 
 /// Steps while it is its turn, until cancelled, woken by appends and by the poll; then gives the lease back.
 pub async fn run<C: Checkpoints, H: Handler<C::Connection>>(
+    follower: Follower<H, C>,
+    runtime: Arc<dyn Runtime>,
+    stop: CancellationToken,
+) {
+    run_and_tell(follower, runtime, stop, &Notify::new()).await;
+}
+
+/// The same, and tells when the lease was lost.
+pub(super) async fn run_and_tell<C: Checkpoints, H: Handler<C::Connection>>(
     mut follower: Follower<H, C>,
     runtime: Arc<dyn Runtime>,
     stop: CancellationToken,
+    lost: &Notify,
 ) {
     let mut wake = follower.journal.wake();
     let mut turn = Turn::default();
@@ -41,6 +52,9 @@ pub async fn run<C: Checkpoints, H: Handler<C::Connection>>(
         follower.checkpoints.stepped(&step);
         let pause = match step {
             Ok(step) => {
+                if step == Step::Lost {
+                    lost.notify_one();
+                }
                 failures = 0;
                 if !matches!(step, Step::Denied | Step::Lost) {
                     in_a_row = 0;
@@ -72,6 +86,10 @@ pub async fn run<C: Checkpoints, H: Handler<C::Connection>>(
             }
         }
     }
+    if said == Said::Failing {
+        // Somebody else goes on, or nobody has to: a slice that is no more.
+        metrics::gauge!("follower_failing", "follower" => follower.checkpoints.label()).set(0);
+    }
     if let Err(error) = follower.checkpoints.withdraw().await {
         tracing::debug!(follower = follower.name(), %error, "another node's turn comes when this one is missed");
     }
@@ -95,7 +113,7 @@ async fn says<C: Checkpoints, H: Handler<C::Connection>>(
     reason: Option<&str>,
 ) -> Said {
     let name = follower.name();
-    let failing = metrics::gauge!("follower_failing", "follower" => name.clone());
+    let failing = metrics::gauge!("follower_failing", "follower" => follower.checkpoints.label());
     failing.set(if reason.is_some() { 1 } else { 0 });
     match (follower.checkpoints.note_failing(reason).await, reason) {
         (Ok(_), Some(reason)) => {

@@ -7,4 +7,6 @@ mod park;
 mod past;
 mod retry;
 mod running;
+mod slices;
+mod slices_parked;
 mod turn;

@@ -22,6 +22,7 @@ mod refunds;
 mod remote;
 mod saga;
 mod scripted;
+mod slices;
 mod slots;
 mod stub;
 mod timeline;

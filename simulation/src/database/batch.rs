@@ -5,12 +5,12 @@ use std::ops::{Deref, DerefMut};
 
 use async_trait::async_trait;
 use journal::StoreError;
-use journal::follow::{Checkpoints, FollowerId, LEASE_MS, Lease, Parked};
+use journal::follow::{Checkpoints, FollowerId, LEASE_MS, Lease, Parked, Slice};
 use uuid::Uuid;
 
 use super::locks::Lock;
 use super::writing::Writing;
-use super::{Checkpoint, Database, FollowerKey, key_of};
+use super::{Checkpoint, Database, FollowerKey, key_of, parks_of};
 use crate::mutation::Mutation;
 
 /// The checkpoints of one follower, in memory.
@@ -18,6 +18,9 @@ pub struct InMemory {
     database: Database,
     id: FollowerId,
     key: FollowerKey,
+    /// Under which it parks.
+    parks: FollowerKey,
+    slice: Slice,
     owner: Uuid,
 }
 
@@ -25,11 +28,20 @@ impl InMemory {
     /// Those of `id`, for one process.
     #[must_use]
     pub fn new(database: Database, id: FollowerId, owner: Uuid) -> Self {
+        Self::of_slice(database, id, Slice::ALL, owner)
+    }
+
+    /// Those of one slice of `id`, for one process.
+    #[must_use]
+    pub fn of_slice(database: Database, id: FollowerId, slice: Slice, owner: Uuid) -> Self {
+        let id = id.of_slice(slice.number());
         let key = key_of(&id);
         Self {
             database,
             id,
+            parks: parks_of(&key),
             key,
+            slice,
             owner,
         }
     }
@@ -48,6 +60,15 @@ impl InMemory {
         let now = self.database.scheduler.now_ms();
         let until = self.lease_until_ms();
         let mut inner = self.database.inner();
+        let is_there = if self.database.has(Mutation::ClaimOfAnotherCut) {
+            inner.slices_of(&self.key) >= self.slice.number()
+        } else {
+            inner.slices_of(&self.key) == self.slice.of()
+        };
+        if !is_there {
+            inner.count("a slice of another cut was denied");
+            return None;
+        }
         let checkpoint = inner.followers.entry(self.key.clone()).or_default();
         let is_over =
             checkpoint.lease_until_ms < now && !self.database.has(Mutation::LeaseNeverEnds);
@@ -134,13 +155,29 @@ impl Checkpoints for InMemory {
                 let parked = inner
                     .parked
                     .iter()
-                    .filter(|((name, _), _)| *name == self.key);
-                let asked = inner.retries.iter().filter(|(name, _)| *name == self.key);
+                    .filter(|((name, _), _)| *name == self.parks);
+                let asked = inner.retries.iter().filter(|(name, _)| *name == self.parks);
                 let mut keys: Vec<String> = parked.map(|(_, (key, _))| key.clone()).collect();
                 keys.extend(asked.map(|(_, key)| key.clone()));
+                keys.retain(|key| self.slice.holds(key));
                 keys.sort();
                 keys.dedup();
                 keys
+            })
+            .await
+    }
+
+    async fn dealt_with(&self, position: i64) -> Result<Vec<(String, i64)>, StoreError> {
+        self.database
+            .at_once(|database| {
+                let inner = database.inner();
+                let behind = inner.parked.iter().filter(|((name, at), (key, _))| {
+                    *name == self.parks && *at > position && self.slice.holds(key)
+                });
+                // In order of position: the last one of a key is kept.
+                behind
+                    .map(|((_, at), (key, _))| (key.clone(), *at))
+                    .collect()
             })
             .await
     }
@@ -149,7 +186,10 @@ impl Checkpoints for InMemory {
         self.database
             .at_once(|database| {
                 let inner = database.inner();
-                let mut asked = inner.retries.iter().filter(|(name, _)| *name == self.key);
+                let mut asked = inner
+                    .retries
+                    .iter()
+                    .filter(|(name, key)| *name == self.parks && self.slice.holds(key));
                 asked.next().map(|(_, key)| key.clone())
             })
             .await
@@ -162,7 +202,7 @@ impl Checkpoints for InMemory {
                 let of_key = inner
                     .parked
                     .iter()
-                    .filter(|((name, _), (parked, _))| *name == self.key && parked == key);
+                    .filter(|((name, _), (parked, _))| *name == self.parks && parked == key);
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
                 of_key.map(|((_, at), _)| *at).take(limit).collect()
             })
@@ -219,7 +259,7 @@ impl Checkpoints for InMemory {
     async fn unpark(&self, tx: &mut Writing, positions: &[i64]) -> Result<bool, StoreError> {
         tx.statement().await?;
         let inner = self.database.inner();
-        let is_there = |at: &i64| inner.parked.contains_key(&(self.key.clone(), *at));
+        let is_there = |at: &i64| inner.parked.contains_key(&(self.parks.clone(), *at));
         let all = positions.iter().all(is_there);
         if !self.database.has(Mutation::ParkedOnceMore) {
             tx.unparks.extend(positions.iter().copied());
@@ -231,12 +271,12 @@ impl Checkpoints for InMemory {
         tx.statement().await?;
         let inner = self.database.inner();
         let of_key = |((name, at), (parked, _)): &(&(FollowerKey, i64), &(String, _))| {
-            *name == self.key && parked == key && !tx.unparks.contains(at)
+            *name == self.parks && parked == key && !tx.unparks.contains(at)
         };
         let left = inner.parked.iter().filter(of_key).count();
         drop(inner);
         if stuck || left == 0 {
-            tx.forgets.push((self.key.clone(), key.to_owned()));
+            tx.forgets.push((self.parks.clone(), key.to_owned()));
         }
         Ok(i64::try_from(left).unwrap_or(i64::MAX))
     }

@@ -11,7 +11,7 @@ use projections::projection::Key;
 use serde_json::Value;
 
 use super::locks::Lock;
-use super::{Database, FollowerKey, gone};
+use super::{Database, FollowerKey, gone, parks_of};
 use crate::mutation::Mutation;
 
 type Cells = Vec<Cell>;
@@ -121,14 +121,15 @@ impl Writing {
                 .violations
                 .push(format!("the checkpoint of {name} went back to {to}"));
         }
+        let parks = parks_of(&key);
         for (position, parked, reason) in std::mem::take(&mut self.parks) {
             inner
                 .parked
-                .insert((key.clone(), position), (parked, reason));
+                .insert((parks.clone(), position), (parked, reason));
             inner.count("an event was parked");
         }
         for position in std::mem::take(&mut self.unparks) {
-            inner.parked.remove(&(key.clone(), position));
+            inner.parked.remove(&(parks.clone(), position));
             inner.count("a parked event was taken");
         }
     }

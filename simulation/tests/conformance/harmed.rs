@@ -2,7 +2,9 @@
 
 use simulation::mutation::Mutation;
 
-use crate::scenarios::{claims, commands, feed, followers, groups, jobs, moves, points, versions};
+use crate::scenarios::{
+    claims, commands, feed, followers, groups, jobs, moves, points, slices, versions,
+};
 use crate::{in_memory, on_postgres};
 
 macro_rules! memory {
@@ -48,6 +50,8 @@ const IN_MEMORY: &[Harm] = memory! {
     FenceLookedAtNotHeld: followers::a_claim_waits_for_the_batch_that_is_being_written
     CheckpointBeforeEffect: followers::what_is_not_committed_never_was
     LeaseNeverEnds: followers::one_owner_at_a_time_and_a_higher_epoch_for_the_next
+    CutKeepsRows: slices::a_slice_is_held_of_the_cut_that_there_is
+    ClaimOfAnotherCut: slices::a_slice_is_held_of_the_cut_that_there_is
     ParkedKeyForgotten: followers::what_is_parked_is_there_until_it_is_taken
     ParkedOnceMore: followers::what_is_parked_is_there_until_it_is_taken
     JobFenceOpen: jobs::who_lost_its_claim_ends_nothing
@@ -68,6 +72,8 @@ const ON_POSTGRES: &[Harm] = postgres! {
     "journal_append" "points lock": points::of_two_spenders_the_second_counts_what_the_first_left
     "journal_append" "spender once": points::a_user_spends_once_in_a_group
     "follower_claim" "lease": followers::one_owner_at_a_time_and_a_higher_epoch_for_the_next
+    "follower_claim" "layout": slices::a_slice_is_held_of_the_cut_that_there_is
+    "follower_cut" "epochs": slices::a_slice_is_held_of_the_cut_that_there_is
     "follower_advance" "fence": followers::who_slept_through_its_lease_moves_nothing
     "follower_advance" "old position": followers::a_checkpoint_moves_from_where_it_was
     "job_finish" "fence": jobs::who_lost_its_claim_ends_nothing

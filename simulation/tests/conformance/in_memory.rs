@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use domain::ports::{Clock, Random};
-use journal::follow::FollowerId;
+use journal::follow::{FollowerId, Slice};
 use journal::jobs::NewJob;
 use journal::store::Store;
 use simulation::database::{Database, Elsewhere, InMemory, Line, Troubles};
@@ -122,6 +122,17 @@ impl Stage for Memory {
     fn checkpoints(&self, name: &str) -> InMemory {
         let owner = self.surroundings.uuid();
         InMemory::new(self.database.clone(), FollowerId::new(name, 1), owner)
+    }
+
+    fn slice(&self, name: &str, slice: Slice) -> InMemory {
+        let owner = self.surroundings.uuid();
+        let id = FollowerId::new(name, 1);
+        InMemory::of_slice(self.database.clone(), id, slice, owner)
+    }
+
+    async fn cut(&self, name: &str, slices: i32) {
+        let cut = self.database.cut(&FollowerId::new(name, 1), slices).await;
+        cut.unwrap();
     }
 
     async fn nap(&self, time: Duration) {

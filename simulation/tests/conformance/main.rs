@@ -118,6 +118,11 @@ conformance! {
         what_is_parked_is_there_until_it_is_taken
         a_key_that_people_ask_for_is_told
     }
+    slices {
+        a_slice_is_held_of_the_cut_that_there_is
+        a_cut_waits_for_the_batch_that_is_being_written
+        what_is_parked_is_known_to_the_slice_that_has_its_key
+    }
     jobs {
         a_job_is_one_row_however_often_it_is_scheduled
         a_claim_takes_what_is_due_and_nobody_has

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::{Clock, Random};
-use journal::follow::{FollowerId, InDatabase};
+use journal::follow::{self, FollowerId, InDatabase, Slice};
 use journal::jobs::{self, NewJob};
 use journal::runtime::{Runtime as _, SystemClock, SystemRandom, Tokio};
 use journal::store::{Postgres, Store};
@@ -210,6 +210,21 @@ impl Stage for OnPostgres {
 
     fn checkpoints(&self, name: &str) -> InDatabase {
         InDatabase::new(self.journal_here(), FollowerId::new(name, 1))
+    }
+
+    fn slice(&self, name: &str, slice: Slice) -> InDatabase {
+        InDatabase::of_slice(self.journal_here(), FollowerId::new(name, 1), slice)
+    }
+
+    async fn cut(&self, name: &str, slices: i32) {
+        // A session of its own: it may have to wait.
+        let mut owner = connect(&self.url).await;
+        let may = format!(
+            "insert into follower_layouts (name, generation) values ('{name}', 1) on conflict do nothing"
+        );
+        run(&mut owner, &may).await;
+        let cut = follow::cut(&mut owner, &FollowerId::new(name, 1), slices).await;
+        assert!(cut.unwrap().is_some());
     }
 
     async fn nap(&self, time: Duration) {

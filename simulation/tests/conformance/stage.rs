@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::ports::{Clock, Random};
 use journal::append::{Append, Outcome};
-use journal::follow::Checkpoints;
+use journal::follow::{Checkpoints, Slice};
 use journal::jobs::NewJob;
 use journal::store::Store;
 use journal::{Journal, StoreError};
@@ -29,6 +29,10 @@ pub trait Stage {
     fn surroundings(&self) -> (Arc<dyn Clock>, Arc<dyn Random>);
     /// The checkpoint of a follower of this name, for one owner more.
     fn checkpoints(&self, name: &str) -> Self::Checkpoints;
+    /// The same of one slice.
+    fn slice(&self, name: &str, slice: Slice) -> Self::Checkpoints;
+    /// Cuts a follower into so many slices.
+    async fn cut(&self, name: &str, slices: i32);
     /// Waits a moment.
     async fn nap(&self, time: Duration);
     /// Lets leases and claims be so much older.

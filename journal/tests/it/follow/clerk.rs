@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use futures::future::{BoxFuture, FutureExt, ready};
-use journal::follow::{Follower, FollowerId, Handler, HandlerError};
+use journal::follow::{Follower, FollowerId, Handler, HandlerError, Slice};
 use journal::{Journal, Recorded, StoreError};
 use sqlx::PgConnection;
 
@@ -56,6 +56,11 @@ impl Clerk {
     /// Its follower.
     pub(crate) fn following(self, journal: &Journal) -> Follower<Self> {
         Follower::new(journal.clone(), FollowerId::new("clerk", 1), self)
+    }
+
+    /// Its follower of one slice.
+    pub(crate) fn following_slice(self, journal: &Journal, slice: Slice) -> Follower<Self> {
+        Follower::of_slice(journal.clone(), FollowerId::new("clerk", 1), slice, self)
     }
 }
 

@@ -12,13 +12,13 @@ use crate::stage::Stage;
 const A_LEASE: Duration = Duration::from_millis(LEASE_MS + 1);
 
 /// The lease, which must be free.
-async fn held(checkpoints: &impl Checkpoints) -> Lease {
+pub(super) async fn held(checkpoints: &impl Checkpoints) -> Lease {
     let lease = checkpoints.hold().await.unwrap();
     lease.expect("the lease is free")
 }
 
 /// Moves the checkpoint in a transaction of its own; whether it could.
-async fn moved(checkpoints: &impl Checkpoints, lease: Lease, to: i64) -> bool {
+pub(super) async fn moved(checkpoints: &impl Checkpoints, lease: Lease, to: i64) -> bool {
     let mut session = checkpoints.session().await.unwrap();
     let mut tx = checkpoints.begin(&mut session).await.unwrap();
     let moved = checkpoints.advance(&mut tx, lease, to).await.unwrap();
@@ -151,7 +151,7 @@ pub async fn an_idle_transaction_is_ended_before_its_lease_is_of_use(stage: &imp
     assert!(idles.commit(tx).await.is_err(), "it was ended");
 }
 
-fn parked(position: i64) -> Parked {
+pub(super) fn parked(position: i64) -> Parked {
     Parked {
         position,
         key: "7".to_owned(),

@@ -8,6 +8,7 @@ pub mod groups;
 pub mod jobs;
 pub mod moves;
 pub mod points;
+pub mod slices;
 pub mod versions;
 
 use cqrs_es::persist::SerializedEvent;
