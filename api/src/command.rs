@@ -157,7 +157,10 @@ impl Api {
         };
         match self.begin(key, &call).await? {
             Begun::Done(answer) => Ok(answer),
-            Begun::Mine { attempt } => {
+            Begun::Mine {
+                attempt,
+                command_id,
+            } => {
                 fail_point!("key-taken");
                 if attempt > 1 {
                     metrics::counter!("idempotency_keys_run_again_total").increment(1);
@@ -167,7 +170,7 @@ impl Api {
                         "a request is run again under its key: its answer was not to be kept, or never was"
                     );
                 }
-                let command = call.command(key.command_id(&call.body));
+                let command = call.command(command_id);
                 let answer = work(self.clone(), command).await.into_response();
                 let answer = problem::complete(answer, &call.path, &call.correlation.id);
                 fail_point!("key-answer-due");

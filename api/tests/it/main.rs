@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod another_day;
 mod app;
 mod bodies;
 mod client;
