@@ -10,6 +10,7 @@ use axum::http::Method;
 use axum::http::header::IF_MATCH;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use journal::append::Answer;
 use journal::{Actor, Trace, fail_point};
 use tokio::sync::oneshot;
 use tracing::Instrument;
@@ -143,6 +144,17 @@ impl Api {
         self.runtime
             .spawn(task.instrument(tracing::Span::current()).boxed());
         answered.await.unwrap_or_else(|gone| Err(internal(&gone)))
+    }
+
+    /// What a command stored when it came before. Whoever asks anything before the journal decides, and is refused
+    /// there, asks for this first: the answer may have been lost, and the rules may be others by now.
+    pub(crate) async fn stored_before(
+        &self,
+        command: &Command,
+        refused: Problem,
+    ) -> Result<Answer, Problem> {
+        let stored = self.journal.stored_answer(command.id).await?;
+        stored.ok_or(refused)
     }
 
     /// Runs `work`, unless its key says that it was run, or that somebody does.

@@ -74,7 +74,11 @@ async fn store(api: &Api, command: &Command, order: &Order) -> Result<Placed, Pr
     let now = api.journal.clock().now();
     let offer = match order.offer(&place, &api.settings, now) {
         Ok(offer) => offer,
-        Err(problem) => return stored_before(api, command, problem).await,
+        // It may have been stored before, under other rules or when its time was yet to come.
+        Err(problem) => {
+            let answer = api.stored_before(command, problem).await?;
+            return again(api, command, &answer).await;
+        }
     };
     let request = Request {
         command_id: command.id,
@@ -109,14 +113,6 @@ async fn first(
     }
     // Which unit it is was found by the append.
     placed.with_its_time(api).await
-}
-
-/// A command that is refused now may have been stored before, under other rules or when its time was yet to come.
-async fn stored_before(api: &Api, command: &Command, problem: Problem) -> Result<Placed, Problem> {
-    match api.journal.stored_answer(command.id).await? {
-        Some(answer) => again(api, command, &answer).await,
-        None => Err(problem),
-    }
 }
 
 /// What this command stored when it came before.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::app::{TestApp, eventually};
 use crate::client::Answer;
+use crate::every_command::forget_the_answers;
 
 /// Whole hours from now, on the hour, so that no test depends on when it runs.
 fn hours_ahead(hours: i64) -> Timestamp {
@@ -169,6 +170,41 @@ async fn what_cannot_be_moved_says_so() {
     app.move_to(bookid, 200, 1)
         .await
         .is_problem(409, "already-handed-over");
+}
+
+#[tokio::test]
+async fn a_move_whose_answer_was_lost_is_answered_though_it_would_be_refused_now() {
+    let app = TestApp::start().await;
+    let bookid = app.confirmed(100, 1).await;
+    let (start, end) = span(200, 1);
+    let body = json!({"start": start, "end": end}).to_string();
+    let path = format!("/books/{bookid}/reschedule");
+    let send = async || {
+        let call = app.call(Role::Book, "POST", &path);
+        call.header("idempotency-key", "k").json(&body).send().await
+    };
+    let moved = send().await;
+    assert_eq!(moved.status, 200, "{moved:?}");
+    // The answer is lost; then the venue is closed at all hours, and then it takes no bookings at all.
+    let closed = json!({"spacename": "numberone", "opening_hours": {}});
+    assert_eq!(app.put(&closed).await.status, 200);
+    let retire = async || {
+        let retire = app.call(Role::Book, "DELETE", "/venues/numberone");
+        assert_eq!(retire.send().await.status, 204);
+    };
+    for is_retired in [false, true] {
+        if is_retired {
+            retire().await;
+        }
+        forget_the_answers(&app).await;
+        let again = send().await;
+        assert_eq!((again.status, &again.body), (200, &moved.body), "{again:?}");
+    }
+    let story = app.events("Book", bookid).await;
+    let moves = story.iter().filter(|name| *name == "Rescheduled");
+    assert_eq!(moves.count(), 1, "{story:?}");
+    // Another move is refused, and that is an answer to keep.
+    assert_eq!(app.move_to(bookid, 300, 1).await.status / 100, 4);
 }
 
 #[tokio::test]
