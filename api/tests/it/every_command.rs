@@ -39,7 +39,7 @@ impl Sample {
                 r#"{"start":"2099-01-02T10:00:00Z","end":"2099-01-02T11:00:00Z"}"#.to_owned(),
                 (2, 0),
             ),
-            ("POST", "/payments/{id}/charges") => (String::new(), (0, 0)),
+            ("POST", "/payments/{id}/charges") => (String::new(), (1, 0)),
             // Venues are no events, and a quote is nothing.
             ("POST", "/venues") => (format!(r#"{{"spacename":"venue-{bookid}"}}"#), (0, 0)),
             ("PUT", "/venues/{spacename}") => (r#"{"units":2}"#.to_owned(), (0, 0)),
@@ -102,7 +102,7 @@ async fn get_there(app: &TestApp, path: &str, bookid: i64) {
 }
 
 /// A booking of one of many units, for an hour of the day before that which the sample moves to.
-async fn confirmed_for_a_time(app: &TestApp) -> i64 {
+pub(crate) async fn confirmed_for_a_time(app: &TestApp) -> i64 {
     app.venue(serde_json::json!({"units": 99})).await;
     let (start, end) = ("2099-01-01T10:00:00Z", "2099-01-01T11:00:00Z");
     let bookid = app.book_at(start, end).await.bookid();
@@ -123,8 +123,11 @@ pub(crate) async fn samples(app: &TestApp) -> Vec<Sample> {
             } else {
                 app.book("numbertwo").await.bookid()
             };
-            if path.ends_with("/refunds") {
+            if path.starts_with("/payments/{id}/") {
                 app.pay(bookid).await;
+            }
+            if path.ends_with("/charges") {
+                app.declined_overtime(bookid, 2).await;
             }
             if method == "DELETE" && path.starts_with("/venues") {
                 let body = format!(r#"{{"spacename":"venue-{bookid}"}}"#);
