@@ -48,6 +48,8 @@ pub(crate) struct Call {
 pub(crate) struct Command {
     /// Happens once.
     pub(crate) id: Uuid,
+    /// Whether it was run before under its key, and may have been stored.
+    pub(crate) is_repeated: bool,
     /// Whom to answer, and how.
     pub(crate) client: Client,
     /// What it must find to be done.
@@ -112,9 +114,10 @@ impl Call {
         Ok(())
     }
 
-    fn command(&self, id: Uuid) -> Command {
+    fn command(&self, id: Uuid, is_repeated: bool) -> Command {
         Command {
             id,
+            is_repeated,
             client: self.client.clone(),
             expected: self.expected.clone(),
             correlation: self.correlation.clone(),
@@ -165,7 +168,7 @@ impl Api {
     {
         let Some(key) = &call.key else {
             let id = self.journal.random().uuid();
-            return work(self.clone(), call.command(id)).await;
+            return work(self.clone(), call.command(id, false)).await;
         };
         match self.begin(key, &call).await? {
             Begun::Done(answer) => Ok(answer),
@@ -182,7 +185,7 @@ impl Api {
                         "a request is run again under its key: its answer was not to be kept, or never was"
                     );
                 }
-                let command = call.command(command_id);
+                let command = call.command(command_id, attempt > 1);
                 let answer = work(self.clone(), command).await.into_response();
                 let answer = problem::complete(answer, &call.path, &call.correlation.id);
                 fail_point!("key-answer-due");

@@ -41,8 +41,15 @@ struct Placed {
 }
 
 pub(super) async fn place(api: Api, command: Command, order: Order) -> Result<Response, Problem> {
-    api.admit_booking().await?;
-    let placed = store(&api, &command, &order).await?;
+    let placed = match api.admit_booking().await {
+        Ok(()) => store(&api, &command, &order).await?,
+        // It would be told that nothing was stored.
+        Err(problem) if command.is_repeated => {
+            let answer = api.stored_before(&command, problem).await?;
+            again(&api, &command, &answer).await?
+        }
+        Err(problem) => return Err(problem),
+    };
     let taken = if placed.under_way {
         // The request that stored it may be charging at this moment, and says whether anything was sent. Two would
         // each speak for itself only, and what one of them never sent the other one may have.

@@ -28,6 +28,7 @@ mod newer;
 mod orders;
 mod pairs;
 mod reading;
+mod repeated;
 mod routes;
 mod server;
 mod staff;
