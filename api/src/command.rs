@@ -10,6 +10,7 @@ use axum::http::Method;
 use axum::http::header::IF_MATCH;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use journal::append::Answer;
 use journal::{Actor, Trace, fail_point};
 use tokio::sync::oneshot;
 use tracing::Instrument;
@@ -47,6 +48,8 @@ pub(crate) struct Call {
 pub(crate) struct Command {
     /// Happens once.
     pub(crate) id: Uuid,
+    /// Whether it was run before under its key, and may have been stored.
+    pub(crate) is_repeated: bool,
     /// Whom to answer, and how.
     pub(crate) client: Client,
     /// What it must find to be done.
@@ -111,9 +114,10 @@ impl Call {
         Ok(())
     }
 
-    fn command(&self, id: Uuid) -> Command {
+    fn command(&self, id: Uuid, is_repeated: bool) -> Command {
         Command {
             id,
+            is_repeated,
             client: self.client.clone(),
             expected: self.expected.clone(),
             correlation: self.correlation.clone(),
@@ -145,6 +149,17 @@ impl Api {
         answered.await.unwrap_or_else(|gone| Err(internal(&gone)))
     }
 
+    /// What a command stored when it came before. Whoever asks anything before the journal decides, and is refused
+    /// there, asks for this first: the answer may have been lost, and the rules may be others by now.
+    pub(crate) async fn stored_before(
+        &self,
+        command: &Command,
+        refused: Problem,
+    ) -> Result<Answer, Problem> {
+        let stored = self.journal.stored_answer(command.id).await?;
+        stored.ok_or(refused)
+    }
+
     /// Runs `work`, unless its key says that it was run, or that somebody does.
     async fn once<W, F>(&self, call: Call, work: W) -> Result<Response, Problem>
     where
@@ -153,11 +168,14 @@ impl Api {
     {
         let Some(key) = &call.key else {
             let id = self.journal.random().uuid();
-            return work(self.clone(), call.command(id)).await;
+            return work(self.clone(), call.command(id, false)).await;
         };
         match self.begin(key, &call).await? {
             Begun::Done(answer) => Ok(answer),
-            Begun::Mine { attempt } => {
+            Begun::Mine {
+                attempt,
+                command_id,
+            } => {
                 fail_point!("key-taken");
                 if attempt > 1 {
                     metrics::counter!("idempotency_keys_run_again_total").increment(1);
@@ -167,7 +185,7 @@ impl Api {
                         "a request is run again under its key: its answer was not to be kept, or never was"
                     );
                 }
-                let command = call.command(key.command_id(&call.body));
+                let command = call.command(command_id, attempt > 1);
                 let answer = work(self.clone(), command).await.into_response();
                 let answer = problem::complete(answer, &call.path, &call.correlation.id);
                 fail_point!("key-answer-due");

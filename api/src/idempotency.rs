@@ -3,7 +3,8 @@
 //! The key's row is written before the command runs and holds a lock of [`LOCK_MS`] by the database's clock.
 //! While it is locked, the same request is told to come back; another request under the same key is refused;
 //! afterwards the stored answer is given again. When the process dies in between, the lock runs out and the
-//! next try runs the command under the same command id, which the journal answers with what it stored then.
+//! next try runs the command under the command id of the row, which the journal answers with what it stored then.
+//! A key is forgotten after a day; the same request is then a new one, with an id of its own (migrations/0029).
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -27,8 +28,10 @@ const KEY_CHARS_MAX: usize = 255;
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// Makes command ids out of keys.
-const NAMESPACE: Uuid = Uuid::from_u128(0x73_70_61_63_65_72_65_6e_74_2f_6b_65_79_73_2f_31);
+/// Makes command ids out of keyed requests.
+const NAMESPACE: Uuid = Uuid::from_u128(0x73_70_61_63_65_72_65_6e_74_2f_6b_65_79_73_2f_32);
+/// The same in the version before, out of key and body alone.
+const NAMESPACE_BEFORE: Uuid = Uuid::from_u128(0x73_70_61_63_65_72_65_6e_74_2f_6b_65_79_73_2f_31);
 
 /// A client's key, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,16 +64,30 @@ impl Key {
         }
     }
 
-    /// The id of the command that this key and body stand for. The body belongs to it, because a key is
-    /// forgotten after a day, and may come back with another request that must not be taken for the old one.
-    pub(crate) fn command_id(&self, body: &[u8]) -> Uuid {
+    /// The id of the command that this key and request stand for. All of the request belongs to it, because a key is
+    /// forgotten after a day, and may come back with another one that must not be taken for the old one.
+    fn command_id(&self, method: &str, path: &str, body: &[u8]) -> Uuid {
+        let fingerprint = fingerprint(body);
+        let parts = [
+            self.principal.as_bytes(),
+            self.text.as_bytes(),
+            method.as_bytes(),
+            path.as_bytes(),
+            fingerprint.as_ref(),
+        ];
+        Uuid::new_v5(&NAMESPACE, &parts.join(&0))
+    }
+
+    /// The same of a request that a process of the version before has begun. It can go with the next version: a day
+    /// after this one came, no such request is left.
+    fn command_id_before(&self, body: &[u8]) -> Uuid {
         let fingerprint = fingerprint(body);
         let parts = [
             self.principal.as_bytes(),
             self.text.as_bytes(),
             fingerprint.as_ref(),
         ];
-        Uuid::new_v5(&NAMESPACE, &parts.join(&0))
+        Uuid::new_v5(&NAMESPACE_BEFORE, &parts.join(&0))
     }
 }
 
@@ -111,6 +128,8 @@ pub(crate) enum Begun {
     Mine {
         /// How often it was begun.
         attempt: i32,
+        /// Under which id it runs, whoever runs it.
+        command_id: Uuid,
     },
     /// It has an answer.
     Done(Response),
@@ -119,13 +138,16 @@ pub(crate) enum Begun {
 impl Api {
     /// Begins a keyed request, or says why not.
     pub(crate) async fn begin(&self, key: &Key, call: &Call) -> Result<Begun, Problem> {
-        let row = sqlx::query("select * from idempotency_begin($1, $2, $3, $4, $5, $6)")
+        let method = call.method.as_str();
+        let row = sqlx::query("select * from idempotency_begin($1, $2, $3, $4, $5, $6, $7, $8)")
             .bind(key.principal)
             .bind(&key.text)
-            .bind(call.method.as_str())
+            .bind(method)
             .bind(&call.path)
             .bind(fingerprint(&call.body).as_ref())
             .bind(LOCK_MS)
+            .bind(key.command_id(method, &call.path, &call.body))
+            .bind(self.journal.random().uuid())
             .fetch_optional(self.journal.pool())
             .await
             .map_err(store)?;
@@ -136,6 +158,10 @@ impl Api {
         match row.try_get("outcome").map_err(store)? {
             "begun" => Ok(Begun::Mine {
                 attempt: row.try_get("attempt").map_err(store)?,
+                command_id: row
+                    .try_get::<Option<Uuid>, _>("command_id")
+                    .map_err(store)?
+                    .unwrap_or_else(|| key.command_id_before(&call.body)),
             }),
             "done" => Ok(Begun::Done(replay(&row)?)),
             "busy" => Err(Problem::KeyInProgress),
@@ -290,11 +316,21 @@ mod tests {
     }
 
     #[test]
-    fn the_command_id_follows_from_key_and_body() {
+    fn the_command_id_follows_from_key_and_request() {
         let (a, b) = (key(&["a"]).unwrap().unwrap(), key(&["b"]).unwrap().unwrap());
-        assert_eq!(a.command_id(b"1"), a.command_id(b"1"));
-        assert_ne!(a.command_id(b"1"), a.command_id(b"2"));
-        assert_ne!(a.command_id(b"1"), b.command_id(b"1"));
+        let id = a.command_id("POST", "/payments/1/refunds", b"1");
+        assert_eq!(a.command_id("POST", "/payments/1/refunds", b"1"), id);
+        assert_ne!(b.command_id("POST", "/payments/1/refunds", b"1"), id);
+        assert_ne!(a.command_id("PUT", "/payments/1/refunds", b"1"), id);
+        assert_ne!(a.command_id("POST", "/payments/2/refunds", b"1"), id);
+        assert_ne!(a.command_id("POST", "/payments/1/refunds", b"2"), id);
+    }
+
+    #[test]
+    fn the_command_ids_of_the_version_before_are_what_they_were() {
+        let key = key(&["a"]).unwrap().unwrap();
+        let id = key.command_id_before(b"1").to_string();
+        assert_eq!(id, "bdde9987-6ea3-520b-ad17-74d1597ca669");
     }
 
     #[test]

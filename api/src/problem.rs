@@ -134,6 +134,8 @@ pub(crate) enum Problem {
     PaymentOpen,
     #[error("only {available} can still be given back")]
     NotRefundable { available: i64 },
+    #[error("nothing that was declined is to be paid for the booking")]
+    NothingOutstanding,
     #[error("there is no booking of this number that could be paid")]
     NoSuchBooking,
     #[error("the space is already booked for that time")]
@@ -222,6 +224,7 @@ impl Problem {
             Self::Unscheduled => (S::CONFLICT, "unscheduled", None),
             Self::PaymentOpen => (S::CONFLICT, "payment-open", None),
             Self::NotRefundable { .. } => (S::CONFLICT, "not-refundable", None),
+            Self::NothingOutstanding => (S::CONFLICT, "nothing-outstanding", None),
             Self::NoSuchBooking => (S::CONFLICT, "no-such-booking", None),
             Self::SlotTaken { .. } => (S::CONFLICT, "slot-taken", None),
             Self::PriceChanged { .. } => (S::CONFLICT, "price-changed", None),

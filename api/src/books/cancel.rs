@@ -136,7 +136,11 @@ pub(super) async fn cancel(
     let (before, version) = load(api, id).await?;
     let versions = change.versions(version, &command.expected);
     let reason = change.reason();
-    change.only_cancels(id, &before)?;
+    if let Err(problem) = change.only_cancels(id, &before) {
+        // A patch may test what this request, sent before, has changed.
+        api.stored_before(command, problem).await?;
+        return as_it_is(api, id).await;
+    }
     let request = Request {
         command_id: command.id,
         trace: command.trace(),

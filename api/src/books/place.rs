@@ -41,8 +41,15 @@ struct Placed {
 }
 
 pub(super) async fn place(api: Api, command: Command, order: Order) -> Result<Response, Problem> {
-    api.admit_booking().await?;
-    let placed = store(&api, &command, &order).await?;
+    let placed = match api.admit_booking().await {
+        Ok(()) => store(&api, &command, &order).await?,
+        // It would be told that nothing was stored.
+        Err(problem) if command.is_repeated => {
+            let answer = api.stored_before(&command, problem).await?;
+            again(&api, &command, &answer).await?
+        }
+        Err(problem) => return Err(problem),
+    };
     let taken = if placed.under_way {
         // The request that stored it may be charging at this moment, and says whether anything was sent. Two would
         // each speak for itself only, and what one of them never sent the other one may have.
@@ -74,7 +81,11 @@ async fn store(api: &Api, command: &Command, order: &Order) -> Result<Placed, Pr
     let now = api.journal.clock().now();
     let offer = match order.offer(&place, &api.settings, now) {
         Ok(offer) => offer,
-        Err(problem) => return stored_before(api, command, problem).await,
+        // It may have been stored before, under other rules or when its time was yet to come.
+        Err(problem) => {
+            let answer = api.stored_before(command, problem).await?;
+            return again(api, command, &answer).await;
+        }
     };
     let request = Request {
         command_id: command.id,
@@ -109,14 +120,6 @@ async fn first(
     }
     // Which unit it is was found by the append.
     placed.with_its_time(api).await
-}
-
-/// A command that is refused now may have been stored before, under other rules or when its time was yet to come.
-async fn stored_before(api: &Api, command: &Command, problem: Problem) -> Result<Placed, Problem> {
-    match api.journal.stored_answer(command.id).await? {
-        Some(answer) => again(api, command, &answer).await,
-        None => Err(problem),
-    }
 }
 
 /// What this command stored when it came before.

@@ -59,19 +59,10 @@ pub(crate) async fn reschedule(
 
 async fn move_to(api: &Api, command: &Command, id: BookId, wish: &Wish) -> Result<(), Problem> {
     let book = load(api, id).await?;
-    let scheduled = book.scheduled().ok_or(Problem::Unscheduled)?;
-    let place = api.journal.place(book.spacename()).await?;
-    let now = api.journal.clock().now();
-    let order = Order::to_move(&book, wish.slot, wish.expected_amount);
-    let price = order.offer(&place, &api.settings, now)?.price;
-    let Place::Venue(of) = place else {
-        return Err(Problem::NoSuchVenue);
-    };
-    let request = Request {
-        command_id: command.id,
-        trace: command.trace(),
-        commands: Asked::reschedule(id, wish.slot, book.difference(price, now), now),
-        claims: vec![claim(id, &of, scheduled, &wish.slot)],
+    let (request, of) = match request(api, command, id, &book, wish).await {
+        Ok(request) => request,
+        // The rules were others when this request came before, or its time was yet to come.
+        Err(problem) => return api.stored_before(command, problem).await.map(drop),
     };
     fail_point!("move-due");
     let done = match &command.expected.0 {
@@ -87,6 +78,31 @@ async fn move_to(api: &Api, command: &Command, id: BookId, wish: &Wish) -> Resul
         Err(CommandError::Refused(refusal)) => Err(refused(&book, &refusal)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The move by the venue's rules of this moment, and the venue.
+async fn request(
+    api: &Api,
+    command: &Command,
+    id: BookId,
+    book: &Book,
+    wish: &Wish,
+) -> Result<(Request, Box<Bookable>), Problem> {
+    let scheduled = book.scheduled().ok_or(Problem::Unscheduled)?;
+    let place = api.journal.place(book.spacename()).await?;
+    let now = api.journal.clock().now();
+    let order = Order::to_move(book, wish.slot, wish.expected_amount);
+    let price = order.offer(&place, &api.settings, now)?.price;
+    let Place::Venue(of) = place else {
+        return Err(Problem::NoSuchVenue);
+    };
+    let request = Request {
+        command_id: command.id,
+        trace: command.trace(),
+        commands: Asked::reschedule(id, wish.slot, book.difference(price, now), now),
+        claims: vec![claim(id, &of, scheduled, &wish.slot)],
+    };
+    Ok((request, of))
 }
 
 /// The time that the slot takes of one of the venue's units, by the buffers that were agreed to.

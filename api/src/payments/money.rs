@@ -4,9 +4,9 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use domain::payment::{self, Payment};
+use domain::payment::{self, Charge, ChargeState, Extra, Payment, Stage};
 use domain::{BookId, Command as Asked, Currency, Refusal};
-use journal::{Actor, CommandError, Request};
+use journal::{Actor, CommandError, Done, Request};
 use serde::Serialize;
 
 use super::PaymentView;
@@ -33,19 +33,32 @@ pub(crate) async fn refund(
         let payment = load(&api, id).await?;
         let amount = payment.price().with_minor(amount);
         let refund = payment::Command::RefundPartially { amount, reason };
-        carry_out(&api, &command, id, refund).await
+        let (done, payment) = carry_out(&api, &command, id, refund).await?;
+        Ok(accepted(&command, id, &done, &payment))
     })
     .await
 }
 
-/// `POST /payments/{id}/charges`: charges once more for what was declined beside the booking's own charge.
+/// `POST /payments/{id}/charges`: charges once more for what was declined beside the booking's own charge. Whoever asks
+/// again while that charge is under way is answered the same; where there is nothing to charge, that is said.
 pub(crate) async fn charge(
     State(api): State<Api>,
     ItemId(id): ItemId,
     call: Call,
 ) -> Result<Response, Problem> {
     api.run(call, move |api, command| async move {
-        carry_out(&api, &command, id, payment::Command::ChargeOutstanding).await
+        let charge = payment::Command::ChargeOutstanding;
+        let (done, payment) = carry_out(&api, &command, id, charge).await?;
+        if matches!(done, Done::Unchanged(_)) && !is_asked_again(&payment) {
+            return Err(
+                if payment.outstanding() > 0 && payment.stage == Stage::Approved {
+                    Problem::PaymentOpen
+                } else {
+                    Problem::NothingOutstanding
+                },
+            );
+        }
+        Ok(accepted(&command, id, &done, &payment))
     })
     .await
 }
@@ -55,7 +68,7 @@ async fn carry_out(
     command: &Command,
     id: BookId,
     asked: payment::Command,
-) -> Result<Response, Problem> {
+) -> Result<(Done, Payment), Problem> {
     let request = Request::one(
         command.id,
         command.trace_of(Actor::Manager),
@@ -65,15 +78,29 @@ async fn carry_out(
         None => api.journal.execute_one(request).await,
         Some(versions) => api.journal.execute_at(request, versions.clone()).await,
     };
-    let answer = match done {
-        Ok(done) => done.answer().clone(),
-        Err(CommandError::Refused(Refusal::Payment(refusal))) => return Err(refused(&refusal)),
-        Err(error) => return Err(error.into()),
-    };
-    let standing = Standing::of(id, &load(api, id).await?);
+    match done {
+        Ok(done) => Ok((done, load(api, id).await?)),
+        Err(CommandError::Refused(Refusal::Payment(refusal))) => Err(refused(&refusal)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// 202: the gateway is called by a worker.
+fn accepted(command: &Command, id: BookId, done: &Done, payment: &Payment) -> Response {
+    let answer = done.answer();
+    let standing = Standing::of(id, payment);
     let response = (StatusCode::ACCEPTED, axum::Json(standing)).into_response();
     let response = position::at(response, answer.position, answer.version_of(STREAM));
-    Ok(command.client.located::<PaymentView>(response, id.0))
+    command.client.located::<PaymentView>(response, id.0)
+}
+
+/// Whether what was declined is being charged once more.
+fn is_asked_again(payment: &Payment) -> bool {
+    let mut further = (payment.charge_no() + 1..).map_while(|number| payment.charge(number));
+    let is_open = |charge: &Charge| {
+        charge.extra == Some(Extra::Outstanding) && charge.outcome == ChargeState::Open
+    };
+    payment.stage == Stage::Approved && further.any(is_open)
 }
 
 async fn load(api: &Api, id: BookId) -> Result<Payment, Problem> {

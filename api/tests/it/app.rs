@@ -273,11 +273,13 @@ impl TestApp {
         let mut owner = journal::schema::connect_as_owner(self.database.url())
             .await
             .unwrap();
-        let definition: String =
-            sqlx::query_scalar(&format!("select pg_get_functiondef('{function}'::regproc)"))
-                .fetch_one(&mut owner)
-                .await
-                .unwrap();
+        let definition: String = sqlx::query_scalar(
+            "select pg_get_functiondef(oid) from pg_proc where proname = $1 order by pronargs desc limit 1",
+        )
+        .bind(function)
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
         let mark = format!("-- rule: {rule}");
         let kept: Vec<_> = definition
             .lines()

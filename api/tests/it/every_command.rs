@@ -14,13 +14,13 @@ use crate::till::{Till, approved, pending};
 const CANCEL: &str = r#"{"status":"cancel-booking"}"#;
 
 /// A command of one route, about a booking that was made for it.
-struct Sample {
+pub(crate) struct Sample {
     role: Role,
     method: &'static str,
-    path: String,
-    body: String,
+    pub(crate) path: String,
+    pub(crate) body: String,
     /// Events that it stores, and payments that it asks for.
-    effect: (i64, usize),
+    pub(crate) effect: (i64, usize),
 }
 
 impl Sample {
@@ -39,7 +39,7 @@ impl Sample {
                 r#"{"start":"2099-01-02T10:00:00Z","end":"2099-01-02T11:00:00Z"}"#.to_owned(),
                 (2, 0),
             ),
-            ("POST", "/payments/{id}/charges") => (String::new(), (0, 0)),
+            ("POST", "/payments/{id}/charges") => (String::new(), (1, 0)),
             // Venues are no events, and a quote is nothing.
             ("POST", "/venues") => (format!(r#"{{"spacename":"venue-{bookid}"}}"#), (0, 0)),
             ("PUT", "/venues/{spacename}") => (r#"{"units":2}"#.to_owned(), (0, 0)),
@@ -65,7 +65,7 @@ impl Sample {
         }
     }
 
-    async fn send(&self, app: &TestApp, key: &str, body: &str) -> Answer {
+    pub(crate) async fn send(&self, app: &TestApp, key: &str, body: &str) -> Answer {
         app.call(self.role, self.method, &self.path)
             .header("idempotency-key", key)
             .json(body)
@@ -73,7 +73,7 @@ impl Sample {
             .await
     }
 
-    fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         format!("\"{:?} {} {}\"", self.role, self.method, self.path)
     }
 }
@@ -102,7 +102,7 @@ async fn get_there(app: &TestApp, path: &str, bookid: i64) {
 }
 
 /// A booking of one of many units, for an hour of the day before that which the sample moves to.
-async fn confirmed_for_a_time(app: &TestApp) -> i64 {
+pub(crate) async fn confirmed_for_a_time(app: &TestApp) -> i64 {
     app.venue(serde_json::json!({"units": 99})).await;
     let (start, end) = ("2099-01-01T10:00:00Z", "2099-01-01T11:00:00Z");
     let bookid = app.book_at(start, end).await.bookid();
@@ -114,7 +114,7 @@ async fn confirmed_for_a_time(app: &TestApp) -> i64 {
 }
 
 /// A sample of every command of every port.
-async fn samples(app: &TestApp) -> Vec<Sample> {
+pub(crate) async fn samples(app: &TestApp) -> Vec<Sample> {
     let mut samples = vec![];
     for role in ROLES {
         for (method, path) in api::commands(role, app.app.clone()) {
@@ -123,8 +123,11 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
             } else {
                 app.book("numbertwo").await.bookid()
             };
-            if path.ends_with("/refunds") {
+            if path.starts_with("/payments/{id}/") {
                 app.pay(bookid).await;
+            }
+            if path.ends_with("/charges") {
+                app.declined_overtime(bookid, 2).await;
             }
             if method == "DELETE" && path.starts_with("/venues") {
                 let body = format!(r#"{{"spacename":"venue-{bookid}"}}"#);
@@ -139,7 +142,7 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
 }
 
 /// What there is: events, and payments that were asked for.
-async fn effects(app: &TestApp, till: &Till) -> (i64, usize) {
+pub(crate) async fn effects(app: &TestApp, till: &Till) -> (i64, usize) {
     (app.count("events").await, till.asked().len())
 }
 
@@ -233,7 +236,7 @@ async fn another_body_under_the_key_is_refused_on_every_route() {
 }
 
 /// As if the process had died after the effect, before it could keep the answer.
-async fn forget_the_answers(app: &TestApp) {
+pub(crate) async fn forget_the_answers(app: &TestApp) {
     sqlx::query(
         "update idempotency_keys set status = null, headers = null, body = null,
                 locked_until = clock_timestamp() - interval '1 second'",

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod another_day;
 mod app;
 mod bodies;
 mod client;
@@ -27,6 +28,7 @@ mod newer;
 mod orders;
 mod pairs;
 mod reading;
+mod repeated;
 mod routes;
 mod server;
 mod staff;

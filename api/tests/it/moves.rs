@@ -3,6 +3,7 @@
 
 use api::Role;
 use domain::ports::Clock;
+use domain::{BookId, Money, payment};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use journal::runtime::SystemClock;
@@ -10,6 +11,8 @@ use serde_json::{Value, json};
 
 use crate::app::{TestApp, eventually};
 use crate::client::Answer;
+use crate::every_command::{confirmed_for_a_time, forget_the_answers};
+use crate::till::{Till, approved};
 
 /// Whole hours from now, on the hour, so that no test depends on when it runs.
 fn hours_ahead(hours: i64) -> Timestamp {
@@ -69,6 +72,27 @@ impl TestApp {
     async fn quote(&self, bookid: i64) -> Answer {
         let path = format!("/books/{bookid}/cancellation-quote");
         self.get(Role::Book, &path).await
+    }
+
+    /// Charges for time past the end; the gateway declines.
+    pub(crate) async fn declined_overtime(&self, bookid: i64, charge_no: u32) {
+        let overtime = payment::Command::ChargeOvertime {
+            amount: Money::krw(1_000),
+        };
+        let declined = payment::Command::RecordDecline {
+            charge_no,
+            code: "card_declined".to_owned(),
+            message: "the card was declined".to_owned(),
+        };
+        for command in [overtime, declined] {
+            self.execute(domain::Command::Payment(BookId(bookid), command))
+                .await;
+        }
+    }
+
+    async fn charge_again(&self, bookid: i64) -> Answer {
+        let path = format!("/payments/{bookid}/charges");
+        self.call(Role::Payment, "POST", &path).send().await
     }
 
     async fn refund(&self, bookid: i64, amount: i64) -> Answer {
@@ -172,6 +196,41 @@ async fn what_cannot_be_moved_says_so() {
 }
 
 #[tokio::test]
+async fn a_move_whose_answer_was_lost_is_answered_though_it_would_be_refused_now() {
+    let app = TestApp::start().await;
+    let bookid = app.confirmed(100, 1).await;
+    let (start, end) = span(200, 1);
+    let body = json!({"start": start, "end": end}).to_string();
+    let path = format!("/books/{bookid}/reschedule");
+    let send = async || {
+        let call = app.call(Role::Book, "POST", &path);
+        call.header("idempotency-key", "k").json(&body).send().await
+    };
+    let moved = send().await;
+    assert_eq!(moved.status, 200, "{moved:?}");
+    // The answer is lost; then the venue is closed at all hours, and then it takes no bookings at all.
+    let closed = json!({"spacename": "numberone", "opening_hours": {}});
+    assert_eq!(app.put(&closed).await.status, 200);
+    let retire = async || {
+        let retire = app.call(Role::Book, "DELETE", "/venues/numberone");
+        assert_eq!(retire.send().await.status, 204);
+    };
+    for is_retired in [false, true] {
+        if is_retired {
+            retire().await;
+        }
+        forget_the_answers(&app).await;
+        let again = send().await;
+        assert_eq!((again.status, &again.body), (200, &moved.body), "{again:?}");
+    }
+    let story = app.events("Book", bookid).await;
+    let moves = story.iter().filter(|name| *name == "Rescheduled");
+    assert_eq!(moves.count(), 1, "{story:?}");
+    // Another move is refused, and that is an answer to keep.
+    assert_eq!(app.move_to(bookid, 300, 1).await.status / 100, 4);
+}
+
+#[tokio::test]
 async fn a_quote_says_what_a_cancellation_then_does() {
     let app = TestApp::start().await;
     let bookid = app.confirmed(30, 1).await;
@@ -254,6 +313,55 @@ async fn a_manager_gives_back_a_part_and_no_more_than_there_is() {
         .await
         .is_problem(409, "not-refundable");
     assert_eq!(app.refund(999, 1).await.status, 404);
+}
+
+#[tokio::test]
+async fn what_was_declined_is_charged_once_more_and_nothing_else_is() {
+    // Nobody charges here, so what is asked for stays under way.
+    let app = TestApp::paid_by(Till::answering(approved())).await;
+    let bookid = app.book("numberone").await.bookid();
+    let charge = || app.charge_again(bookid);
+    charge().await.is_problem(409, "nothing-outstanding");
+    app.pay(bookid).await;
+    charge().await.is_problem(409, "nothing-outstanding");
+    app.declined_overtime(bookid, 2).await;
+    for _ in 0..2 {
+        let asked = charge().await;
+        assert_eq!(asked.status, 202, "{asked:?}");
+        assert_eq!(asked.json()["outstanding"], 0);
+    }
+    let story = app.events("Payment", bookid).await;
+    let charges = story.iter().filter(|name| *name == "ChargeRequested");
+    assert_eq!(charges.count(), 2, "{story:?}");
+    assert_eq!(app.charge_again(999).await.status, 404);
+}
+
+#[tokio::test]
+async fn what_was_declined_waits_for_a_charge_that_is_under_way() {
+    let app = TestApp::paid_by(Till::answering(approved())).await;
+    let bookid = confirmed_for_a_time(&app).await;
+    let body = json!({"start": "2099-01-02T10:00:00Z", "end": "2099-01-02T12:00:00Z"});
+    let path = format!("/books/{bookid}/reschedule");
+    assert_eq!(app.post(&path, &body).await.status, 200);
+    app.declined_overtime(bookid, 3).await;
+    app.charge_again(bookid)
+        .await
+        .is_problem(409, "payment-open");
+}
+
+#[tokio::test]
+async fn what_is_over_is_not_charged_again() {
+    let app = TestApp::start().await;
+    let bookid = app.book("numberone").await.bookid();
+    app.settled(bookid, "BookConfirmed").await;
+    app.declined_overtime(bookid, 2).await;
+    assert_eq!(app.cancel(bookid).await.status, 200);
+    app.settled(bookid, "BookClosed").await;
+    let events = app.count("events").await;
+    app.charge_again(bookid)
+        .await
+        .is_problem(409, "nothing-outstanding");
+    assert_eq!(app.count("events").await, events);
 }
 
 #[tokio::test]

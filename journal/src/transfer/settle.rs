@@ -5,6 +5,7 @@
 //! the events.
 
 use jiff_sqlx::ToSqlx;
+use sqlx::postgres::PgQueryResult;
 use sqlx::types::Json;
 use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
@@ -16,6 +17,10 @@ use crate::{Identity, StoreError};
 
 /// Memory for sorting and grouping: an import has the machine for itself.
 const WORK_MEM: &str = "set local work_mem = '64MB'";
+/// Bookings whose events, of those between two positions, tell of their slot.
+const TOLD: &str =
+    "events where aggregate_type = 'Book' and event_type = 'Booked' and position between $1 and $2
+    and payload #>> '{slot,unit}' is not null";
 /// `exclusion_violation` and `unique_violation`.
 const TAKEN: [&str; 2] = ["23P01", "23505"];
 
@@ -129,18 +134,23 @@ impl<'c> Settling<'c> {
         Ok(())
     }
 
+    /// Takes the slot of a booking, unless its events tell of one. The claims of a file were read page by page beside
+    /// bookings that came and went, so two of them may be one slot; what the events tell is of one moment.
     pub(super) async fn claim(&mut self, claim: Claimed) -> Result<(), TransferError> {
         let what = format!("the slot of booking {}", claim.bookid);
-        let claimed = sqlx::query(
-            "insert into slot_claims (bookid, unit, during) values ($1, $2, $3::text::tstzrange)",
-        )
+        let claimed = sqlx::query(&format!(
+            "insert into slot_claims (bookid, unit, during)
+             select $3, $4, $5::text::tstzrange
+             where not exists (select from {TOLD} and aggregate_id = $3::text)"
+        ))
+        .bind(self.part.first)
+        .bind(self.part.last)
         .bind(claim.bookid)
         .bind(claim.unit)
         .bind(claim.during)
         .execute(&mut *self.tx)
         .await;
-        taken(claimed, what)?;
-        self.settled.claims += 1;
+        self.settled.claims += count(&taken(claimed, what)?);
         Ok(())
     }
 
@@ -265,23 +275,12 @@ impl<'c> Settling<'c> {
         .bind(self.part.last)
         .execute(&mut *self.tx)
         .await?;
-        Ok(i64::try_from(derived.rows_affected()).unwrap_or(i64::MAX))
+        Ok(count(&derived))
     }
 
     /// The slots that the events tell of are taken from there: the file may have been cut before it named them, or it
-    /// ends before a booking was moved that had its new slot already. Answers how many more there are than it named.
+    /// ends before a booking was moved that had its new slot already. Answers how many they are.
     async fn slots(&mut self) -> Result<i64, TransferError> {
-        let named = sqlx::query(
-            "delete from slot_claims where bookid in (
-                 select (payload ->> 'bookid')::bigint from events
-                 where aggregate_type = 'Book' and event_type = 'Booked' and position between $1 and $2
-                   and payload #>> '{slot,unit}' is not null
-             )",
-        )
-        .bind(self.part.first)
-        .bind(self.part.last)
-        .execute(&mut *self.tx)
-        .await?;
         let told = sqlx::query(
             "insert into slot_claims (bookid, unit, during)
              select * from slots_by_events($1, $2) order by unit, during",
@@ -291,8 +290,7 @@ impl<'c> Settling<'c> {
         .execute(&mut *self.tx)
         .await;
         let told = taken(told, "the slot of one of its bookings".to_owned())?;
-        let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
-        Ok(count(told.rows_affected()) - count(named.rows_affected()))
+        Ok(count(&told))
     }
 
     /// Nobody's checkpoint of the source, or of this journal before, means anything here.
@@ -318,6 +316,11 @@ impl<'c> Settling<'c> {
     pub(super) async fn commit(self) -> Result<(), TransferError> {
         Ok(self.tx.commit().await?)
     }
+}
+
+/// How many rows were stored.
+fn count(stored: &PgQueryResult) -> i64 {
+    i64::try_from(stored.rows_affected()).unwrap_or(i64::MAX)
 }
 
 /// What is there already is a collision.

@@ -132,3 +132,88 @@ async fn no_migration_takes_a_function_from_those_who_still_call_it() {
     assert_eq!(gone, [] as [&String; 0]);
     assert!(still_there.len() > 20, "{still_there:?}");
 }
+
+/// Migrations up to here are done everywhere, and cannot be changed any more.
+const LANDED: i64 = 26;
+/// Tables that are written to all the time, and grow for ever.
+const WRITTEN: [&str; 2] = ["events", "jobs"];
+
+/// The statements of a migration, in lower case, without comments.
+fn statements(sql: &str) -> Vec<String> {
+    let code = |line: &str| line.split("--").next().unwrap_or_default().to_lowercase();
+    let code: Vec<String> = sql.lines().map(code).collect();
+    let words = |statement: &str| statement.split_whitespace().collect::<Vec<_>>().join(" ");
+    let all = code.join("\n");
+    all.split(';')
+        .map(words)
+        .filter(|statement| !statement.is_empty())
+        .collect()
+}
+
+/// What is wrong with how a migration makes an index.
+fn holds_writers_up(sql: &str) -> Option<&'static str> {
+    let statements = statements(sql);
+    let index = statements.iter().find(|statement| {
+        let is_index = statement.starts_with("create") && statement.contains(" index ");
+        let on = |table: &&str| {
+            statement.contains(&format!(" on {table} "))
+                || statement.contains(&format!(" on {table}("))
+        };
+        is_index && WRITTEN.iter().any(on)
+    })?;
+    if !index.contains(" index concurrently ") {
+        Some("nobody writes to the table meanwhile: say `concurrently`")
+    } else if !sql.starts_with("-- no-transaction\n") {
+        Some("it would be in a transaction: its first line must be `-- no-transaction`")
+    } else if statements.len() > 1 {
+        Some("several statements are a transaction, too: give the index a file of its own")
+    } else {
+        None
+    }
+}
+
+#[tokio::test]
+async fn no_migration_holds_writers_up_for_an_index() {
+    for migration in MIGRATOR.iter().filter(|it| it.version > LANDED) {
+        let wrong = holds_writers_up(&migration.sql);
+        assert_eq!(
+            wrong, None,
+            "{} {}",
+            migration.version, migration.description
+        );
+    }
+    let of = |version| {
+        let landed = MIGRATOR.iter().find(|it| it.version == version);
+        holds_writers_up(&landed.unwrap().sql)
+    };
+    assert!(of(23).is_some() && of(24).is_some() && of(5).is_none());
+    let alone = "-- no-transaction\n-- Why.\ncreate index concurrently e on events (event_type);\n";
+    assert_eq!(holds_writers_up(alone), None);
+    for wrong in [
+        &alone.replace(" concurrently", ""),
+        &alone.replace("-- no-transaction\n", ""),
+        &format!("{alone}select 1;"),
+    ] {
+        assert!(holds_writers_up(wrong).is_some(), "{wrong}");
+    }
+}
+
+/// As docs/operations.md has it.
+#[tokio::test]
+async fn a_migration_gives_up_where_it_was_told_how_long_to_wait() {
+    let mut stage = Stage::open().await;
+    let undone = "delete from _sqlx_migrations where version = 24; drop index jobs_left_to_people";
+    sql::run(&mut stage.owner, undone).await;
+    let mut writer = session(stage.url()).await;
+    sql::run(&mut writer, "begin; lock table jobs in row exclusive mode").await;
+    let mark = if stage.url().contains('?') { '&' } else { '?' };
+    let url = format!("{}{mark}options=-c%20lock_timeout%3D50", stage.url());
+    let error = migrate(&url).await.unwrap_err();
+    assert!(
+        matches!(&error, SchemaError::Failed(why) if why.contains("lock timeout")),
+        "{error}"
+    );
+    sql::run(&mut writer, "commit").await;
+    migrate(&url).await.unwrap();
+    check(stage.journal.pool()).await.unwrap();
+}

@@ -81,12 +81,7 @@ async fn a_file_that_ends_early_has_the_slots_of_then() {
     let first = told().await;
     let head = first.journal.head().await.unwrap();
     go_on(&first).await;
-    let folder = folder();
-    let path = folder.path().join("then");
-    let mut early = export(&first);
-    early.to = Some(head);
-    early.run(Target::File(path.clone())).await.unwrap();
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = exported_to(&first, head).await;
     assert!(text.contains("\"claim\""), "where they are now");
     let mut second = Stage::open().await;
     let report = import_text(&import(&second), &text).await.unwrap();
@@ -94,6 +89,44 @@ async fn a_file_that_ends_early_has_the_slots_of_then() {
     assert_eq!(second.number(ASTRAY).await, 0);
     let first_hour = "select (extract(epoch from lower(during))::bigint - 1795000000) / 3600 from slot_claims where bookid = 1";
     assert_eq!(second.number(first_hour).await, 9, "with its buffer");
+}
+
+/// Everything up to a position, and the slots as they are now.
+async fn exported_to(stage: &Stage, position: i64) -> String {
+    let folder = folder();
+    let path = folder.path().join("then");
+    let mut early = export(stage);
+    early.to = Some(position);
+    early.run(Target::File(path.clone())).await.unwrap();
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[tokio::test]
+async fn a_file_that_names_a_slot_twice_has_the_slots_of_its_events() {
+    let first = told().await;
+    let head = first.journal.head().await.unwrap();
+    let before = exported_to(&first, head).await;
+    // The first goes, and the second comes to where it was.
+    stored(&first, to_move(6, 1, slot(30, 32))).await;
+    stored(&first, to_move(7, 2, slot(11, 13))).await;
+    let after = exported_to(&first, head).await;
+    // One page was read before that, and the next one after it.
+    let of = |text: &str, bookid: i64| -> String {
+        let is_claim = |line: &&str| line.contains("\"claim\"");
+        let says = format!("\"bookid\":{bookid},");
+        let mut claims = text.lines().filter(is_claim);
+        claims.find(|line| line.contains(&says)).unwrap().to_owned()
+    };
+    let text = before.replace(&of(&before, 2), &of(&after, 2));
+    assert_ne!(text, before);
+    // The footer vouches for another text.
+    let text = &text[..text.find("{\"footer\"").unwrap()];
+    let mut second = Stage::open().await;
+    let mut import = import(&second);
+    import.allow_truncated = true;
+    let report = import_text(&import, text).await.unwrap();
+    assert_eq!(report.claims, 3);
+    assert_eq!(second.number(ASTRAY).await, 0);
 }
 
 #[tokio::test]
