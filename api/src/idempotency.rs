@@ -234,10 +234,11 @@ impl Api {
     }
 }
 
-/// Whether the same request would be answered so for ever. Conflicts, versions and overload pass; our own
-/// failures too.
+/// Whether the same request would be answered so for ever. Conflicts, versions and overload pass; our own failures, too;
+/// and what is not there (a registration, say) may be there in a moment.
 fn is_lasting(status: StatusCode) -> bool {
     let passing = [
+        StatusCode::NOT_FOUND,
         StatusCode::CONFLICT,
         StatusCode::REQUEST_TIMEOUT,
         StatusCode::PRECONDITION_FAILED,
@@ -335,20 +336,14 @@ mod tests {
 
     #[test]
     fn only_answers_that_would_not_change_are_kept() {
-        for (status, kept) in [
-            (201, true),
-            (202, true),
-            (402, true),
-            (404, true),
-            (422, true),
-        ] {
+        for (status, kept) in [(201, true), (202, true), (402, true), (422, true)] {
             assert_eq!(
                 is_lasting(StatusCode::from_u16(status).unwrap()),
                 kept,
                 "{status}"
             );
         }
-        for status in [408, 409, 412, 429, 500, 503, 504] {
+        for status in [404, 408, 409, 412, 429, 500, 503, 504] {
             assert!(
                 !is_lasting(StatusCode::from_u16(status).unwrap()),
                 "{status}"

@@ -340,3 +340,18 @@ async fn everybody_who_waits_sees_a_no_show() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_step_that_came_too_early_is_taken_when_it_is_asked_for_again_under_its_key() {
+    let app = TestApp::start().await;
+    let prepare = async || {
+        let call = app.call(Role::Space, "POST", "/spaces/1/prepare");
+        let call = call.header("idempotency-key", "\"early\"");
+        call.json(body("prepare")).send().await
+    };
+    prepare().await.is_problem(404, "not-found");
+    app.book("numberone").await;
+    app.settled(1, "BookConfirmed").await;
+    let taken = prepare().await;
+    assert_eq!(taken.status, 200, "{taken:?}");
+}
