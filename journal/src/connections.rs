@@ -29,6 +29,7 @@ use sqlx::postgres::{
     PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo,
 };
 use sqlx::{Connection, Describe, Either, Execute, Executor, PgPool, Postgres};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::StoreError;
 use lone::Lone;
@@ -54,6 +55,8 @@ pub struct Connections {
     /// For reads by a library that wants a bare pool; the same one where statements may stand alone.
     reads: PgPool,
     manner: Manner,
+    /// Places for statements, where only a part of the connections may be used.
+    places: Option<Arc<Semaphore>>,
 }
 
 impl Connections {
@@ -66,6 +69,7 @@ impl Connections {
                 reads: pool.clone(),
                 pool,
                 manner,
+                places: None,
             };
         };
         let for_reads = (max / SHARE_FOR_READS).max(1);
@@ -75,6 +79,7 @@ impl Connections {
             pool: pool.connect_lazy_with(options.clone()),
             reads: reads.connect_lazy_with(options),
             manner,
+            places: None,
         }
     }
 
@@ -87,6 +92,31 @@ impl Connections {
             .max_lifetime(None)
             .connect_lazy_with(nobody);
         pool.into()
+    }
+
+    /// The same connections for statements of which half as many as there are connections are at work at once, and the
+    /// others wait: however many ask questions, who takes commands finds a connection.
+    #[must_use]
+    pub fn for_questions(&self) -> Self {
+        let half = self.pool.options().get_max_connections() / 2;
+        let places = usize::try_from(half.max(1)).unwrap_or(1);
+        Self {
+            places: Some(Arc::new(Semaphore::new(places))),
+            ..self.clone()
+        }
+    }
+
+    /// Waits for a place, where there are not as many as connections.
+    async fn place(&self) -> Result<Option<OwnedSemaphorePermit>, sqlx::Error> {
+        let Some(places) = &self.places else {
+            return Ok(None);
+        };
+        let place = Arc::clone(places).acquire_owned();
+        match tokio::time::timeout(ACQUIRE_MAX, place).await {
+            Ok(Ok(place)) => Ok(Some(place)),
+            // Too many wait; the places themselves are never closed.
+            Ok(Err(_)) | Err(_) => Err(sqlx::Error::PoolTimedOut),
+        }
     }
 
     /// A connection of one's own, for a while. Its statements have no bound but the caller's.
@@ -155,6 +185,7 @@ impl From<PgPool> for Connections {
             reads: pool.clone(),
             pool,
             manner: Manner::Sessions,
+            places: None,
         }
     }
 }

@@ -14,7 +14,7 @@ mod wait;
 use std::sync::Arc;
 
 use domain::{BookId, UserId};
-use journal::{Journal, StoreError};
+use journal::{Connections, Journal, StoreError};
 
 pub use board::{
     BoardFilter, BoardList, BoardPage, BoardQuestion, Booked, BookedDay, Place, RevenueDay,
@@ -46,6 +46,8 @@ pub struct LedgerPart {
 #[derive(Clone)]
 pub struct ReadModels {
     journal: Arc<Journal>,
+    /// What questions may use of the journal's connections.
+    connections: Connections,
     mypage: Option<MypageFile>,
 }
 
@@ -53,9 +55,11 @@ impl ReadModels {
     /// The read models beside this journal.
     #[must_use]
     pub fn new(journal: Journal) -> Self {
-        let journal = Arc::new(journal);
-        let mypage = None;
-        Self { journal, mypage }
+        Self {
+            connections: journal.pool().for_questions(),
+            journal: Arc::new(journal),
+            mypage: None,
+        }
     }
 
     /// The same, but for My Page, which is read from this file.
@@ -82,7 +86,7 @@ impl ReadModels {
     fn source<R: Row>(&self) -> Source<'_> {
         match self.file(R::SCHEMA) {
             Some(file) => Source::File(file),
-            None => Source::Database(self.journal.pool()),
+            None => Source::Database(&self.connections),
         }
     }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgConnection, Postgres};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Connections, GIVE_BACK_MAX, statement};
 
@@ -12,15 +13,18 @@ use super::{Connections, GIVE_BACK_MAX, statement};
 pub(super) struct Lone {
     connection: PoolConnection<Postgres>,
     in_transaction: bool,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Lone {
     /// Waits for a connection, and begins a transaction where statements do not stand alone.
     pub(super) async fn begin(connections: &Connections) -> Result<Self, sqlx::Error> {
+        let place = connections.place().await?;
         let connection = connections.pool.acquire().await?;
         let mut lone = Self {
             connection,
             in_transaction: false,
+            _place: place,
         };
         if let Some(begin) = connections.begin() {
             lone.in_transaction = true;

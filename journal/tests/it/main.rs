@@ -27,6 +27,7 @@ mod never_silent;
 mod past;
 mod pooled;
 mod proxy;
+mod questions;
 mod recover;
 mod repository;
 mod samples;
