@@ -48,6 +48,7 @@ pub enum Mutation {
     NewKeyEachTry,
     NewRefundKeyEachTry,
     KeySentAfterRetention,
+    RefundKeySentAfterRetention,
     NotFoundBelievedAtOnce,
     ChargedBeforeIntent,
     DeferredAsUnsent,
@@ -112,6 +113,7 @@ impl Mutation {
         Self::NewKeyEachTry,
         Self::NewRefundKeyEachTry,
         Self::KeySentAfterRetention,
+        Self::RefundKeySentAfterRetention,
         Self::NotFoundBelievedAtOnce,
         Self::ChargedBeforeIntent,
         Self::DeferredAsUnsent,
@@ -167,6 +169,9 @@ impl Mutation {
             Self::NewKeyEachTry => "a charge that is sent again gets a new key",
             Self::NewRefundKeyEachTry => "a refund that is sent again gets a new key",
             Self::KeySentAfterRetention => "a key is sent again when the gateway has forgotten it",
+            Self::RefundKeySentAfterRetention => {
+                "that a refund was sent is not written down, and its key is sent again when the gateway has forgotten it"
+            }
             Self::NotFoundBelievedAtOnce => {
                 "a charge that the gateway does not know yet counts as not made"
             }

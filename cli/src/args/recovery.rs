@@ -106,10 +106,17 @@ pub enum JobsCommand {
         json: bool,
     },
     /// Give a job that is for people back to its worker, for one more try
-    #[command(after_help = "Example: spacerent jobs retry 12")]
+    #[command(after_help = "Example: spacerent jobs retry 12\n\n\
+        A charge is asked for at the gateway before it is sent again. A refund cannot be asked for; its key keeps it \
+        from being a second one as long as the gateway remembers it. Where it may have forgotten the key, look there \
+        first: when the refund was made, `spacerent jobs resolve`; when it was not, say so with --not-refunded. Without \
+        it such a job is left as it is, with status 1.")]
     Retry {
         /// The job's number
         id: i64,
+        /// You have looked at the gateway, and it has not made this refund; kept with the decision
+        #[arg(long)]
+        not_refunded: bool,
         /// Why; kept with the decision
         #[arg(long, default_value = "one more try", value_parser = NonEmptyStringValueParser::new())]
         reason: String,

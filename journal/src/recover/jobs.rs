@@ -1,6 +1,6 @@
 //! Jobs, as people look at them and decide about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -110,12 +110,18 @@ impl Journal {
         row.as_ref().map(JobRow::from_row).transpose()
     }
 
-    /// Gives a job that is for people back to its worker, due now, for one more try.
+    /// Gives a job that is for people back to its worker, due now, for one more try. What was `said` of it is from now
+    /// on what its worker knows, and stays with the decision.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer, or the decision names nobody or no reason.
-    pub async fn retry_job(&self, id: i64, decision: &Decision<'_>) -> Result<Decided, StoreError> {
-        self.decide_job(id, "retry", decision).await
+    pub async fn retry_job(
+        &self,
+        id: i64,
+        decision: &Decision<'_>,
+        said: &HashMap<String, String>,
+    ) -> Result<Decided, StoreError> {
+        self.decide_job(id, "retry", decision, said).await
     }
 
     /// Ends a job that is for people: what it was about was settled by hand.
@@ -127,7 +133,8 @@ impl Journal {
         id: i64,
         decision: &Decision<'_>,
     ) -> Result<Decided, StoreError> {
-        self.decide_job(id, "resolve", decision).await
+        self.decide_job(id, "resolve", decision, &HashMap::new())
+            .await
     }
 
     async fn decide_job(
@@ -135,12 +142,14 @@ impl Journal {
         id: i64,
         action: &str,
         decision: &Decision<'_>,
+        said: &HashMap<String, String>,
     ) -> Result<Decided, StoreError> {
-        let state: Option<String> = sqlx::query_scalar("select job_decide($1, $2, $3, $4)")
+        let state: Option<String> = sqlx::query_scalar("select job_decide($1, $2, $3, $4, $5)")
             .bind(id)
             .bind(action)
             .bind(decision.by)
             .bind(decision.reason)
+            .bind(Json(said))
             .fetch_one(self.pool())
             .await?;
         Ok(match state {

@@ -52,8 +52,9 @@ async fn a_job_for_people_is_tried_once_more() {
     assert_eq!(shown, [(1, "attention"), (2, "open")]);
     assert_eq!(jobs[0].last_error.as_deref(), Some("the gateway refused"));
 
+    let said = HashMap::from([("looked_at".to_owned(), "today".to_owned())]);
     assert_eq!(
-        stage.journal.retry_job(1, &WHY).await.unwrap(),
+        stage.journal.retry_job(1, &WHY, &said).await.unwrap(),
         Decided::Done
     );
     let claimed = stage.journal.claim_jobs(&["refund"], id(2), 9, 60_000);
@@ -62,8 +63,12 @@ async fn a_job_for_people_is_tried_once_more() {
         (claimed.len(), claimed[0].id, claimed[0].attempts),
         (1, 1, 2)
     );
+    assert_eq!(claimed[0].payload["looked_at"], "today");
+    assert_eq!(claimed[0].payload["number"], "1");
+    let kept = "select subject -> 'said' ->> 'looked_at' from decisions";
+    assert_eq!(sql::texts(&mut stage.owner, kept).await, ["today"]);
     assert_eq!(
-        stage.journal.retry_job(1, &WHY).await.unwrap(),
+        stage.journal.retry_job(1, &WHY, &said).await.unwrap(),
         Decided::NotForPeople("open".to_owned()),
         "its worker has it"
     );

@@ -129,8 +129,7 @@ impl Work for ChargeWork {
             Err(reason) => return Ok(Finish::Attention { reason }),
         };
         let first = case.first_move(self.desk.now());
-        // An old key of a charge is no hindrance: it is asked for, and never sent again.
-        if first != Move::Nothing && self.desk.is_held(job, &case.notes, false).await? {
+        if first != Move::Nothing && self.desk.is_held(job, &case.notes).await? {
             return Ok(held());
         }
         match first {

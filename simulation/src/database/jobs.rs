@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use domain::order::REFUND_JOB;
 use jiff::Timestamp;
 use journal::jobs::{Finish, Job, NewJob};
 
@@ -80,7 +81,9 @@ impl Database {
             inner.count("a job's fence was shut");
             return false;
         }
-        if !self.has(Mutation::TryNotNoted) {
+        let is_forgotten = self.has(Mutation::TryNotNoted)
+            || (self.has(Mutation::RefundKeySentAfterRetention) && job.kind == REFUND_JOB);
+        if !is_forgotten {
             row.payload.extend(notes.clone());
         }
         true
