@@ -37,7 +37,8 @@ pub struct Charge {
     asked: i64,
     reference: String,
     declined: bool,
-    at_ms: i64,
+    /// When it arrived.
+    pub(crate) at_ms: i64,
     key: String,
 }
 

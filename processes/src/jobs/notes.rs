@@ -14,6 +14,10 @@ const NUMBER: &str = "number";
 const SENT: &str = "sent";
 /// How often a worker was about to call the gateway.
 const TRIES: &str = "tries";
+/// Up to which try it is certain that a worker sent nothing.
+const NOT_SENT: &str = "not_sent";
+/// That the booking is let go: no worker sends its charge any more.
+const LET_GO: &str = "let_go";
 /// When a worker was last about to send a charge.
 const SENT_AT: &str = "sent_at";
 /// When a worker was first about to send a refund.
@@ -86,6 +90,16 @@ pub(super) fn of_sending(tries: u32, now: Timestamp) -> HashMap<String, String> 
     notes
 }
 
+/// That nothing was sent up to the `tries`th try.
+pub(super) fn of_not_sent(tries: u32) -> HashMap<String, String> {
+    HashMap::from([(NOT_SENT.to_owned(), tries.to_string())])
+}
+
+/// That the booking is let go.
+pub(super) fn of_letting_go() -> HashMap<String, String> {
+    HashMap::from([(LET_GO.to_owned(), "yes".to_owned())])
+}
+
 /// That a worker is about to send a refund for the `tries`th time, and when that was so for the first time.
 pub(super) fn of_giving_back(tries: u32, first: Timestamp) -> HashMap<String, String> {
     let mut notes = of_try(tries);
@@ -132,6 +146,10 @@ pub(super) struct Notes {
     pub(super) inline_sent: bool,
     /// How often a worker was about to call before.
     pub(super) tries: u32,
+    /// Up to which of them it is certain that nothing was sent.
+    not_sent: u32,
+    /// Whether the booking is let go.
+    pub(super) let_go: bool,
     /// When a worker was last about to send it, by its own clock.
     pub(super) sent_at: Option<Timestamp>,
     /// When a worker was first about to send a refund.
@@ -172,6 +190,8 @@ impl Notes {
             // Only a clear no is a no.
             inline_sent: text(SENT).is_none_or(|sent| sent != "no"),
             tries: count(TRIES).transpose()?.unwrap_or(0),
+            not_sent: count(NOT_SENT).transpose()?.unwrap_or(0),
+            let_go: text(LET_GO).is_some(),
             sent_at: time(SENT_AT)?,
             first_sent_at: time(FIRST_SENT_AT)?,
             looked_at: time(LOOKED_AT)?,
@@ -193,7 +213,7 @@ impl Notes {
 
     /// Whether it is certain that no charge was ever sent.
     pub(super) fn nothing_sent(&self) -> bool {
-        !self.inline_sent && self.tries == 0
+        !self.inline_sent && self.tries == self.not_sent
     }
 
     /// Since when the gateway may know a refund's key; none when it was never sent. Who wanted it elsewhere may have

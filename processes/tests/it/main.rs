@@ -15,6 +15,7 @@ mod charges_time;
 mod customers;
 mod drains;
 mod guards;
+mod holds;
 mod imported;
 mod outages;
 mod past;

@@ -62,7 +62,11 @@ impl Database {
             job.attempts += 1;
             let took_over = job.claimed_until_ms.is_some();
             job.claimed_until_ms = Some(now + i64::from(lease_ms));
-            claimed.push(job.claimed(id));
+            let mut given = job.claimed(id);
+            if self.has(Mutation::HoldNotKnown) {
+                given.payload.remove("held_until");
+            }
+            claimed.push(given);
             self.scheduler
                 .tell(|| format!("job {}: claimed, {:?}", job.key, job.payload));
             if took_over {
