@@ -7,10 +7,10 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use journal::Journal;
 use journal::recover::{Decided, Decision, JobRow};
-use processes::jobs::people::{self, Retried};
+use processes::jobs::people::{self, Retried, Said};
 use serde::Serialize;
 
-use crate::args::recovery::{By, JobsCommand};
+use crate::args::recovery::{By, JobsCommand, SaidArgs};
 use crate::database::on_journal;
 use crate::output;
 use crate::settings::Settings;
@@ -59,6 +59,7 @@ pub async fn run(
         }
         JobsCommand::Resolve {
             id,
+            said,
             reason,
             by: By { by },
             json,
@@ -67,7 +68,12 @@ pub async fn run(
                 by: &by,
                 reason: &reason,
             };
-            let decided = journal.resolve_job(id, &decision).await?;
+            let decided = match said.into_said() {
+                None => journal.resolve_job(id, &decision).await?,
+                Some(said) => people::resolve(&journal, id, &decision, &said)
+                    .await
+                    .with_context(|| format!("job {id} is not resolved"))?,
+            };
             conclude(&journal, id, &decided, "is resolved", json).await
         }
     })
@@ -138,6 +144,15 @@ async fn job(journal: &Journal, id: i64) -> anyhow::Result<JobRow> {
 
 fn unknown(id: i64) -> String {
     format!("there is no job {id}; `spacerent jobs list --all` shows what there is")
+}
+
+impl SaidArgs {
+    fn into_said(self) -> Option<Said> {
+        let not_charged = self.not_charged.then_some(Said::NotCharged);
+        let charged = self.charged.map(Said::Charged);
+        let refunded = self.refunded.map(Said::Refunded);
+        not_charged.or(charged).or(refunded)
+    }
 }
 
 fn may_be_a_second_refund(id: i64, since: Timestamp) -> String {

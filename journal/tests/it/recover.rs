@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use journal::StoreError;
 use journal::jobs::{Finish, NewJob, schedule};
 use journal::recover::{Decided, Decision};
 
@@ -135,4 +136,36 @@ async fn what_is_not_for_people_is_left_to_its_worker() {
         "done",
         "the harm: a refund that nobody gave is called done"
     );
+}
+
+#[tokio::test]
+async fn while_it_is_recorded_how_a_job_was_settled_nobody_decides_otherwise() {
+    let mut stage = two_jobs().await;
+    let journal = stage.journal.clone();
+    let said = HashMap::from([("outcome".to_owned(), "refunded".to_owned())]);
+    let away = async { Err(StoreError::Unreachable("away".to_owned())) };
+    let failed: Result<Decided, StoreError> =
+        journal.resolve_job_recorded(1, &WHY, &said, away).await;
+    assert!(failed.is_err());
+    assert_eq!(journal.job(1).await.unwrap().unwrap().state, "attention");
+    assert!(decisions(&mut stage).await.is_empty());
+
+    let owner = &mut stage.owner;
+    let record = async {
+        let other = "select from jobs where id = 1 for update nowait";
+        let held = sqlx::query(other).execute(owner).await.unwrap_err();
+        let held = StoreError::from(held);
+        assert_eq!(held.sqlstate(), Some("55P03"), "{held}");
+        Ok::<_, StoreError>(())
+    };
+    let decided = journal.resolve_job_recorded(1, &WHY, &said, record).await;
+    assert_eq!(decided.unwrap(), Decided::Done);
+    assert_eq!(
+        decisions(&mut stage).await,
+        ["job.resolve 7 (the gateway refused) by ann: refunded at the counter"]
+    );
+    let never = async { panic!("it is not for people any more") };
+    let late: Result<Decided, StoreError> =
+        journal.resolve_job_recorded(1, &WHY, &said, never).await;
+    assert_eq!(late.unwrap(), Decided::NotForPeople("done".to_owned()));
 }

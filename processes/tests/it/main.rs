@@ -19,6 +19,7 @@ mod holds;
 mod imported;
 mod outages;
 mod past;
+mod people;
 mod refunds;
 mod remote;
 mod saga;

@@ -182,6 +182,20 @@ impl Inner {
         }
     }
 
+    pub(super) fn look_again(&mut self, kind: &str, keys: &[String], now: Timestamp) {
+        let about = |job: &&mut JobRow| {
+            job.kind == kind && keys.contains(&job.key) && job.state != JobState::Done
+        };
+        for job in self.jobs.values_mut().filter(about) {
+            if job.attempts > 0 {
+                job.state = JobState::Open;
+                job.fence += 1;
+                job.claimed_until_ms = None;
+                job.due_at_ms = job.due_at_ms.min(now.as_millisecond());
+            }
+        }
+    }
+
     /// Bookings that people must look at.
     pub(crate) fn for_people(&self) -> impl Iterator<Item = i64> {
         let held = self
