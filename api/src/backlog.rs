@@ -1,10 +1,11 @@
 //! Whether one more booking may wait for its payment.
 //!
-//! Open charge jobs are the bookings that wait for money, in the whole cluster. The count is kept for
+//! Open jobs of first charges are the bookings that wait for money, in the whole cluster; what a booking is charged
+//! later (a move, time past the end) is nobody's reason to turn others away. The count is kept for
 //! [`FRESH`], so that a storm of bookings asks the database five times a second and not once each; a failed
 //! count is kept as long, so that a storage that is away is waited for once and not once each.
 
-use domain::order::CHARGE_JOB;
+use domain::order::{CHARGE_JOB, FIRST_CHARGE_ENDS};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
@@ -39,7 +40,7 @@ impl Api {
             _ => {
                 let count = self
                     .journal
-                    .open_jobs(CHARGE_JOB)
+                    .open_jobs_ending(CHARGE_JOB, FIRST_CHARGE_ENDS)
                     .await
                     .map_err(Problem::from);
                 if let Ok(count) = count {

@@ -155,7 +155,7 @@ settings! {
     default_price: u32 = "DEFAULT_PRICE", "10000";
     /// The currency in which points are worth something, one minor unit each: `KRW`, `USD`, `EUR` or `JPY`. Bookings in another one neither take nor earn points.
     points_currency: Currency = "POINTS_CURRENCY", "KRW";
-    /// Bookings that wait for money, in the whole cluster; above it new ones are answered 503.
+    /// Bookings that wait for money, in the whole cluster; above it new ones are answered 503. What a booking is charged later (a move, time past the end) does not count.
     payment_backlog_max: u32 = "PAYMENT_BACKLOG_MAX", "10000";
     /// The breaker's rolling window, in milliseconds.
     cb_window_ms: u64 = "CB_WINDOW_MS", "10000";

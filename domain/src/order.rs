@@ -15,7 +15,7 @@ mod timed;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::intent::{CHARGE_JOB, Due, Intent, NO_SHOW_JOB, REFUND_JOB};
+pub use self::intent::{CHARGE_JOB, Due, FIRST_CHARGE_ENDS, Intent, NO_SHOW_JOB, REFUND_JOB};
 use self::timed::Timed;
 use crate::payment::FIRST_CHARGE;
 use crate::value::{BookId, Money};
@@ -192,6 +192,9 @@ impl Order {
                     },
                 )),
             ],
+            E::VoidRequested { .. } => vec![Intent::ChargeUnwanted {
+                charge_no: FIRST_CHARGE,
+            }],
             E::RefundRequested { refund_no, .. } => vec![Intent::Refund {
                 refund_no: *refund_no,
             }],
@@ -206,7 +209,6 @@ impl Order {
             | E::PointsSpent { .. }
             | E::PointsReturned { .. }
             | E::PaymentOutcomeUnknown { .. }
-            | E::VoidRequested { .. }
             | E::RefundFailed { .. }
             | E::PartiallyRefunded { .. }
             | E::PointsClawedBack { .. }

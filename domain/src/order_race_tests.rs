@@ -21,6 +21,18 @@ fn cancelled_while_a_call_was_deferred_sends_no_charge() {
 }
 
 #[test]
+fn a_charge_that_is_not_wanted_any_more_is_looked_at_again() {
+    let void = Event::Payment(payment::Event::VoidRequested {
+        payid: BOOK,
+        refund: PRICE,
+        reason: "the booking was cancelled".to_owned(),
+    });
+    given(placed_and([book_cancelled()]))
+        .when(void)
+        .then(Stage::Refunding, [Intent::ChargeUnwanted { charge_no: 1 }]);
+}
+
+#[test]
 fn cancelled_between_approved_and_registered_waits_for_the_money() {
     let seen = placed_and([approved(), book_cancelled()]);
     given(seen.clone())
@@ -201,6 +213,19 @@ fn whatever_is_seen_again_an_order_never_goes_back() {
                 after.react(BOOK, again);
                 assert_eq!(after, before, "{again:?} again after {so_far} of {story:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_first_charge_is_told_from_others_by_its_key() {
+    for bookid in [1, 11, 101] {
+        for charge_no in [1, 2, 11, 21] {
+            let key = payment::charge_key(BookId(bookid), charge_no);
+            assert_eq!(
+                key.ends_with(crate::order::FIRST_CHARGE_ENDS),
+                charge_no == 1
+            );
         }
     }
 }

@@ -154,6 +154,31 @@ pub async fn settle(tx: &mut PgConnection, kind: &str, keys: &[String]) -> Resul
     Ok(())
 }
 
+/// Has jobs looked at again whose matter changed, in the caller's transaction: also one that is for people. A worker that
+/// has one claimed finds its fence shut. One that never ran is due when it is due, and looks at everything then.
+///
+/// # Errors
+/// [`StoreError`] when the database does not answer.
+pub async fn look_again(
+    tx: &mut PgConnection,
+    kind: &str,
+    keys: &[String],
+) -> Result<(), StoreError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update jobs set state = 'open', fence = fence + 1, owner = null, claimed_until = null, finished_at = null,
+                due_at = least(due_at, clock_timestamp())
+         where kind = $1 and key = any($2) and state <> 'done' and attempts > 0",
+    )
+    .bind(kind)
+    .bind(keys)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 impl Journal {
     /// Claims up to `limit` jobs of these kinds that are due, for `lease_ms`.
     ///
@@ -204,11 +229,19 @@ impl Journal {
         Ok(held)
     }
 
-    /// How many jobs of a kind are not done.
+    /// How many jobs of a kind are open: waiting, or at work.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
     pub async fn open_jobs(&self, kind: &str) -> Result<i64, StoreError> {
-        self.store.open_jobs(kind).await
+        self.store.open_jobs(kind, "").await
+    }
+
+    /// The same, of those only whose key ends so.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn open_jobs_ending(&self, kind: &str, ending: &str) -> Result<i64, StoreError> {
+        self.store.open_jobs(kind, ending).await
     }
 }

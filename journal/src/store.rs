@@ -120,6 +120,6 @@ pub trait Store: Send + Sync {
     /// Whether people asked for this job to be tried again.
     async fn was_retried(&self, job: i64) -> Result<bool, StoreError>;
 
-    /// How many jobs of a kind are not done.
-    async fn open_jobs(&self, kind: &str) -> Result<i64, StoreError>;
+    /// How many jobs of a kind are open, of those whose key ends so.
+    async fn open_jobs(&self, kind: &str, ending: &str) -> Result<i64, StoreError>;
 }

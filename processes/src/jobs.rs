@@ -8,6 +8,7 @@
 mod charge;
 mod no_show;
 pub(crate) mod notes;
+pub mod people;
 mod refund;
 
 use std::collections::HashMap;
@@ -325,14 +326,10 @@ impl Desk {
         }
     }
 
-    /// Whether an imported job is left to people: those who imported the journal said so, or its key is `too_old`.
-    /// Until somebody decides that it shall be tried.
-    async fn is_held(&self, job: &Job, notes: &Notes, too_old: bool) -> Result<bool, StoreError> {
-        let held = match notes.imported {
-            None => false,
-            Some(Elsewhere::Asked) => too_old,
-            Some(Elsewhere::Held) => true,
-        };
+    /// Whether an imported job is left to people, because those who imported the journal said so. Until somebody decides
+    /// that it shall be tried.
+    async fn is_held(&self, job: &Job, notes: &Notes) -> Result<bool, StoreError> {
+        let held = notes.imported == Some(Elsewhere::Held);
         Ok(held && !self.journal.job_was_retried(job.id).await?)
     }
 

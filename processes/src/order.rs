@@ -200,6 +200,7 @@ impl<R: Rows> Handler<R::Connection> for OrderSaga<R> {
                 .map(|(bookid, row)| (bookid, &row.order, row.position))
                 .collect(),
             settled: plan.settled(),
+            unwanted: plan.unwanted(),
             jobs: plan.jobs(),
         };
         Ok(self.rows.write(tx, written).await?)

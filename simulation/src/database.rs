@@ -294,6 +294,12 @@ impl Database {
         self.inner().settle(kind, keys);
     }
 
+    /// Has jobs looked at again, in a transaction of its own.
+    pub fn look_again(&self, kind: &str, keys: &[String]) {
+        let now = self.scheduler.now();
+        self.inner().look_again(kind, keys, now);
+    }
+
     /// For the mutation that draws X too early.
     fn note_earlier_x(&self) {
         let mut inner = self.inner();

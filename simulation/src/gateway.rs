@@ -37,6 +37,14 @@ pub struct Charge {
     asked: i64,
     reference: String,
     declined: bool,
+    /// When it arrived.
+    pub(crate) at_ms: i64,
+    key: String,
+}
+
+/// Money that went back.
+struct Refund {
+    reference: String,
     at_ms: i64,
     key: String,
 }
@@ -44,8 +52,7 @@ pub struct Charge {
 #[derive(Default)]
 struct Books {
     charges: Vec<Charge>,
-    /// By key: the reference.
-    refunds: BTreeMap<String, String>,
+    refunds: Vec<Refund>,
     bad_percent: u64,
     seen: BTreeMap<&'static str, u64>,
 }
@@ -155,9 +162,12 @@ impl Gateway {
     }
 
     fn arrive_back(&self, request: &RefundRequest) -> RefundOutcome {
+        let now = self.scheduler.now_ms();
         let mut books = lock(&self.books);
-        if let Some(reference) = books.refunds.get(&request.idempotency_key) {
-            let refund_ref = reference.clone();
+        let key = &request.idempotency_key;
+        let known = |refund: &&Refund| refund.key == *key && now - refund.at_ms <= REMEMBERED_MS;
+        if let Some(refund) = books.refunds.iter().find(known) {
+            let refund_ref = refund.reference.clone();
             return RefundOutcome::Refunded { refund_ref };
         }
         let refund_ref = format!("refund-{}", books.refunds.len() + 1);
@@ -170,9 +180,11 @@ impl Gateway {
             return RefundOutcome::Rejected { code };
         };
         charge.refunded += request.refund.minor;
-        books
-            .refunds
-            .insert(request.idempotency_key.clone(), refund_ref.clone());
+        books.refunds.push(Refund {
+            reference: refund_ref.clone(),
+            at_ms: now,
+            key: key.clone(),
+        });
         RefundOutcome::Refunded { refund_ref }
     }
 

@@ -44,12 +44,14 @@ pub enum Mutation {
     JobFenceOpen,
     JobForgotWhatItKnew,
     TryNotNoted,
+    HoldNotKnown,
     JobClaimNeverEnds,
     UnknownIsDeclined,
     UnknownIsNotSent,
     NewKeyEachTry,
     NewRefundKeyEachTry,
     KeySentAfterRetention,
+    RefundKeySentAfterRetention,
     NotFoundBelievedAtOnce,
     ChargedBeforeIntent,
     DeferredAsUnsent,
@@ -110,12 +112,14 @@ impl Mutation {
         Self::ParkedOnceMore,
         Self::JobsOutsideCheckpoint,
         Self::TryNotNoted,
+        Self::HoldNotKnown,
         Self::JobClaimNeverEnds,
         Self::UnknownIsDeclined,
         Self::UnknownIsNotSent,
         Self::NewKeyEachTry,
         Self::NewRefundKeyEachTry,
         Self::KeySentAfterRetention,
+        Self::RefundKeySentAfterRetention,
         Self::NotFoundBelievedAtOnce,
         Self::ChargedBeforeIntent,
         Self::DeferredAsUnsent,
@@ -169,12 +173,16 @@ impl Mutation {
             Self::JobFenceOpen => "who lost a job can still end it",
             Self::JobForgotWhatItKnew => "a job that is scheduled again does not learn what is new",
             Self::TryNotNoted => "that the gateway is about to be called is not written down",
+            Self::HoldNotKnown => "a worker does not know until when the slot is kept",
             Self::JobClaimNeverEnds => "nobody takes over the job of a dead worker",
             Self::UnknownIsDeclined => "an unknown outcome is taken for a decline",
             Self::UnknownIsNotSent => "an unknown outcome is taken for a charge that was not sent",
             Self::NewKeyEachTry => "a charge that is sent again gets a new key",
             Self::NewRefundKeyEachTry => "a refund that is sent again gets a new key",
             Self::KeySentAfterRetention => "a key is sent again when the gateway has forgotten it",
+            Self::RefundKeySentAfterRetention => {
+                "that a refund was sent is not written down, and its key is sent again when the gateway has forgotten it"
+            }
             Self::NotFoundBelievedAtOnce => {
                 "a charge that the gateway does not know yet counts as not made"
             }

@@ -23,6 +23,10 @@ const STEP: i64 = 15;
 /// How long a slot is, in seconds.
 const LENGTH: i64 = 30;
 
+/// How long after the end of a hold a charge may arrive that was about to be sent before: clocks that differ, the note
+/// before it, and the way.
+const AFTER_HOLD_MAX_MS: i64 = 40_000;
+
 /// A wish for a slot: which unit, or the next one, and at which step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
@@ -88,8 +92,16 @@ pub(crate) fn check(inner: &Inner, events: &[Recorded], charges: &[Charge]) -> V
     let mut wanted: BTreeMap<i64, terms::Slot> = BTreeMap::new();
     let mut ends: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
     let mut points: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut holds: BTreeMap<i64, i64> = BTreeMap::new();
     for event in events {
         let bookid = event.key().parse().unwrap_or(0);
+        if let Event::Book(book::Event::Booked {
+            held_until: Some(until),
+            ..
+        }) = &event.event
+        {
+            holds.insert(bookid, until.as_millisecond());
+        }
         match &event.event {
             Event::Book(
                 book::Event::Booked {
@@ -138,6 +150,15 @@ pub(crate) fn check(inner: &Inner, events: &[Recorded], charges: &[Charge]) -> V
         let was_sent = |charge: &&Charge| charge.bookid == bookid && charge.charge_no == 1;
         if ends.contains("BookExpired") && charges.iter().any(|charge| was_sent(&charge)) {
             found.push(format!("booking {bookid} expired, and its charge was sent"));
+        }
+    }
+    for charge in charges.iter().filter(|charge| charge.charge_no == 1) {
+        let until = holds.get(&charge.bookid);
+        if until.is_some_and(|until| charge.at_ms > until + AFTER_HOLD_MAX_MS) {
+            found.push(format!(
+                "booking {} was charged when its slot was kept no longer",
+                charge.bookid
+            ));
         }
     }
     // What was taken back for a refund may leave less than nothing; what was spent may not.

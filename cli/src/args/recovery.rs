@@ -78,6 +78,21 @@ pub struct By {
     pub by: String,
 }
 
+/// What became of a charge or refund.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct SaidArgs {
+    /// You have looked at the gateway: the charge was not made, and nobody will make it
+    #[arg(long)]
+    pub not_charged: bool,
+    /// The charge was made, in full, under this reference of the gateway's
+    #[arg(long, value_name = "REFERENCE", value_parser = NonEmptyStringValueParser::new())]
+    pub charged: Option<String>,
+    /// The money is back, under this reference: the gateway's, or a receipt's
+    #[arg(long, value_name = "REFERENCE", value_parser = NonEmptyStringValueParser::new())]
+    pub refunded: Option<String>,
+}
+
 /// What to do with charges and refunds that are worked off in the background.
 #[derive(Debug, Subcommand)]
 pub enum JobsCommand {
@@ -106,10 +121,17 @@ pub enum JobsCommand {
         json: bool,
     },
     /// Give a job that is for people back to its worker, for one more try
-    #[command(after_help = "Example: spacerent jobs retry 12")]
+    #[command(after_help = "Example: spacerent jobs retry 12\n\n\
+        A charge is asked for at the gateway before it is sent again. A refund cannot be asked for; its key keeps it \
+        from being a second one as long as the gateway remembers it. Where it may have forgotten the key, look there \
+        first: when the refund was made, `spacerent jobs resolve`; when it was not, say so with --not-refunded. Without \
+        it such a job is left as it is, with status 1.")]
     Retry {
         /// The job's number
         id: i64,
+        /// You have looked at the gateway, and it has not made this refund; kept with the decision
+        #[arg(long)]
+        not_refunded: bool,
         /// Why; kept with the decision
         #[arg(long, default_value = "one more try", value_parser = NonEmptyStringValueParser::new())]
         reason: String,
@@ -121,13 +143,17 @@ pub enum JobsCommand {
     },
     /// End a job that is for people: what it was about was settled by hand
     #[command(
-        after_help = "Example: spacerent jobs resolve 12 --reason 'refunded at the counter, receipt 88'\n\n\
-        Nothing is sent and no event is appended: the booking stays as it is. The decision stays \
-        as a row in the table `decisions`."
+        after_help = "Example: spacerent jobs resolve 12 --refunded 'receipt 88' --reason 'paid back at the counter'\n\n\
+        What you say of the charge or refund is appended to its payment in your name, as a worker does it, and the \
+        order then comes to its end by itself: a booking that was not charged is rejected, or closed when it was \
+        cancelled. Without such a word nothing is appended, and the booking stays as it is. Nothing is sent in any \
+        case. The decision stays as a row in the table `decisions`."
     )]
     Resolve {
         /// The job's number
         id: i64,
+        #[command(flatten)]
+        said: SaidArgs,
         /// How it was settled; kept with the decision
         #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         reason: String,

@@ -7,9 +7,10 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use journal::Journal;
 use journal::recover::{Decided, Decision, JobRow};
+use processes::jobs::people::{self, Retried, Said};
 use serde::Serialize;
 
-use crate::args::recovery::{By, JobsCommand};
+use crate::args::recovery::{By, JobsCommand, SaidArgs};
 use crate::database::on_journal;
 use crate::output;
 use crate::settings::Settings;
@@ -37,6 +38,7 @@ pub async fn run(
         JobsCommand::Show { id, json } => show(&journal, id, json).await,
         JobsCommand::Retry {
             id,
+            not_refunded,
             reason,
             by: By { by },
             json,
@@ -45,12 +47,19 @@ pub async fn run(
                 by: &by,
                 reason: &reason,
             };
-            let decided = journal.retry_job(id, &decision).await?;
+            let decided = match people::retry(&journal, id, &decision, not_refunded).await? {
+                Retried::Decided(decided) => decided,
+                Retried::MayBeASecondRefund(since) => bail!(may_be_a_second_refund(id, since)),
+                Retried::NoRefund => {
+                    bail!("job {id} is no refund: leave out --not-refunded; nothing was changed")
+                }
+            };
             let said = "goes back to its worker";
             conclude(&journal, id, &decided, said, json).await
         }
         JobsCommand::Resolve {
             id,
+            said,
             reason,
             by: By { by },
             json,
@@ -59,7 +68,12 @@ pub async fn run(
                 by: &by,
                 reason: &reason,
             };
-            let decided = journal.resolve_job(id, &decision).await?;
+            let decided = match said.into_said() {
+                None => journal.resolve_job(id, &decision).await?,
+                Some(said) => people::resolve(&journal, id, &decision, &said)
+                    .await
+                    .with_context(|| format!("job {id} is not resolved"))?,
+            };
             conclude(&journal, id, &decided, "is resolved", json).await
         }
     })
@@ -130,6 +144,22 @@ async fn job(journal: &Journal, id: i64) -> anyhow::Result<JobRow> {
 
 fn unknown(id: i64) -> String {
     format!("there is no job {id}; `spacerent jobs list --all` shows what there is")
+}
+
+impl SaidArgs {
+    fn into_said(self) -> Option<Said> {
+        let not_charged = self.not_charged.then_some(Said::NotCharged);
+        let charged = self.charged.map(Said::Charged);
+        let refunded = self.refunded.map(Said::Refunded);
+        not_charged.or(charged).or(refunded)
+    }
+}
+
+fn may_be_a_second_refund(id: i64, since: Timestamp) -> String {
+    format!(
+        "the gateway may have made refund {id} since {since} and forgotten it by now: it could be made twice; look there, \
+         and then `spacerent jobs resolve {id}`, or `spacerent jobs retry {id} --not-refunded`; nothing was changed"
+    )
 }
 
 async fn conclude(

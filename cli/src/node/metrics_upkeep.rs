@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use domain::order::CHARGE_JOB;
+use domain::order::{CHARGE_JOB, FIRST_CHARGE_ENDS};
 use journal::Journal;
 use journal::runtime::Runtime;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -50,7 +50,10 @@ pub async fn run(
 
 /// Of the whole cluster; each process shows the same. A count that cannot be taken leaves the last one.
 async fn show_pending(journal: &Journal) {
-    match journal.open_jobs(CHARGE_JOB).await {
+    match journal
+        .open_jobs_ending(CHARGE_JOB, FIRST_CHARGE_ENDS)
+        .await
+    {
         Ok(count) => metrics::gauge!("pending_payments")
             .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX))),
         Err(error) => tracing::debug!(%error, "what waits for money cannot be counted"),

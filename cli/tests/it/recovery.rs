@@ -184,6 +184,83 @@ async fn a_job_for_people_is_listed_retried_and_resolved() {
     assert!(server.stop().await.success());
 }
 
+/// Booking 90 is booking 1 before its payment had an outcome, and its charge is left to people.
+const NOBODY_KNOWS: &str = r#"
+    insert into jobs (kind, key, bookid, payload, state, due_at, attempts, last_error)
+    values ('charge', 'charge:90:1', 90, '{"number": "1"}', 'attention', now(), 9, 'no answer');
+    insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+    select aggregate_type, '90', sequence, event_type, event_version,
+           payload || jsonb_build_object(case aggregate_type when 'Book' then 'bookid' else 'payid' end, 90, 'bookid', 90),
+           metadata
+    from events where aggregate_id = '1' and event_type in ('Booked', 'PaymentRequested') order by position"#;
+
+#[tokio::test]
+async fn what_people_say_of_a_charge_is_appended_in_their_name() {
+    let folder = Folder::new();
+    let server = Server::start(&folder).await;
+    assert_eq!(server.book("numberone").await.0, 201);
+    let mut owner = connect(&folder).await;
+    sqlx::raw_sql(NOBODY_KNOWS)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    let refused = async |arguments: &[&str]| {
+        let by = [&["jobs"], arguments, &["--by", "ann", "--reason", "seen"]].concat();
+        let output = folder.run(&by).await;
+        (output.status.code(), one_line(&output))
+    };
+    let (_, list) = json(&folder, &["jobs", "list"]).await;
+    let id = list["jobs"][0]["id"].to_string();
+    let both = ["resolve", &id, "--not-charged", "--refunded", "88"];
+    assert_eq!(refused(&both).await.0, Some(2));
+    for (arguments, why) in [
+        (
+            ["resolve", &id, "--refunded=88"],
+            "says nothing of a charge",
+        ),
+        (["retry", &id, "--not-refunded"], "is no refund"),
+    ] {
+        let (status, line) = refused(&arguments).await;
+        assert!(status == Some(1) && line.contains(why), "{line}");
+    }
+    let resolve = [
+        "jobs",
+        "resolve",
+        &id,
+        "--not-charged",
+        "--by",
+        "ann",
+        "--reason",
+        "seen at the gateway",
+    ];
+    let (status, job) = json(&folder, &resolve).await;
+    assert_eq!((status, &job["state"]), (Some(0), &"done".into()), "{job}");
+    let by_ann =
+        "select count(*) from events where event_type = 'PaymentDeclined' and aggregate_id = '90'
+                  and metadata ->> 'actor_id' = 'ann'";
+    let count: i64 = sqlx::query_scalar(by_ann)
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!(count, 1);
+    let ended = async {
+        let rejected =
+            "select count(*) from events where event_type = 'BookRejected' and aggregate_id = '90'";
+        while sqlx::query_scalar::<_, i64>(rejected)
+            .fetch_one(&mut owner)
+            .await
+            .unwrap()
+            == 0
+        {
+            moment().await;
+        }
+    };
+    timeout(CONVERGE_MAX, ended)
+        .await
+        .expect("the order does not come to its end");
+    assert!(server.stop().await.success());
+}
+
 #[tokio::test]
 async fn completions_and_manual_pages_name_the_program_and_its_commands() {
     for shell in ["bash", "zsh", "fish"] {

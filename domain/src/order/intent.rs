@@ -4,8 +4,10 @@ use jiff::Timestamp;
 
 use crate::Command;
 
-/// The kind of job that sees to a charge; open ones are the bookings that wait for money.
+/// The kind of job that sees to a charge; open ones of first charges are the bookings that wait for money.
 pub const CHARGE_JOB: &str = "charge";
+/// How the keys of first charges end, and of no other jobs of that kind.
+pub const FIRST_CHARGE_ENDS: &str = ":1";
 /// The kind of job that marks a no-show when the time for it has come.
 pub const NO_SHOW_JOB: &str = "no-show";
 /// The kind of job that gives money back.
@@ -34,6 +36,11 @@ pub enum Intent {
     },
     /// The charge has its outcome: nobody needs to see to it any more.
     ChargeSettled {
+        /// Which charge.
+        charge_no: u32,
+    },
+    /// The charge is not wanted any more and has no outcome: who sees to it looks again, also where people were to.
+    ChargeUnwanted {
         /// Which charge.
         charge_no: u32,
     },

@@ -398,6 +398,7 @@ impl World {
                 Intent::Command(Command::Space(..)) => Lane::Space,
                 Intent::Charge { .. }
                 | Intent::ChargeSettled { .. }
+                | Intent::ChargeUnwanted { .. }
                 | Intent::NoShowTimer { .. }
                 | Intent::Refund { .. } => Lane::Jobs,
             };
@@ -409,8 +410,8 @@ impl World {
     fn run(&mut self, place: usize) -> Result<(), TestCaseError> {
         match self.outbox.remove(place) {
             None => {}
-            // Nothing here has a time.
-            Some(Intent::NoShowTimer { .. }) => {}
+            // Nothing here has a time, and nothing is left to people.
+            Some(Intent::NoShowTimer { .. } | Intent::ChargeUnwanted { .. }) => {}
             Some(Intent::Charge { charge_no, .. }) => {
                 self.charges_due.insert(charge_no);
             }

@@ -1,15 +1,15 @@
 //! Jobs, as people look at them and decide about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
+use sqlx::{PgConnection, Row};
 
 use super::Decision;
-use crate::{Journal, StoreError};
+use crate::{Journal, Session, StoreError};
 
 /// A job as its row says it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -52,6 +52,9 @@ pub enum Decided {
     /// The job is not for people: its state.
     NotForPeople(String),
 }
+
+/// The state of a job that is for people.
+const FOR_PEOPLE: &str = "attention";
 
 const COLUMNS: &str =
     "id, kind, key, bookid, state, timer, due_at, attempts, claimed_until, last_error,
@@ -110,12 +113,18 @@ impl Journal {
         row.as_ref().map(JobRow::from_row).transpose()
     }
 
-    /// Gives a job that is for people back to its worker, due now, for one more try.
+    /// Gives a job that is for people back to its worker, due now, for one more try. What was `said` of it is from now
+    /// on what its worker knows, and stays with the decision.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer, or the decision names nobody or no reason.
-    pub async fn retry_job(&self, id: i64, decision: &Decision<'_>) -> Result<Decided, StoreError> {
-        self.decide_job(id, "retry", decision).await
+    pub async fn retry_job(
+        &self,
+        id: i64,
+        decision: &Decision<'_>,
+        said: &HashMap<String, String>,
+    ) -> Result<Decided, StoreError> {
+        self.decide_job(id, "retry", decision, said).await
     }
 
     /// Ends a job that is for people: what it was about was settled by hand.
@@ -127,7 +136,38 @@ impl Journal {
         id: i64,
         decision: &Decision<'_>,
     ) -> Result<Decided, StoreError> {
-        self.decide_job(id, "resolve", decision).await
+        self.decide_job(id, "resolve", decision, &HashMap::new())
+            .await
+    }
+
+    /// The same, and what was `said` of it stays with the decision. Before it ends, `record` writes that down, and the job
+    /// is nobody else's meanwhile: it is not tried again, nor settled otherwise. When `record` fails, it stays for people.
+    ///
+    /// # Errors
+    /// [`StoreError`] as above; what `record` says.
+    pub async fn resolve_job_recorded<E: From<StoreError>>(
+        &self,
+        id: i64,
+        decision: &Decision<'_>,
+        said: &HashMap<String, String>,
+        record: impl Future<Output = Result<(), E>>,
+    ) -> Result<Decided, E> {
+        let mut session = Session::open(self.pool()).await?;
+        let mut tx = session.begin().await?;
+        let state: Option<String> =
+            sqlx::query_scalar("select state from jobs where id = $1 for update")
+                .bind(id)
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(StoreError::from)?;
+        match state {
+            None => return Ok(Decided::Unknown),
+            Some(state) if state != FOR_PEOPLE => return Ok(Decided::NotForPeople(state)),
+            Some(_) => record.await?,
+        }
+        let decided = decide(&mut tx, id, "resolve", decision, said).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(decided)
     }
 
     async fn decide_job(
@@ -135,20 +175,33 @@ impl Journal {
         id: i64,
         action: &str,
         decision: &Decision<'_>,
+        said: &HashMap<String, String>,
     ) -> Result<Decided, StoreError> {
-        let state: Option<String> = sqlx::query_scalar("select job_decide($1, $2, $3, $4)")
-            .bind(id)
-            .bind(action)
-            .bind(decision.by)
-            .bind(decision.reason)
-            .fetch_one(self.pool())
-            .await?;
-        Ok(match state {
-            None => Decided::Unknown,
-            Some(state) if state == "attention" => Decided::Done,
-            Some(state) => Decided::NotForPeople(state),
-        })
+        let mut connection = self.pool().acquire().await?;
+        decide(&mut connection, id, action, decision, said).await
     }
+}
+
+async fn decide(
+    connection: &mut PgConnection,
+    id: i64,
+    action: &str,
+    decision: &Decision<'_>,
+    said: &HashMap<String, String>,
+) -> Result<Decided, StoreError> {
+    let state: Option<String> = sqlx::query_scalar("select job_decide($1, $2, $3, $4, $5)")
+        .bind(id)
+        .bind(action)
+        .bind(decision.by)
+        .bind(decision.reason)
+        .bind(Json(said))
+        .fetch_one(connection)
+        .await?;
+    Ok(match state {
+        None => Decided::Unknown,
+        Some(state) if state == FOR_PEOPLE => Decided::Done,
+        Some(state) => Decided::NotForPeople(state),
+    })
 }
 
 impl JobRow {

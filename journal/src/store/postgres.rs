@@ -190,8 +190,8 @@ impl Store for Postgres {
         jobs::was_retried(&self.pool, job).await
     }
 
-    async fn open_jobs(&self, kind: &str) -> Result<i64, StoreError> {
-        jobs::open(&self.pool, kind).await
+    async fn open_jobs(&self, kind: &str, ending: &str) -> Result<i64, StoreError> {
+        jobs::open(&self.pool, kind, ending).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use journal::StoreError;
 use journal::jobs::{Finish, NewJob, schedule};
 use journal::recover::{Decided, Decision};
 
@@ -52,8 +53,9 @@ async fn a_job_for_people_is_tried_once_more() {
     assert_eq!(shown, [(1, "attention"), (2, "open")]);
     assert_eq!(jobs[0].last_error.as_deref(), Some("the gateway refused"));
 
+    let said = HashMap::from([("looked_at".to_owned(), "today".to_owned())]);
     assert_eq!(
-        stage.journal.retry_job(1, &WHY).await.unwrap(),
+        stage.journal.retry_job(1, &WHY, &said).await.unwrap(),
         Decided::Done
     );
     let claimed = stage.journal.claim_jobs(&["refund"], id(2), 9, 60_000);
@@ -62,8 +64,12 @@ async fn a_job_for_people_is_tried_once_more() {
         (claimed.len(), claimed[0].id, claimed[0].attempts),
         (1, 1, 2)
     );
+    assert_eq!(claimed[0].payload["looked_at"], "today");
+    assert_eq!(claimed[0].payload["number"], "1");
+    let kept = "select subject -> 'said' ->> 'looked_at' from decisions";
+    assert_eq!(sql::texts(&mut stage.owner, kept).await, ["today"]);
     assert_eq!(
-        stage.journal.retry_job(1, &WHY).await.unwrap(),
+        stage.journal.retry_job(1, &WHY, &said).await.unwrap(),
         Decided::NotForPeople("open".to_owned()),
         "its worker has it"
     );
@@ -130,4 +136,36 @@ async fn what_is_not_for_people_is_left_to_its_worker() {
         "done",
         "the harm: a refund that nobody gave is called done"
     );
+}
+
+#[tokio::test]
+async fn while_it_is_recorded_how_a_job_was_settled_nobody_decides_otherwise() {
+    let mut stage = two_jobs().await;
+    let journal = stage.journal.clone();
+    let said = HashMap::from([("outcome".to_owned(), "refunded".to_owned())]);
+    let away = async { Err(StoreError::Unreachable("away".to_owned())) };
+    let failed: Result<Decided, StoreError> =
+        journal.resolve_job_recorded(1, &WHY, &said, away).await;
+    assert!(failed.is_err());
+    assert_eq!(journal.job(1).await.unwrap().unwrap().state, "attention");
+    assert!(decisions(&mut stage).await.is_empty());
+
+    let owner = &mut stage.owner;
+    let record = async {
+        let other = "select from jobs where id = 1 for update nowait";
+        let held = sqlx::query(other).execute(owner).await.unwrap_err();
+        let held = StoreError::from(held);
+        assert_eq!(held.sqlstate(), Some("55P03"), "{held}");
+        Ok::<_, StoreError>(())
+    };
+    let decided = journal.resolve_job_recorded(1, &WHY, &said, record).await;
+    assert_eq!(decided.unwrap(), Decided::Done);
+    assert_eq!(
+        decisions(&mut stage).await,
+        ["job.resolve 7 (the gateway refused) by ann: refunded at the counter"]
+    );
+    let never = async { panic!("it is not for people any more") };
+    let late: Result<Decided, StoreError> =
+        journal.resolve_job_recorded(1, &WHY, &said, never).await;
+    assert_eq!(late.unwrap(), Decided::NotForPeople("done".to_owned()));
 }

@@ -1,9 +1,10 @@
 //! The stub gateway: plays the company that moves money, in development and tests.
 //!
 //! It keeps its own books (schema `stub_gateway`) in its own transactions, so a crash of ours cannot make it
-//! forget a charge. It is as idempotent as a real one should be: the first answer to a key is its answer for
-//! ever. Two space names are hooks: `braker` makes it think for 2.5 s before it charges (longer than a
-//! customer waits; the seed's own spelling), `declined` makes it decline.
+//! forget a charge. It is as idempotent as a real one should be, and more: the first answer to a key is its
+//! answer for ever, where a real one forgets after a day, as the simulation's does. Two space names are hooks:
+//! `braker` makes it think for 2.5 s before it charges (longer than a customer waits; the seed's own spelling),
+//! `declined` makes it decline.
 
 use std::sync::Arc;
 use std::time::Duration;

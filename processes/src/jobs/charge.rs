@@ -1,30 +1,32 @@
 //! Charges whose outcome is open: finds out, or sends them again under the same key.
 //!
 //! Nothing is guessed. What was perhaps sent is asked for first; what the gateway does not know is sent again
-//! with its old key, which is the same charge. A charge that is no longer wanted is never sent; it counts as
-//! not charged only when it is certain that nothing was sent, or when the gateway does not know it, twice,
-//! long after the last call for it must have ended.
+//! with its old key, which is the same charge. A charge that is no longer wanted, or whose slot is kept no longer, is
+//! never sent; it counts as not charged only when it is certain that nothing was sent, or when the gateway does
+//! not know it, twice, long after the last call for it must have ended.
+
+mod case;
+mod hold;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::BookId;
 use domain::order::CHARGE_JOB;
-use domain::payment::{Payment, charge_key};
-use domain::ports::{ChargeOutcome, ChargeRequest, LookupOutcome, PaymentGateway, PendingReason};
-use domain::{BookId, Command, Money, book};
+use domain::payment::Payment;
+use domain::ports::{ChargeOutcome, LookupOutcome, PaymentGateway, PendingReason};
 use jiff::Timestamp;
 use journal::jobs::{Finish, Job};
-use journal::{CommandError, Request};
-use uuid::Uuid;
 
-use super::notes::Notes;
+use super::notes::{self, Notes};
 use super::{Desk, KEY_RETENTION, Setback, Work, delay, held, no_answer};
 use crate::deadline::later;
 use crate::guard::Guard;
 use crate::payment::record::{NotRecorded, Record};
 use crate::payment::standing::{requested_at, void_at};
 use crate::payment::verdict;
+use case::{Case, Move};
 
 /// How long after it was wanted a charge is worked on; then people look.
 const BUDGET: Duration = Duration::from_hours(24);
@@ -33,10 +35,6 @@ const NOTE_MAX: Duration = Duration::from_secs(15);
 /// Why a charge that the gateway does not know is not settled by that.
 const FORGOTTEN: &str =
     "the gateway does not know it, and its key is so old that it may have been forgotten";
-/// The namespace of the ids of expiries.
-const EXPIRY: Uuid = Uuid::from_u128(0x3a5d_90c4_7e1b_4b62_8f0d_c47e_15a9_602b);
-/// How long after an expiry a charge is looked at again: the saga undoes the payment meanwhile.
-const EXPIRED_PAUSE: Duration = Duration::from_secs(1);
 /// How long after a "not found" the gateway is asked a second time.
 const SECOND_LOOK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -46,75 +44,6 @@ pub(super) struct ChargeWork {
     /// Only charges that were never sent stand before it: looking up, and sending again, is what ends an
     /// unknown outcome.
     guard: Arc<Guard>,
-}
-
-/// A charge, as the journal knows it.
-struct Case {
-    payid: BookId,
-    notes: Notes,
-    payment: Payment,
-    requested_at: Timestamp,
-    /// When it was no longer wanted, if so.
-    void_at: Option<Timestamp>,
-}
-
-/// What a claim does first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Move {
-    /// It has its outcome.
-    Nothing,
-    /// Nothing was sent, and nothing will be.
-    SayNotCharged,
-    /// Nothing was sent: send it.
-    Charge,
-    /// Nothing was sent, and the slot is kept no longer: let the booking go.
-    Expire,
-    /// Something may have been sent: ask.
-    LookUp,
-}
-
-impl Case {
-    fn first_move(&self, now: Timestamp) -> Move {
-        let is_open = self.payment.is_charge_open(self.notes.number);
-        let is_held = self.notes.held_until.is_none_or(|until| now < until);
-        match (is_open, self.notes.nothing_sent(), self.void_at) {
-            (false, _, _) => Move::Nothing,
-            (true, true, Some(_)) => Move::SayNotCharged,
-            (true, true, None) if is_held => Move::Charge,
-            (true, true, None) => Move::Expire,
-            (true, false, _) => Move::LookUp,
-        }
-    }
-
-    /// What the charge asks.
-    fn amount(&self) -> Money {
-        let charge = self.payment.charge(self.notes.number);
-        charge.map_or_else(|| self.payment.price(), |charge| charge.amount)
-    }
-
-    fn key(&self) -> String {
-        charge_key(self.payid, self.notes.number)
-    }
-
-    /// The number of this claim's try to charge; the customer's own call was the first one.
-    fn attempt(&self) -> u32 {
-        self.this_try() + u32::from(self.notes.inline_sent)
-    }
-
-    fn this_try(&self) -> u32 {
-        self.notes.tries.saturating_add(1)
-    }
-
-    fn request(&self) -> ChargeRequest {
-        ChargeRequest {
-            payid: self.payid,
-            charge_no: self.notes.number,
-            spacename: self.payment.spacename().to_owned(),
-            price: self.amount(),
-            idempotency_key: self.key(),
-            correlation_id: self.notes.trace.correlation_id.clone(),
-        }
-    }
 }
 
 #[async_trait]
@@ -129,15 +58,14 @@ impl Work for ChargeWork {
             Err(reason) => return Ok(Finish::Attention { reason }),
         };
         let first = case.first_move(self.desk.now());
-        // An old key of a charge is no hindrance: it is asked for, and never sent again.
-        if first != Move::Nothing && self.desk.is_held(job, &case.notes, false).await? {
+        if first != Move::Nothing && self.desk.is_held(job, &case.notes).await? {
             return Ok(held());
         }
         match first {
             Move::Nothing => Ok(Finish::Done),
             Move::SayNotCharged => self.say_not_charged(&case).await,
             Move::Charge => self.charge_first(job, &case).await,
-            Move::Expire => self.expire(&case).await,
+            Move::Expire => self.expire(job, &case).await,
             Move::LookUp => self.look_up(job, &case).await,
         }
     }
@@ -193,41 +121,15 @@ impl ChargeWork {
         }
         let outcome = self.charge(case).await;
         admitted.end(verdict(&outcome));
-        self.conclude(case, outcome).await
-    }
-
-    /// Lets a booking go whose slot was kept long enough, while nothing was ever sent. Who claims the job is the only one
-    /// who may send, so no attempt can be in flight; the saga then undoes the payment, and this job ends with it.
-    async fn expire(&self, case: &Case) -> Result<Finish, Setback> {
-        let expire = book::Command::Expire {
-            attempt_in_flight: false,
-        };
-        let id = Uuid::new_v5(&EXPIRY, case.key().as_bytes());
-        let trace = case.notes.trace.clone();
-        let request = Request::one(id, trace, Command::Book(case.payid, expire));
-        match self.desk.journal.execute_one(request).await {
-            Ok(_) => {
-                let reason = "the booking expired; its payment is being undone".to_owned();
-                Ok(self.desk.again_after(EXPIRED_PAUSE, reason))
-            }
-            Err(CommandError::Store(error)) => Err(error.into()),
-            Err(error) => Ok(self.again(case, error.to_string())),
+        if !matches!(outcome, ChargeOutcome::NotSent { .. }) {
+            return self.conclude(case, outcome).await;
         }
-    }
-
-    /// A wait that ends no later than the slot is kept, so that a booking that was never paid expires in time.
-    fn while_held(&self, case: &Case, finish: Finish) -> Finish {
-        match (finish, case.notes.held_until) {
-            (Finish::Again { due_at, reason }, Some(until))
-                if case.notes.nothing_sent() && self.desk.now() < until =>
-            {
-                Finish::Again {
-                    due_at: due_at.min(until),
-                    reason,
-                }
-            }
-            (finish, _) => finish,
-        }
+        // That is certain, so it is as if it had not been tried: the hold ends in time.
+        self.desk
+            .note(job, notes::of_not_sent(case.this_try()))
+            .await?;
+        let finish = self.conclude(case, outcome).await?;
+        Ok(self.while_held(case, finish))
     }
 
     /// Asks what became of a charge.
@@ -236,8 +138,8 @@ impl ChargeWork {
         match self.ask(case).await {
             Found::Outcome(outcome) => self.conclude(case, outcome).await,
             Found::Nothing if self.is_old(case) => Ok(self.again(case, FORGOTTEN.to_owned())),
-            Found::Nothing => match case.void_at {
-                Some(void_at) => self.not_found_and_unwanted(case, void_at).await,
+            Found::Nothing => match case.unwanted_at(self.desk.now()) {
+                Some(unwanted_at) => self.not_found_and_unwanted(job, case, unwanted_at).await,
                 None => self.send_again(job, case).await,
             },
             Found::Unclear(why) => Ok(self.again(case, why)),
@@ -249,7 +151,7 @@ impl ChargeWork {
         // The look-up took its time: the charge may have been given up, or got its outcome.
         let case = match self.open(job).await? {
             Ok(now) if now.first_move(self.desk.now()) == Move::Nothing => return Ok(Finish::Done),
-            Ok(now) if now.void_at.is_some() => {
+            Ok(now) if now.unwanted_at(self.desk.now()).is_some() => {
                 return Ok(self.again(case, "it is no longer wanted".to_owned()));
             }
             Ok(now) => now,
@@ -270,7 +172,7 @@ impl ChargeWork {
     /// wait too long for its note sends nothing.
     async fn about_to_send(&self, job: &Job, case: &Case) -> Result<Option<Finish>, Setback> {
         let now = self.desk.now();
-        let sending = super::notes::of_sending(case.this_try(), now);
+        let sending = notes::of_sending(case.this_try(), now);
         self.desk.note(job, sending).await?;
         let noted_late = self.desk.now() >= later(now, NOTE_MAX);
         let reason = "the database took too long to note that it is sent";
@@ -287,11 +189,15 @@ impl ChargeWork {
     /// when the gateway says so twice.
     async fn not_found_and_unwanted(
         &self,
+        job: &Job,
         case: &Case,
-        void_at: Timestamp,
+        unwanted_at: Timestamp,
     ) -> Result<Finish, Setback> {
         // A worker may have sent it when the void was decided and not seen yet.
-        let unwanted_at = case.notes.sent_at.map_or(void_at, |sent| sent.max(void_at));
+        let unwanted_at = case
+            .notes
+            .sent_at
+            .map_or(unwanted_at, |sent| sent.max(unwanted_at));
         let settled_at = later(unwanted_at, self.desk.settings.settled_after());
         if self.desk.now() < settled_at {
             return Ok(Finish::Again {
@@ -303,6 +209,7 @@ impl ChargeWork {
         match self.ask(case).await {
             Found::Outcome(outcome) => self.conclude(case, outcome).await,
             Found::Nothing if self.is_old(case) => Ok(self.again(case, FORGOTTEN.to_owned())),
+            Found::Nothing if case.void_at.is_none() => self.expire(job, case).await,
             Found::Nothing => self.say_not_charged(case).await,
             Found::Unclear(why) => Ok(self.again(case, why)),
         }

@@ -1,13 +1,14 @@
-//! Refunds: gives money back, under one key however often it is tried.
+//! Refunds: gives money back, under one key however often it is tried, and never under one that may be forgotten.
 
 use async_trait::async_trait;
 use domain::BookId;
 use domain::order::REFUND_JOB;
 use domain::payment::{Payment, Refund, refund_key};
 use domain::ports::{PaymentGateway, RefundOutcome, RefundRequest};
+use jiff::Timestamp;
 use journal::jobs::{Finish, Job};
 
-use super::notes::Notes;
+use super::notes::{self, Notes};
 use super::{Desk, KEY_RETENTION, Setback, Work, delay, held, no_answer};
 use crate::deadline::later;
 use crate::payment::record::{NotRecorded, Record};
@@ -39,16 +40,16 @@ impl Work for RefundWork {
             let reason = "there is no such payment".to_owned();
             return Ok(Finish::Attention { reason });
         };
-        match payment.aggregate.refund(notes.number) {
-            Some(refund) if refund.done => Ok(Finish::Done),
-            Some(refund) => {
-                // A refund cannot be asked for: its key is all that keeps it from being a second one.
-                let too_old = refund_requested_at(&payment, notes.number)
-                    .is_none_or(|at| self.desk.now() >= later(at, KEY_RETENTION));
-                if self.desk.is_held(job, &notes, too_old).await? {
+        let refund = payment.aggregate.refund(notes.number);
+        let requested_at = refund_requested_at(&payment, notes.number);
+        match refund.zip(requested_at) {
+            Some((refund, _)) if refund.done => Ok(Finish::Done),
+            Some((refund, requested_at)) => {
+                if self.desk.is_held(job, &notes).await? {
                     return Ok(held());
                 }
-                self.give_back(job, &notes, refund).await
+                let since = notes.key_since(requested_at);
+                self.give_back(job, &notes, refund, since).await
             }
             None => {
                 let reason = "the payment has no such refund".to_owned();
@@ -56,6 +57,12 @@ impl Work for RefundWork {
             }
         }
     }
+}
+
+/// Whether a refund's key that the gateway may know since this time may be forgotten there by now. A refund cannot be
+/// asked for: its key is all that keeps it from being a second one.
+pub(super) fn may_be_forgotten(since: Option<Timestamp>, now: Timestamp) -> bool {
+    since.is_some_and(|since| now >= later(since, KEY_RETENTION))
 }
 
 impl RefundWork {
@@ -68,7 +75,12 @@ impl RefundWork {
         job: &Job,
         notes: &Notes,
         refund: &Refund,
+        since: Option<Timestamp>,
     ) -> Result<Finish, Setback> {
+        let now = self.desk.now();
+        if may_be_forgotten(since, now) {
+            return Ok(not_sent(notes));
+        }
         let (payid, refund_no) = (BookId(job.bookid), notes.number);
         let attempt = notes.tries.saturating_add(1);
         let request = RefundRequest {
@@ -80,7 +92,13 @@ impl RefundWork {
             idempotency_key: refund_key(payid, refund_no),
             correlation_id: notes.trace.correlation_id.clone(),
         };
-        self.desk.note_try(job, attempt).await?;
+        let first = notes.first_sent_at.or(since).unwrap_or(now);
+        let sending = notes::of_giving_back(attempt, first);
+        self.desk.note(job, sending).await?;
+        // The last thing before it goes out: the note took its time.
+        if may_be_forgotten(since.or(Some(now)), self.desk.now()) {
+            return Ok(not_sent(notes));
+        }
         let outcome = self.desk.in_time(self.desk.gateway.refund(request)).await;
         match outcome.unwrap_or_else(|| RefundOutcome::Unknown { why: no_answer() }) {
             RefundOutcome::Refunded { refund_ref } => {
@@ -120,5 +138,17 @@ impl RefundWork {
                 reason: refused.to_string(),
             }),
         }
+    }
+}
+
+/// Why a refund is not sent again.
+fn not_sent(notes: &Notes) -> Finish {
+    if notes.imported.is_some() {
+        return held();
+    }
+    Finish::Attention {
+        reason: "it was perhaps made, and its key is so old that the gateway may have forgotten it: see there what became \
+                 of it, then retry or resolve"
+            .to_owned(),
     }
 }

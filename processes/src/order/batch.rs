@@ -57,6 +57,7 @@ pub struct Plan {
     /// By kind and key.
     jobs: BTreeMap<(&'static str, String), NewJob>,
     settled: BTreeSet<String>,
+    unwanted: BTreeSet<String>,
 }
 
 impl Plan {
@@ -109,6 +110,11 @@ impl Plan {
             Intent::Command(command) => self.requests.push(request(event, step, command)),
             Intent::ChargeSettled { charge_no } => {
                 self.settled.insert(charge_key(bookid, charge_no));
+            }
+            // What people had in hand where it comes from is theirs.
+            Intent::ChargeUnwanted { .. } if origin.is_done() => {}
+            Intent::ChargeUnwanted { charge_no } => {
+                self.unwanted.insert(charge_key(bookid, charge_no));
             }
             Intent::Charge {
                 charge_no,
@@ -179,6 +185,11 @@ impl Plan {
     /// Keys of the charges that have their outcome.
     pub(super) fn settled(&self) -> Vec<String> {
         self.settled.iter().cloned().collect()
+    }
+
+    /// Keys of the charges that are not wanted any more.
+    pub(super) fn unwanted(&self) -> Vec<String> {
+        self.unwanted.iter().cloned().collect()
     }
 
     /// The jobs to write. A charge that has its outcome needs none: most bookings never get a row.

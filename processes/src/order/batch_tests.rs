@@ -202,3 +202,28 @@ fn what_the_saga_of_an_imported_journal_had_acted_on_is_folded_and_not_sent() {
         assert_eq!(plan.orders, here.orders);
     }
 }
+
+#[test]
+fn a_charge_that_people_had_in_hand_where_it_comes_from_is_left_to_them() {
+    let void = recorded(
+        1,
+        Event::Payment(Paid::VoidRequested {
+            payid: BookId(7),
+            refund: PRICE,
+            reason: "the booking was cancelled".to_owned(),
+        }),
+    );
+    let events = [void];
+    let here = fold(Orders::new(), &events, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(here.unwanted(), [charge_key(BookId(7), 1)]);
+    for (acted_to, unwanted) in [(0, 1), (1, 0)] {
+        let past = Past::new(vec![Imported {
+            first: 1,
+            last: 1,
+            acted_to,
+            payments_held: false,
+        }]);
+        let plan = fold_with(Orders::new(), &events, &past, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(plan.unwanted().len(), unwanted, "{acted_to}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::order::{CHARGE_JOB, Order};
-use journal::jobs::{NewJob, schedule, settle};
+use journal::jobs::{NewJob, look_again, schedule, settle};
 use journal::{Journal, StoreError};
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
@@ -25,6 +25,8 @@ pub struct Written<'p> {
     pub orders: Vec<(i64, &'p Order, i64)>,
     /// Keys of the charges that have their outcome.
     pub settled: Vec<String>,
+    /// Keys of the charges that are not wanted any more.
+    pub unwanted: Vec<String>,
     /// Jobs that came out.
     pub jobs: Vec<NewJob>,
 }
@@ -38,7 +40,8 @@ pub trait Rows: Send + Sync {
     /// The orders of these bookings; of one without a row, nothing.
     async fn load(&self, bookids: &[i64]) -> Result<Vec<StoredOrder>, StoreError>;
 
-    /// Writes orders over what is there, ends the jobs of charges that have their outcome, and schedules new ones.
+    /// Writes orders over what is there, ends the jobs of charges that have their outcome, schedules new ones, and has
+    /// those of unwanted charges looked at again.
     async fn write(
         &self,
         tx: &mut Self::Connection,
@@ -74,7 +77,8 @@ impl Rows for InDatabase {
     async fn write(&self, tx: &mut PgConnection, written: Written<'_>) -> Result<(), StoreError> {
         write_orders(tx, &written.orders).await?;
         settle(tx, CHARGE_JOB, &written.settled).await?;
-        schedule(tx, &written.jobs).await
+        schedule(tx, &written.jobs).await?;
+        look_again(tx, CHARGE_JOB, &written.unwanted).await
     }
 }
 

@@ -123,6 +123,12 @@ impl Record {
         }
     }
 
+    /// The request that records it.
+    pub(crate) fn into_request(self, trace: Trace) -> Request {
+        let id = self.command_id();
+        Request::one(id, trace, Command::Payment(self.payid, self.command))
+    }
+
     fn command_id(&self) -> Uuid {
         Uuid::new_v5(&NAMESPACE, format!("{} {}", self.key, self.said).as_bytes())
     }
@@ -143,11 +149,8 @@ impl Recorder {
     /// Records, and answers with the position of the last event that says so. A database that is away is
     /// tried again, [`TRIES_MAX`] times in all.
     pub(crate) async fn record(&self, record: Record, trace: Trace) -> Result<i64, NotRecorded> {
-        let request = Request::one(
-            record.command_id(),
-            trace,
-            Command::Payment(record.payid, record.command),
-        );
+        let (key, said) = (record.key.clone(), record.said.clone());
+        let request = record.into_request(trace);
         let mut tries = 1;
         loop {
             fail_point!("outcome-due");
@@ -160,10 +163,10 @@ impl Recorder {
             };
             if tries == TRIES_MAX || !error.is_transient() {
                 metrics::counter!("payment_outcomes_not_recorded_total").increment(1);
-                tracing::error!(key = record.key, said = record.said, %error, "an outcome was not recorded");
+                tracing::error!(key, said, %error, "an outcome was not recorded");
                 return Err(error);
             }
-            tracing::warn!(key = record.key, %error, tries, "an outcome is recorded again");
+            tracing::warn!(key, %error, tries, "an outcome is recorded again");
             self.runtime.sleep(FIRST_PAUSE * 2u32.pow(tries - 1)).await;
             tries += 1;
         }

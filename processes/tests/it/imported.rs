@@ -9,6 +9,7 @@ use journal::follow::FollowerId;
 use journal::recover::Decision;
 use journal::runtime::Tokio;
 use journal::transfer::{BATCH_MAX, Export, Import, MARK_EVERY, Progress, Source, Target};
+use processes::jobs::people::{self, Retried};
 use processes::order;
 use tokio_util::sync::CancellationToken;
 
@@ -205,7 +206,7 @@ async fn a_charge_whose_key_is_too_old_is_asked_for_and_then_left_to_people() {
     assert_eq!(office.charge_job(due.bookid).await.state, "attention");
 }
 
-async fn decide_retry(office: &Office, kind: &str) {
+async fn decide_retry(office: &Office, kind: &str, not_refunded: bool) -> Retried {
     let id = office
         .world
         .number(&format!("select id from jobs where kind = '{kind}'"))
@@ -214,7 +215,8 @@ async fn decide_retry(office: &Office, kind: &str) {
         by: "somebody",
         reason: "seen at the gateway",
     };
-    office.world.journal.retry_job(id, &decision).await.unwrap();
+    let retried = people::retry(&office.world.journal, id, &decision, not_refunded).await;
+    retried.unwrap()
 }
 
 #[tokio::test]
@@ -234,7 +236,7 @@ async fn held_payments_are_for_people_and_nobody_is_asked() {
             .await;
     }
     office.work(&office.charges()).await;
-    decide_retry(&office, "charge").await;
+    decide_retry(&office, "charge", false).await;
     everything(&office).await;
     assert_eq!(office.gateway.asked().look_ups.len(), 1);
     assert_eq!(office.world.times(due.bookid, "BookConfirmed").await, 1);
@@ -267,7 +269,12 @@ async fn a_refund_whose_key_is_too_old_is_left_to_people() {
     everything(&office).await;
     nobody_called(&office);
     assert_eq!(office.refund_job(due.bookid).await.state, "attention");
-    decide_retry(&office, "refund").await;
+    let refused = decide_retry(&office, "refund", false).await;
+    assert!(
+        matches!(refused, Retried::MayBeASecondRefund(_)),
+        "{refused:?}"
+    );
+    decide_retry(&office, "refund", true).await;
     everything(&office).await;
     assert_eq!(office.gateway.asked().refunds, [refund_key(due.bookid, 1)]);
 }

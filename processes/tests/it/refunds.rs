@@ -1,7 +1,11 @@
 //! Refunds in the background: one key however often it is tried, a budget, and then people.
 
+use std::time::Duration;
+
 use domain::payment::{Stage, refund_key};
 use domain::ports::{PaymentDue, RefundOutcome};
+use journal::recover::{Decided, Decision};
+use processes::jobs::people::{self, Retried};
 
 use crate::scripted::{Say, Scripted};
 use crate::workers::Office;
@@ -165,4 +169,97 @@ async fn a_refund_that_is_not_answered_counts_as_a_try() {
     within(idle).await.unwrap();
     assert_eq!(office.world.times(due.bookid, "RefundFailed").await, 1);
     assert_eq!(office.refund_job(due.bookid).await.state, "open");
+}
+
+/// Longer than a gateway surely remembers a key.
+const RETENTION: Duration = Duration::from_hours(20);
+
+/// A refund that was perhaps made, and then nobody worked for so long.
+async fn perhaps_made(later: Duration) -> (Office, PaymentDue) {
+    let office = Office::open(Scripted::new([])).await;
+    let due = cancelled(&office).await;
+    office.gateway.say_of_refunds([unknown()]);
+    office.work(&office.refunds()).await;
+    office.world.timeline.advance(later);
+    office.work(&office.refunds()).await;
+    (office, due)
+}
+
+#[tokio::test]
+async fn a_refund_whose_key_may_be_forgotten_is_not_sent_again() {
+    let (office, due) = perhaps_made(RETENTION).await;
+    assert_eq!(office.gateway.asked().refunds.len(), 1);
+    let job = office.refund_job(due.bookid).await;
+    assert_eq!(job.state, "attention");
+    let error = job.last_error.unwrap();
+    assert!(error.contains("may have forgotten"), "{error}");
+    let (office, _) = perhaps_made(RETENTION - ms(1)).await;
+    assert_eq!(office.gateway.asked().refunds.len(), 2, "not too old");
+}
+
+#[tokio::test]
+async fn a_refund_that_was_never_sent_is_sent_however_late() {
+    let office = Office::open(Scripted::new([])).await;
+    let due = cancelled(&office).await;
+    office.world.timeline.advance(RETENTION);
+    office.gateway.say_of_refunds([unknown()]);
+    let worker = office.refunds();
+    office.work(&worker).await;
+    // Its key counts from when it was first sent.
+    office.world.timeline.advance(RETENTION - ms(1));
+    office.work(&worker).await;
+    assert_eq!(office.gateway.refunds(), 1);
+    assert_eq!(office.refund_job(due.bookid).await.state, "done");
+}
+
+async fn retry(office: &Office, not_refunded: bool) -> Retried {
+    let id = "select id from jobs where kind = 'refund'";
+    let id = office.world.number(id).await;
+    let decision = Decision {
+        by: "ann",
+        reason: "seen at the gateway",
+    };
+    let retried = people::retry(&office.world.journal, id, &decision, not_refunded).await;
+    retried.unwrap()
+}
+
+#[tokio::test]
+async fn an_old_refund_is_tried_once_more_when_somebody_says_that_it_was_not_made() {
+    let (office, due) = perhaps_made(RETENTION).await;
+    let refused = retry(&office, false).await;
+    assert!(
+        matches!(refused, Retried::MayBeASecondRefund(_)),
+        "{refused:?}"
+    );
+    assert_eq!(office.refund_job(due.bookid).await.state, "attention");
+    assert_eq!(retry(&office, true).await, Retried::Decided(Decided::Done));
+    office.gateway.say_of_refunds([unknown()]);
+    office.work(&office.refunds()).await;
+    assert_eq!(office.gateway.asked().refunds.len(), 2);
+    // What was said holds for as long as a key does.
+    office.world.timeline.advance(RETENTION);
+    office.work(&office.refunds()).await;
+    assert_eq!(office.gateway.asked().refunds.len(), 2);
+    assert_eq!(office.refund_job(due.bookid).await.state, "attention");
+    let decisions =
+        "select count(*) from decisions where action = 'job.retry' and decided_by = 'ann'
+                     and subject -> 'said' ? 'looked_at'";
+    assert_eq!(office.world.number(decisions).await, 1);
+}
+
+#[tokio::test]
+async fn a_young_refund_is_tried_once_more_without_a_word_and_grows_old() {
+    let office = Office::open(Scripted::new([])).await;
+    let due = cancelled(&office).await;
+    office.gateway.say_of_refunds((0..8).map(|_| unknown()));
+    for _ in 0..8 {
+        office.work(&office.refunds()).await;
+    }
+    assert_eq!(office.refund_job(due.bookid).await.state, "attention");
+    assert_eq!(retry(&office, false).await, Retried::Decided(Decided::Done));
+    // Nobody works until the key is too old: that it was asked for says nothing of the gateway.
+    office.world.timeline.advance(RETENTION);
+    office.work(&office.refunds()).await;
+    assert_eq!(office.gateway.asked().refunds.len(), 8);
+    assert_eq!(office.refund_job(due.bookid).await.state, "attention");
 }

@@ -1,4 +1,4 @@
-//! Bookings with a time: holds that end, customers who do not come, time past the end.
+//! Bookings with a time: customers who do not come, time past the end. Holds that end are in `holds.rs`.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use crate::workers::Office;
 use crate::world::PRICE;
 
 /// How long before its start a booking of these tests is made, in minutes.
-const AHEAD: i64 = 300;
+pub(crate) const AHEAD: i64 = 300;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A booking from [`AHEAD`] minutes from now on, for an hour; its slot is kept for ten minutes, and its customer is
 /// waited for a quarter of an hour.
-async fn book(office: &Office) -> (PaymentDue, Slot) {
+pub(crate) async fn book(office: &Office) -> (PaymentDue, Slot) {
     let now = office.world.journal.clock().now();
     let start = now + SignedDuration::from_mins(AHEAD);
     let slot = Slot::new(start, start + SignedDuration::from_hours(1));
@@ -80,70 +80,13 @@ fn until_checked_in() -> Vec<space::Command> {
     ]
 }
 
-async fn stage(office: &Office, bookid: BookId) -> Stage {
+pub(crate) async fn stage(office: &Office, bookid: BookId) -> Stage {
     let book = office.world.journal.load::<book::Book>(bookid).await;
     book.unwrap().unwrap().0.stage
 }
 
-fn minutes(minutes: u32) -> Duration {
+pub(crate) fn minutes(minutes: u32) -> Duration {
     MINUTE * minutes
-}
-
-#[tokio::test]
-async fn a_hold_that_ends_while_nothing_was_sent_lets_the_booking_go() {
-    let office = Office::open(Scripted::new([])).await;
-    let (due, _) = book(&office).await;
-    let bookid = due.bookid;
-    office.world.defer(bookid, false).await;
-    office.world.run_saga().await;
-    office.world.timeline.advance(minutes(10));
-    for _ in 0..2 {
-        office.work(&office.charges()).await;
-        office.world.run_saga().await;
-    }
-    assert_eq!(stage(&office, bookid).await, Stage::Expired);
-    assert_eq!(
-        office.world.story(bookid).await,
-        [
-            "Booked",
-            "PaymentRequested",
-            "PaymentDeferred",
-            "BookExpired",
-            "VoidRequested",
-            "PaymentDeclined",
-            "Cancelled"
-        ]
-    );
-    assert_eq!(office.charge_job(bookid).await.state, "done");
-    assert!(office.gateway.asked().charges.is_empty());
-}
-
-#[tokio::test]
-async fn a_hold_does_not_end_before_its_time() {
-    let office = Office::open(Scripted::new([Say::Approve])).await;
-    let (due, _) = book(&office).await;
-    office.world.defer(due.bookid, false).await;
-    office.world.run_saga().await;
-    office.world.timeline.advance(minutes(9));
-    office.work(&office.charges()).await;
-    assert_eq!(office.world.times(due.bookid, "BookExpired").await, 0);
-    assert_eq!(office.world.times(due.bookid, "Approved").await, 1);
-}
-
-#[tokio::test]
-async fn a_hold_never_ends_while_something_may_have_been_sent() {
-    let office = Office::open(Scripted::new([Say::Fail])).await;
-    let (due, _) = book(&office).await;
-    // The customer's own call may have reached the gateway.
-    office.world.defer(due.bookid, true).await;
-    office.world.run_saga().await;
-    office.world.timeline.advance(minutes(60));
-    for _ in 0..3 {
-        office.work(&office.charges()).await;
-        office.world.run_saga().await;
-    }
-    assert_eq!(office.world.times(due.bookid, "BookExpired").await, 0);
-    assert_eq!(stage(&office, due.bookid).await, Stage::Confirmed);
 }
 
 #[tokio::test]

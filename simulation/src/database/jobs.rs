@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use domain::order::REFUND_JOB;
 use jiff::Timestamp;
 use journal::jobs::{Finish, Job, NewJob};
 
@@ -61,7 +62,11 @@ impl Database {
             job.attempts += 1;
             let took_over = job.claimed_until_ms.is_some();
             job.claimed_until_ms = Some(now + i64::from(lease_ms));
-            claimed.push(job.claimed(id));
+            let mut given = job.claimed(id);
+            if self.has(Mutation::HoldNotKnown) {
+                given.payload.remove("held_until");
+            }
+            claimed.push(given);
             self.scheduler
                 .tell(|| format!("job {}: claimed, {:?}", job.key, job.payload));
             if took_over {
@@ -80,7 +85,9 @@ impl Database {
             inner.count("a job's fence was shut");
             return false;
         }
-        if !self.has(Mutation::TryNotNoted) {
+        let is_forgotten = self.has(Mutation::TryNotNoted)
+            || (self.has(Mutation::RefundKeySentAfterRetention) && job.kind == REFUND_JOB);
+        if !is_forgotten {
             row.payload.extend(notes.clone());
         }
         true
@@ -171,6 +178,20 @@ impl Inner {
                 job.state = JobState::Done;
                 job.fence += 1;
                 job.claimed_until_ms = None;
+            }
+        }
+    }
+
+    pub(super) fn look_again(&mut self, kind: &str, keys: &[String], now: Timestamp) {
+        let about = |job: &&mut JobRow| {
+            job.kind == kind && keys.contains(&job.key) && job.state != JobState::Done
+        };
+        for job in self.jobs.values_mut().filter(about) {
+            if job.attempts > 0 {
+                job.state = JobState::Open;
+                job.fence += 1;
+                job.claimed_until_ms = None;
+                job.due_at_ms = job.due_at_ms.min(now.as_millisecond());
             }
         }
     }

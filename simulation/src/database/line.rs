@@ -14,7 +14,7 @@ use journal::{StoreError, StreamId};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{Database, Row, gone};
+use super::{Database, JobRow, Row, gone};
 use crate::mutation::Mutation;
 use crate::scheduler::Place;
 
@@ -248,11 +248,12 @@ impl Store for Line {
         self.database.at_once(|_| false).await
     }
 
-    async fn open_jobs(&self, kind: &str) -> Result<i64, StoreError> {
+    async fn open_jobs(&self, kind: &str, ending: &str) -> Result<i64, StoreError> {
         self.database
             .at_once(|database| {
                 let inner = database.inner();
-                let open = inner.open_jobs().filter(|job| job.kind == kind).count();
+                let is_one = |job: &&JobRow| job.kind == kind && job.key.ends_with(ending);
+                let open = inner.open_jobs().filter(is_one).count();
                 i64::try_from(open).unwrap_or(i64::MAX)
             })
             .await

@@ -37,6 +37,7 @@ impl Rows for Orders {
         tx.statement().await?;
         tx.settled = written.settled;
         tx.jobs = written.jobs;
+        tx.unwanted = written.unwanted;
         tx.statement().await
     }
 }

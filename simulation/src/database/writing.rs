@@ -28,6 +28,7 @@ pub struct Writing {
     pub(super) orders: Vec<(i64, Value, i64)>,
     pub(super) settled: Vec<String>,
     pub(super) jobs: Vec<NewJob>,
+    pub(super) unwanted: Vec<String>,
     pub(super) rows: BTreeMap<(String, usize), Vec<(Key, Cells)>>,
     /// What the handler wrote because of which event.
     applied: Vec<(i64, StreamId, i64)>,
@@ -46,6 +47,7 @@ impl Writing {
             orders: vec![],
             settled: vec![],
             jobs: vec![],
+            unwanted: vec![],
             rows: BTreeMap::new(),
             applied: vec![],
         }
@@ -158,6 +160,7 @@ impl Writing {
         for job in std::mem::take(&mut self.jobs) {
             inner.schedule(&job, now, learns);
         }
+        inner.look_again(CHARGE_JOB, &std::mem::take(&mut self.unwanted), now);
     }
 }
 

@@ -180,6 +180,11 @@ impl Stage for Memory {
         self.database.settle(kind, &keys);
     }
 
+    async fn look_again(&self, kind: &str, keys: &[&str]) {
+        let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
+        self.database.look_again(kind, &keys);
+    }
+
     async fn retry(&self, name: &str, key: &str) {
         self.database.retry(&FollowerId::new(name, 1), key);
     }

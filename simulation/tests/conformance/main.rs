@@ -130,5 +130,6 @@ conformance! {
         what_is_noted_is_known_to_the_next
         a_job_that_ran_keeps_its_back_off
         a_settled_job_is_over
+        what_is_looked_at_again_is_nobodys_any_more
     }
 }

@@ -314,6 +314,14 @@ impl Stage for OnPostgres {
         tx.commit().await.unwrap();
     }
 
+    async fn look_again(&self, kind: &str, keys: &[&str]) {
+        let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
+        let mut connection = self.pool.acquire().await.unwrap();
+        let mut tx = connection.begin().await.unwrap();
+        jobs::look_again(&mut tx, kind, &keys).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
     async fn retry(&self, name: &str, key: &str) {
         self.run(&format!(
             "insert into parked_retries (name, generation, key) values ('{name}', 1, '{key}')"

@@ -58,6 +58,8 @@ pub trait Stage {
     async fn schedule(&self, jobs: &[NewJob]);
     /// Settles jobs, in one transaction.
     async fn settle(&self, kind: &str, keys: &[&str]);
+    /// Has jobs looked at again, in one transaction.
+    async fn look_again(&self, kind: &str, keys: &[&str]);
     /// People ask for a parked key of this follower to be tried again.
     async fn retry(&self, name: &str, key: &str);
 

@@ -79,13 +79,14 @@ pub(super) async fn was_retried(pool: &Connections, job: i64) -> Result<bool, St
     .await?)
 }
 
-pub(super) async fn open(pool: &Connections, kind: &str) -> Result<i64, StoreError> {
-    Ok(
-        sqlx::query_scalar("select count(*) from jobs where kind = $1 and state = 'open'")
-            .bind(kind)
-            .fetch_one(pool)
-            .await?,
+pub(super) async fn open(pool: &Connections, kind: &str, ending: &str) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select count(*) from jobs where kind = $1 and state = 'open' and right(key, length($2)) = $2",
     )
+    .bind(kind)
+    .bind(ending)
+    .fetch_one(pool)
+    .await?)
 }
 
 fn job(row: &PgRow) -> Result<Job, StoreError> {

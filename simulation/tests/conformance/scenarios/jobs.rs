@@ -123,6 +123,10 @@ pub async fn a_claim_takes_what_is_due_and_nobody_has(stage: &impl Stage) {
         "{third:?}"
     );
     assert_eq!(journal.open_jobs(CHARGE).await.unwrap(), 4);
+    for (ending, open) in [("", 4), ("3", 1), ("13", 0)] {
+        let counted = journal.open_jobs_ending(CHARGE, ending).await.unwrap();
+        assert_eq!(counted, open, "{ending}");
+    }
 }
 
 pub async fn who_lost_its_claim_ends_nothing(stage: &impl Stage) {
@@ -191,5 +195,30 @@ pub async fn a_settled_job_is_over(stage: &impl Stage) {
         claimed(stage, 9).await.len(),
         1,
         "one that never ran left no row"
+    );
+}
+
+pub async fn what_is_looked_at_again_is_nobodys_any_more(stage: &impl Stage) {
+    let jobs = [1, 2, 3, 4].map(|key| job(key, past()));
+    stage.schedule(&jobs).await;
+    stage.schedule(&[job(5, hour(FAR))]).await;
+    let has = claimed(stage, 9).await;
+    let reason = "nobody knows".to_owned();
+    assert!(finished(stage, &has[0], Finish::Attention { reason }).await);
+    assert!(finished(stage, &has[1], again(hour(FAR))).await);
+    assert!(finished(stage, &has[3], Finish::Done).await);
+    stage
+        .look_again(CHARGE, &["1", "2", "3", "4", "5", "6"])
+        .await;
+    assert!(
+        !finished(stage, &has[2], Finish::Done).await,
+        "its fence is shut"
+    );
+    let keys: Vec<_> = claimed(stage, 9).await;
+    let keys: Vec<_> = keys.iter().map(|job| job.bookid).collect();
+    assert_eq!(
+        keys,
+        [1, 2, 3],
+        "what is done stays done, what never ran is not due"
     );
 }

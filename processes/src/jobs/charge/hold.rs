@@ -1,0 +1,53 @@
+//! The end of a hold: a booking is let go when nobody sends its charge any more. (docs/adr/0022)
+
+use std::time::Duration;
+
+use domain::{Command, book};
+use journal::jobs::{Finish, Job};
+use journal::{CommandError, Request};
+use uuid::Uuid;
+
+use super::ChargeWork;
+use super::case::Case;
+use crate::jobs::{Setback, notes};
+
+/// The namespace of the ids of expiries.
+const EXPIRY: Uuid = Uuid::from_u128(0x3a5d_90c4_7e1b_4b62_8f0d_c47e_15a9_602b);
+/// How long after an expiry a charge is looked at again: the saga undoes the payment meanwhile.
+const EXPIRED_PAUSE: Duration = Duration::from_secs(1);
+
+impl ChargeWork {
+    /// Lets a booking go whose slot was kept long enough, while nothing was sent or nothing arrived. That it is let go is
+    /// noted first: who lost the claim expires nothing, and who has the next one sends nothing, whatever its clock says.
+    /// The saga then undoes the payment, and this job ends with it.
+    pub(super) async fn expire(&self, job: &Job, case: &Case) -> Result<Finish, Setback> {
+        self.desk.note(job, notes::of_letting_go()).await?;
+        let expire = book::Command::Expire {
+            attempt_in_flight: false,
+        };
+        let id = Uuid::new_v5(&EXPIRY, case.key().as_bytes());
+        let trace = case.notes.trace.clone();
+        let request = Request::one(id, trace, Command::Book(case.payid, expire));
+        match self.desk.journal.execute_one(request).await {
+            Ok(_) => {
+                let reason = "the booking expired; its payment is being undone".to_owned();
+                Ok(self.desk.again_after(EXPIRED_PAUSE, reason))
+            }
+            Err(CommandError::Store(error)) => Err(error.into()),
+            Err(error) => Ok(self.again(case, error.to_string())),
+        }
+    }
+
+    /// A wait that ends no later than the slot is kept, so that a booking that was never paid expires in time.
+    pub(super) fn while_held(&self, case: &Case, finish: Finish) -> Finish {
+        match (finish, case.notes.held_until) {
+            (Finish::Again { due_at, reason }, Some(until)) if self.desk.now() < until => {
+                Finish::Again {
+                    due_at: due_at.min(until),
+                    reason,
+                }
+            }
+            (finish, _) => finish,
+        }
+    }
+}
