@@ -15,6 +15,12 @@ use crate::problem::{Invalid, Problem};
 /// How many characters a text may have. The seed's columns held as many.
 pub(crate) const TEXT_CHARS_MAX: usize = 255;
 
+/// Whether a text can be a name, or a word that is looked for: what cannot is stored nowhere, and the database could
+/// not even be asked for some of it.
+pub(crate) fn is_usable(text: &str) -> bool {
+    text.chars().count() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control)
+}
+
 /// A body on its way to typed values.
 pub(crate) struct Form {
     fields: Map<String, Value>,
@@ -243,6 +249,17 @@ impl Parameters {
             .iter()
             .filter(move |(given, value)| given == name && !value.is_empty());
         given.map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter that must be a text when it is given: one that something could have.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let text = self.get(name);
+        if text.is_none_or(is_usable) {
+            return Ok(text);
+        }
+        Err(Problem::Malformed(format!(
+            "{name} must be a text of at most {TEXT_CHARS_MAX} characters, without control characters"
+        )))
     }
 
     /// A parameter that must be there, and a whole number.

@@ -14,6 +14,7 @@ mod correlation;
 mod cors;
 mod every_command;
 mod forwarded;
+mod free;
 mod frozen;
 mod gateway;
 mod golden;

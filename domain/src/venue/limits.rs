@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 use super::definition::{Definition, GRANULARITY_DAY, Hours, WallTime};
 use super::read::Invalid;
-use super::{SLOT_MINUTES_MAX, zone};
+use super::{SLOT_MINUTES_MAX, SLOT_MINUTES_MIN, zone};
 use crate::terms::{Policy, Tier};
 use crate::value::{Currency, Money};
 
@@ -12,8 +12,8 @@ use crate::value::{Currency, Money};
 const TEXT_CHARS_MAX: usize = 255;
 /// How many bookings a venue can take at a time.
 const UNITS_MAX: u32 = 100;
-/// What an hour may cost, in minor units.
-const PER_HOUR_MAX: i64 = 1_000_000_000_000;
+/// What an hour may cost, in minor units. What a booking may cost is [`crate::value::PRICE_MAX`].
+const PER_HOUR_MAX: i64 = 1_000_000_000;
 /// How many rates a venue may have.
 const RATES_MAX: usize = 100;
 /// How many dates with hours of their own, and how many blackouts.
@@ -123,13 +123,13 @@ impl Definition {
             (
                 "/min_duration_minutes",
                 self.min_duration_minutes,
-                1,
+                SLOT_MINUTES_MIN,
                 SLOT_MINUTES_MAX,
             ),
             (
                 "/max_duration_minutes",
                 self.max_duration_minutes,
-                1,
+                SLOT_MINUTES_MIN,
                 SLOT_MINUTES_MAX,
             ),
             (

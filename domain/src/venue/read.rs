@@ -56,8 +56,9 @@ impl Definition {
             buffer_before_minutes: of.take("buffer_before_minutes").unwrap_or(0),
             buffer_after_minutes: of.take("buffer_after_minutes").unwrap_or(0),
             cancellation: of
-                .take("cancellation")
-                .map_or_else(default_policy, Cancellation::policy),
+                .take::<Cancellation>("cancellation")
+                .unwrap_or_default()
+                .policy(),
             hold_minutes: of.take("hold_minutes").unwrap_or(HOLD_MINUTES),
             no_show_grace_minutes: of
                 .take("no_show_grace_minutes")
@@ -179,14 +180,14 @@ fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// A policy as an operator writes it.
-#[derive(Deserialize)]
+/// A policy as an operator writes it: what is left out has its default, as everywhere. No tiers at all have to be said.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cancellation {
     #[serde(default)]
-    grace_minutes: u32,
+    grace_minutes: Option<u32>,
     #[serde(default)]
-    tiers: Vec<Step>,
+    tiers: Option<Vec<Step>>,
 }
 
 /// A step of one.
@@ -203,9 +204,15 @@ impl Cancellation {
             hours_before: step.hours_before,
             refund_percent: step.refund_percent,
         };
+        let Policy {
+            grace_minutes,
+            tiers,
+        } = default_policy();
         Policy {
-            grace_minutes: self.grace_minutes,
-            tiers: self.tiers.into_iter().map(tier).collect(),
+            grace_minutes: self.grace_minutes.unwrap_or(grace_minutes),
+            tiers: self
+                .tiers
+                .map_or(tiers, |steps| steps.into_iter().map(tier).collect()),
         }
     }
 }

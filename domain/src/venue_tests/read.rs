@@ -37,6 +37,26 @@ fn a_name_is_enough() {
 }
 
 #[test]
+fn what_is_left_out_of_a_policy_has_its_default() {
+    let default = read(&json!({"spacename": "numberone"}))
+        .unwrap()
+        .cancellation;
+    let policy = |said: serde_json::Value| {
+        read(&json!({"spacename": "numberone", "cancellation": said}))
+            .unwrap()
+            .cancellation
+    };
+    assert_eq!(policy(json!({})), default);
+    let patient = policy(json!({"grace_minutes": 30}));
+    assert_eq!(
+        (patient.grace_minutes, &patient.tiers),
+        (30, &default.tiers)
+    );
+    let strict = policy(json!({"tiers": []}));
+    assert_eq!((strict.grace_minutes, strict.tiers), (60, vec![]));
+}
+
+#[test]
 fn what_is_stored_reads_back_and_may_be_sent_again() {
     let everything = json!({
         "spacename": "numberone", "timezone": "asia/seoul", "units": 3,
