@@ -18,13 +18,25 @@ use crate::client::Client;
 use crate::command::{Call, Command};
 use crate::conditions::Tag;
 use crate::hal::{Link, Linked, Links};
-use crate::input::Parameters;
+use crate::input::{Parameters, is_usable};
 use crate::paging::{Asked, Block, Escaped, Unasked};
 use crate::problem::{Invalid, Problem, impossible};
 use crate::state::Api;
 
 /// The venue in an address, by its name.
 pub(crate) struct Named(String);
+
+impl Named {
+    /// The name of a venue that may be there: none has one that cannot be used.
+    fn existing(self) -> Result<String, Problem> {
+        let Self(name) = self;
+        if is_usable(&name) {
+            Ok(name)
+        } else {
+            Err(Problem::NoSuchItem)
+        }
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Problem;
@@ -68,9 +80,10 @@ pub(crate) async fn list(
 /// `GET /venues/{spacename}`.
 pub(crate) async fn show(
     State(api): State<Api>,
-    Named(name): Named,
+    name: Named,
     client: Client,
 ) -> Result<Response, Problem> {
+    let name = name.existing()?;
     let of = load(&api, &name).await?.ok_or(Problem::NoSuchItem)?;
     let version = Some(of.venue.version());
     Ok(client.item(Shown::of(&of), &links_of(&client, &of), version))
@@ -102,9 +115,10 @@ pub(crate) async fn put(
 /// `DELETE /venues/{spacename}`: it takes no bookings any more. Those that it has go on.
 pub(crate) async fn retire(
     State(api): State<Api>,
-    Named(name): Named,
+    name: Named,
     call: Call,
 ) -> Result<Response, Problem> {
+    let name = name.existing()?;
     call.says_its_version(&api)?;
     api.run(call, move |api, command| async move {
         match api.journal.retire_venue(&name, &change(&command)).await? {

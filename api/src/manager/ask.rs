@@ -8,7 +8,7 @@ use projections::{BoardFilter, Place, SIZE_MAX};
 
 use crate::client::Client;
 use crate::hal::{Link, Links};
-use crate::input::{Parameters, TEXT_CHARS_MAX};
+use crate::input::{Parameters, TEXT_CHARS_MAX, is_usable};
 use crate::paging::Escaped;
 use crate::problem::{Invalid, Problem};
 
@@ -16,6 +16,8 @@ use crate::problem::{Invalid, Problem};
 const SIZE_DEFAULT: u64 = 100;
 /// How many days a question may be about: a year.
 const DAYS_MAX: i32 = 366;
+/// The first time that a booking can have in a list: the year 0. The database knows few before it.
+const TIME_MIN: Timestamp = Timestamp::constant(-62_167_219_200, 0);
 /// Parameters that every question takes.
 const ALWAYS: [&str; 1] = ["min_position"];
 /// Parameters of a list.
@@ -145,8 +147,10 @@ impl<'p> Ask<'p> {
             return None;
         }
         let text = self.parameters.get(name)?;
-        if text.chars().count() > TEXT_CHARS_MAX || text.contains('\0') {
-            let detail = format!("must be a text of at most {TEXT_CHARS_MAX} characters");
+        if !is_usable(text) {
+            let detail = format!(
+                "must be a text of at most {TEXT_CHARS_MAX} characters, without control characters"
+            );
             self.refuse(name, "not-a-text", &detail);
             return None;
         }
@@ -263,7 +267,9 @@ fn place(text: &str) -> Option<Place> {
     let mut numbers = text.split('.').map(str::parse::<i64>);
     let mut number = || numbers.next()?.ok();
     let (day, at, bookid) = (number()?, number()?, number()?);
-    let at = Timestamp::from_microsecond(at).ok()?;
+    let at = Timestamp::from_microsecond(at)
+        .ok()
+        .filter(|at| *at >= TIME_MIN)?;
     numbers
         .next()
         .is_none()

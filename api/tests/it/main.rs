@@ -34,5 +34,6 @@ mod staff;
 mod stores;
 mod surface;
 mod till;
+mod unusable;
 mod venues;
 mod walkthrough;
