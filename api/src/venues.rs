@@ -19,9 +19,13 @@ use crate::command::{Call, Command};
 use crate::conditions::Tag;
 use crate::hal::{Link, Linked, Links};
 use crate::input::{Parameters, is_usable};
-use crate::paging::{Asked, Block, Escaped, Unasked};
+use crate::once::Once;
+use crate::paging::{Asked, Block, Escaped};
 use crate::problem::{Invalid, Problem, impossible};
 use crate::state::Api;
+
+/// How many venues a page has at most: each can be as large as a body.
+const LISTED_MAX: u64 = 50;
 
 /// The venue in an address, by its name.
 pub(crate) struct Named(String);
@@ -54,7 +58,7 @@ pub(crate) async fn list(
     client: Client,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read(&parameters, Unasked::FirstPage, &[]);
+    let asked = Asked::in_one_order(&parameters, LISTED_MAX);
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let first = asked.number.saturating_mul(asked.size);
     let (venues, total) = api
@@ -106,7 +110,11 @@ pub(crate) async fn put(
 ) -> Result<Response, Problem> {
     call.says_its_version(&api)?;
     let definition = read(&call.body, Some(name), &api)?;
+    let expects_something = call.expects_something();
     api.run(call, move |api, command| async move {
+        if expects_something && load(&api, &definition.spacename).await?.is_none() {
+            return Err(Problem::NothingToMatch);
+        }
         save(&api, &command, definition, false).await
     })
     .await
@@ -133,8 +141,8 @@ pub(crate) async fn retire(
 /// The definition in a body; its name is the one in the address, where there is one.
 fn read(body: &Bytes, name: Option<String>, api: &Api) -> Result<Definition, Problem> {
     let mut fields: Map<String, Value> = match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => fields,
-        Ok(_) => return Err(Problem::Malformed("the body must be a JSON object".into())),
+        Ok(Once(Value::Object(fields))) => fields,
+        Ok(Once(_)) => return Err(Problem::Malformed("the body must be a JSON object".into())),
         Err(error) => return Err(Problem::Malformed(format!("JSON parse error: {error}"))),
     };
     if let Some(name) = name {

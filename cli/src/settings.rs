@@ -169,7 +169,7 @@ settings! {
     cb_max_concurrent: u32 = "CB_MAX_CONCURRENT", "10";
     /// How long a read model may stand still with something before it, in seconds, before `/readyz` of My Page is 503 and the others say `degraded`; 0 never.
     readiness_lag_max_seconds: u32 = "READINESS_LAG_MAX_SECONDS", "30";
-    /// Whether PUT, PATCH and DELETE of a booking or a venue, and every step that staff take, must carry `If-Match`; without it they are then answered 428.
+    /// Whether every change of one booking, venue, registration or payment must carry `If-Match`; without it it is then answered 428.
     require_if_match: bool = "REQUIRE_IF_MATCH", "0";
     /// Who may do what: `open` (everybody everything).
     auth: Auth = "AUTH", "open";

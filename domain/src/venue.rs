@@ -19,7 +19,9 @@ mod limits;
 mod price;
 mod read;
 mod refused;
+mod shape;
 mod span;
+mod words;
 
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
+use domain::written;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use projections::{BoardFilter, Place, SIZE_MAX};
 
 use crate::client::Client;
 use crate::hal::{Link, Links};
-use crate::input::{Parameters, TEXT_CHARS_MAX, is_usable};
+use crate::input::{Astray, Parameters, TEXT_CHARS_MAX, is_usable, pointer};
 use crate::paging::Escaped;
 use crate::problem::{Invalid, Problem};
 
@@ -71,25 +72,26 @@ impl<'p> Ask<'p> {
             errors: vec![],
         };
         let known = [own, filters, &ALWAYS].concat();
-        let mut refused = vec![];
-        for name in parameters.names() {
-            if !known.contains(&name) && !refused.contains(&name) {
-                refused.push(name);
-                let known = known.join(", ");
-                let detail = format!("is not known here; there are {known}");
-                ask.refuse(name, "unknown-parameter", &detail);
+        for (name, astray) in parameters.astray(&known) {
+            match astray {
+                Astray::Unknown => {
+                    let detail = format!("is not known here; there are {}", known.join(", "));
+                    ask.refuse(name, "unknown-parameter", &detail);
+                }
+                Astray::Twice => ask.refuse(name, "twice", "must be given once"),
             }
+        }
+        if parameters.integer("min_position").is_err() {
+            ask.refuse("min_position", "not-a-number", "must be a whole number");
         }
         ask
     }
 
     fn refuse(&mut self, name: &str, code: &'static str, detail: &str) {
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        let detail = detail.to_owned();
         self.errors.push(Invalid {
-            pointer,
+            pointer: pointer(name),
             code,
-            detail,
+            detail: detail.to_owned(),
         });
     }
 
@@ -102,13 +104,9 @@ impl<'p> Ask<'p> {
 
     pub(crate) fn date(&mut self, name: &str) -> Option<Date> {
         let text = self.parameters.get(name)?;
-        // A date and nothing behind it: what is parsed takes times, too.
-        let date = text.parse::<Date>().ok().filter(|date| {
-            let whole = date.to_string();
-            whole == text && date.year() >= 0
-        });
+        let date = written::date(text);
         if date.is_none() {
-            self.refuse(name, "not-a-date", "must be a date such as 2026-05-01");
+            self.refuse(name, "not-a-date", written::A_DATE);
         }
         date
     }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use domain::terms::Slot;
 use domain::venue::{SLOT_MINUTES_MAX, Span, Taken, Windows};
+use domain::written;
 use jiff::{SignedDuration, Timestamp};
 use journal::venues::{Bookable, Place};
 use serde::Serialize;
@@ -82,6 +83,7 @@ struct Ask<'p> {
 
 impl<'p> Ask<'p> {
     fn read(parameters: &'p Parameters) -> Result<Self, Problem> {
+        parameters.only(&["spacename", "from", "to", "duration"])?;
         let spacename = parameters
             .text("spacename")?
             .ok_or_else(|| Problem::Malformed("spacename must be given".into()))?;
@@ -114,7 +116,7 @@ pub(crate) async fn availability(
         return Err(Problem::NoSuchVenue);
     };
     let now = api.journal.clock().now();
-    // What nobody can book now is not asked for: the database does not know times of every year.
+    // What nobody can book now is not asked for.
     let whole = span.within(&of.venue.in_reach(now));
     let (span, taken) = looked_at(&api, &of, whole, duration).await?;
     let (of, windows) = aside(move || {
@@ -221,11 +223,7 @@ fn shown(windows: &Windows, there: impl Fn(Timestamp) -> String) -> Vec<Window> 
 fn time(parameters: &Parameters, name: &str) -> Result<Timestamp, Problem> {
     // The `+` of an offset reads as a blank where it was not escaped.
     let text = parameters.get(name).unwrap_or_default().replace(' ', "+");
-    text.parse().map_err(|_| {
-        Problem::Malformed(format!(
-            "{name} must be a time with its offset (RFC 3339), such as 2026-12-01T10:00:00Z"
-        ))
-    })
+    written::time(&text).ok_or_else(|| Problem::Malformed(format!("{name} {}", written::A_TIME)))
 }
 
 fn duration(parameters: &Parameters) -> Result<Option<SignedDuration>, Problem> {

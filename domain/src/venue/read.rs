@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 
 use super::definition::{Definition, HOLD_MINUTES, Price};
-use super::zone;
+use super::{shape, words, zone};
 use crate::payment::POINTS_RATE;
 use crate::space::Method;
 use crate::terms::{Policy, Tier};
@@ -128,17 +128,26 @@ impl Reader {
     /// A field; nothing when it is absent, null, or cannot be read.
     fn take<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
         let value = self.fields.remove(name).filter(|value| !value.is_null())?;
+        if let Some((pointer, detail)) = shape::wrong(name, &value) {
+            self.malformed(pointer, detail.to_owned());
+            return None;
+        }
         match serde_path_to_error::deserialize(value) {
             Ok(read) => Some(read),
             Err(error) => {
-                self.errors.push(Invalid {
-                    pointer: format!("/{name}{}", pointer(error.path())),
-                    code: "malformed",
-                    detail: error.into_inner().to_string(),
-                });
+                let pointer = format!("/{name}{}", pointer(error.path()));
+                self.malformed(pointer, words::plain(&error.into_inner().to_string()));
                 None
             }
         }
+    }
+
+    fn malformed(&mut self, pointer: String, detail: String) {
+        self.errors.push(Invalid {
+            pointer,
+            code: "malformed",
+            detail,
+        });
     }
 
     fn required(&mut self, name: &str) -> String {
@@ -176,7 +185,7 @@ fn pointer(path: &Path) -> String {
     path.iter().map(part).collect()
 }
 
-fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
