@@ -2,6 +2,8 @@
 
 mod free;
 
+use std::num::NonZeroUsize;
+
 use axum::extract::State;
 use axum::response::Response;
 use domain::terms::Policy;
@@ -14,14 +16,23 @@ use serde::Serialize;
 
 use crate::books::order::Order;
 use crate::command::Call;
-use crate::problem::Problem;
+use crate::problem::{Problem, internal};
 use crate::state::Api;
 
 pub(crate) use self::free::{availability, taken};
 
+/// How many lines of a price a quote shows.
+const LINES_MAX: usize = 1_000;
+
 /// A moment as the clock there shows it, with its offset (RFC 3339).
 fn local(at: Timestamp, zone: &TimeZone) -> String {
     at.display_with_offset(zone.to_offset(at)).to_string()
+}
+
+/// Works something out on a thread that answers nobody meanwhile.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| internal(&error))
 }
 
 /// `POST /quotes {"spacename","start","end"}`: what a booking that is made now would cost, and under which terms.
@@ -31,7 +42,12 @@ pub(crate) async fn quote(State(api): State<Api>, call: Call) -> Result<Response
     api.run(call, move |api, command| async move {
         let place = api.journal.place(&order.spacename).await?;
         let now = api.journal.clock().now();
-        let offer = order.offer(&place, &api.settings, now)?;
+        let (order, place, offer) = aside(move || {
+            let offer = order.offer(&place, &api.settings, now);
+            (order, place, offer)
+        })
+        .await?;
+        let offer = offer?;
         let earns = offer.points.rate.floor_of(offer.to_pay().minor);
         Ok(match (&place, offer.quote) {
             (Place::Venue(of), Some(quote)) => {
@@ -74,6 +90,9 @@ struct Quoted {
     /// Points that the payment earns, less what points pay for it.
     earns_points: i64,
     lines: Vec<Line>,
+    /// How many lines are not shown, where there are many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more_lines: Option<NonZeroUsize>,
     cancellation: Policy,
     hold_minutes: u32,
     no_show_grace_minutes: u32,
@@ -105,6 +124,7 @@ impl Quoted {
             lines: price
                 .lines
                 .iter()
+                .take(LINES_MAX)
                 .map(|line| Line {
                     start: there(line.start),
                     end: there(line.end),
@@ -112,6 +132,7 @@ impl Quoted {
                     amount: line.amount.minor,
                 })
                 .collect(),
+            more_lines: NonZeroUsize::new(price.lines.len().saturating_sub(LINES_MAX)),
             timezone: terms.timezone,
             cancellation: terms.policy,
             hold_minutes: terms.hold_minutes,

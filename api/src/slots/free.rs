@@ -12,12 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 use journal::venues::{Bookable, Place};
 use serde::Serialize;
 
-use super::local;
+use super::{aside, local};
 use crate::client::Client;
 use crate::hal::Links;
 use crate::input::Parameters;
 use crate::manager::ask::link;
-use crate::problem::{Alternative, Problem, internal};
+use crate::problem::{Alternative, Problem};
 use crate::state::Api;
 
 /// How long a span may be whose free windows are asked for, or in which another slot is looked for: a quarter of a year.
@@ -66,12 +66,6 @@ async fn alternatives(api: &Api, of: &Bookable, wish: &Slot) -> Result<Vec<Alter
         return Ok(slots.await?.into_iter().map(Alternative::from).collect());
     }
     Ok(vec![])
-}
-
-/// Works something out on a thread that answers nobody meanwhile.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| internal(&error))
 }
 
 /// What is asked for.

@@ -92,3 +92,21 @@ async fn whoever_meets_a_full_venue_is_told_soon() {
     let long = slot("2031-01-20T00:00:00Z", "2031-12-20T00:00:00Z").await;
     assert!(long.is_empty(), "{long:?}");
 }
+
+#[tokio::test]
+async fn a_quote_shows_a_thousand_lines_and_says_how_many_more_there_are() {
+    let app = TestApp::paid_by(Till::answering(approved())).await;
+    let krw = |amount: i64| json!({"amount": amount, "currency": "KRW"});
+    let rates = json!([
+        {"from": "06:00", "to": "07:00", "price_per_hour": krw(2)},
+        {"from": "18:00", "to": "19:00", "price_per_hour": krw(3)},
+    ]);
+    app.venue(json!({"price_per_hour": krw(1), "rates": rates}))
+        .await;
+    // Four parts a day, and one: the night goes on past midnight.
+    let body = json!({"spacename": "numberone", "start": "2031-01-01T00:00:00Z", "end": "2032-01-01T00:00:00Z"});
+    let quote = app.post("/quotes", &body).await.json();
+    assert_eq!(quote["lines"].as_array().unwrap().len(), 1_000);
+    assert_eq!(quote["more_lines"], 365 * 4 + 1 - 1_000);
+    assert_eq!(quote["amount"], 365 * (22 + 2 + 3));
+}

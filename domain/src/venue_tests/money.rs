@@ -202,6 +202,49 @@ proptest! {
     }
 }
 
+/// Rates of whole hours, on some days, at prices that tell them apart.
+fn rates() -> impl Strategy<Value = Vec<(usize, u32, u32)>> {
+    proptest::collection::vec((0..4_usize, 0..24_u32, 1..25_u32), 0..5).prop_map(|rates| {
+        rates
+            .into_iter()
+            .filter(|(_, from, to)| from != to)
+            .collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn each_hour_costs_what_the_first_rate_that_fits_it_says(rates in rates(), start in 0..200_i64, hours in 1..100_i64) {
+        const DAYS: [&[&str]; 4] = [&[], &["tuesday"], &["saturday", "sunday"], &["friday", "tuesday"]];
+        let krw = |amount: i64| json!({"amount": amount, "currency": "KRW"});
+        let price = |place: usize| 1_i64 << (8 * (place + 1));
+        let said: Vec<_> = rates.iter().enumerate().map(|(place, (days, from, to))| json!({
+            "days": DAYS[*days], "from": format!("{from:02}:00"), "to": format!("{to:02}:00"),
+            "price_per_hour": krw(price(place) % 1_000_000_007),
+        })).collect();
+        let venue = venue(json!({"price_per_hour": krw(1), "rates": said}));
+        // 2026-12-01 is a Tuesday.
+        let begin = at("2026-12-01T00:00:00Z") + SignedDuration::from_hours(start);
+        let slot = Slot::new(begin, begin + SignedDuration::from_hours(hours));
+        let week = ["tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "monday"];
+        let fits = |(days, from, to): &(usize, u32, u32), hour: i64| {
+            let is_on = |day: i64| DAYS[*days].is_empty() || DAYS[*days].contains(&week[usize::try_from(day.rem_euclid(7)).unwrap()]);
+            let (day, hour) = (hour.div_euclid(24), u32::try_from(hour.rem_euclid(24)).unwrap());
+            if from < to {
+                is_on(day) && (*from..*to).contains(&hour)
+            } else {
+                (is_on(day) && hour >= *from) || (is_on(day - 1) && hour < *to)
+            }
+        };
+        let costs = |hour: i64| {
+            let first = rates.iter().position(|rate| fits(rate, hour));
+            first.map_or(1, |place| price(place) % 1_000_000_007)
+        };
+        let expected: i64 = (start..start + hours).map(costs).sum();
+        prop_assert_eq!(venue.price(&slot).total.minor, expected);
+    }
+}
+
 #[test]
 fn a_quote_is_price_and_terms_of_what_can_be_booked() {
     let venue = venue(json!({"max_duration_minutes": 120}));
