@@ -135,8 +135,8 @@ impl Policy {
     }
 }
 
-/// What so many minutes past the end cost: the hour's price by the minute, rounded half up, and no more than the
-/// dearest booking.
+/// What so many minutes past the end cost: the hour's price by the minute, rounded half up.
+/// It is no more than the dearest booking costs.
 #[must_use]
 pub fn overtime(per_hour: Money, minutes: u32) -> Money {
     let minor = proportion(per_hour.minor, i64::from(minutes), 60);
