@@ -106,6 +106,12 @@ impl FromRequest<Api> for Call {
 }
 
 impl Call {
+    /// Whether it is to be done only where there is something: whoever says what it expects, be it any version, does not
+    /// expect nothing.
+    pub(crate) fn expects_something(&self) -> bool {
+        self.is_conditional
+    }
+
     /// Refuses a change that does not say which version it changes, where the operator demands that it does.
     pub(crate) fn says_its_version(&self, api: &Api) -> Result<(), Problem> {
         if api.settings.require_if_match && !self.is_conditional {

@@ -6,7 +6,7 @@
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
-use domain::BookId;
+use domain::{BookId, written};
 use jiff::Timestamp;
 use serde_json::{Map, Number, Value};
 
@@ -14,6 +14,12 @@ use crate::problem::{Invalid, Problem};
 
 /// How many characters a text may have. The seed's columns held as many.
 pub(crate) const TEXT_CHARS_MAX: usize = 255;
+
+/// Whether a text can be a name, or a word that is looked for: what cannot is stored nowhere, and the database could
+/// not even be asked for some of it.
+pub(crate) fn is_usable(text: &str) -> bool {
+    text.chars().count() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control)
+}
 
 /// A body on its way to typed values.
 pub(crate) struct Form {
@@ -128,13 +134,11 @@ impl Form {
         let time = match self.fields.get(field) {
             None | Some(Value::Null) => return None,
             Some(Value::String(text)) if text.is_empty() => return None,
-            Some(Value::String(text)) => text.parse().ok(),
+            Some(Value::String(text)) => written::time(text),
             Some(_) => None,
         };
         if time.is_none() {
-            let detail =
-                "must be a time with its offset (RFC 3339), such as 2026-12-01T10:00:00+09:00";
-            self.refuse(field, "not-a-time", detail);
+            self.refuse(field, "not-a-time", written::A_TIME);
         }
         time
     }
@@ -158,11 +162,16 @@ impl Form {
         }
     }
 
+    /// Whether nothing has been said against a field.
+    pub(crate) fn is_fine(&self, field: &str) -> bool {
+        let pointer = pointer(field);
+        !self.errors.iter().any(|error| error.pointer == pointer)
+    }
+
     /// Notes that a field cannot be used.
     pub(crate) fn refuse(&mut self, field: &str, code: &'static str, detail: &str) {
-        let pointer = format!("/{}", field.replace('~', "~0").replace('/', "~1"));
         self.errors.push(Invalid {
-            pointer,
+            pointer: pointer(field),
             code,
             detail: detail.to_owned(),
         });
@@ -176,6 +185,11 @@ impl Form {
             Err(Problem::Invalid(self.errors))
         }
     }
+}
+
+/// A field of a body, or a parameter, as a JSON pointer.
+pub(crate) fn pointer(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// `1.0` and `1e3` as the whole numbers that they are. What has a fraction is none, and a large one is refused:
@@ -201,6 +215,15 @@ impl<S: Send + Sync> FromRequestParts<S> for ItemId {
         let id = id.parse().map_err(|_| Problem::NoSuchItem)?;
         Ok(Self(BookId(id)))
     }
+}
+
+/// What is wrong with a parameter, whatever it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Astray {
+    /// Nobody knows it.
+    Unknown,
+    /// It stands there twice.
+    Twice,
 }
 
 /// The parameters behind the question mark. Of a name that stands there twice, the first that says
@@ -243,6 +266,50 @@ impl Parameters {
             .iter()
             .filter(move |(given, value)| given == name && !value.is_empty());
         given.map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter that must be a text when it is given: one that something could have.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let text = self.get(name);
+        if text.is_none_or(is_usable) {
+            return Ok(text);
+        }
+        Err(Problem::Malformed(format!(
+            "{name} must be a text of at most {TEXT_CHARS_MAX} characters, without control characters"
+        )))
+    }
+
+    /// Refuses parameters that are not among `known`, and those that stand there twice.
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), Problem> {
+        match self.astray(known).first() {
+            None => Ok(()),
+            Some((name, Astray::Unknown)) => Err(Problem::Malformed(format!(
+                "{name} is not known here; there are {}",
+                known.join(", ")
+            ))),
+            Some((name, Astray::Twice)) => {
+                Err(Problem::Malformed(format!("{name} must be given once")))
+            }
+        }
+    }
+
+    /// Parameters that are not among `known`, and those that stand there twice, each once.
+    pub(crate) fn astray(&self, known: &[&str]) -> Vec<(&str, Astray)> {
+        let (mut met, mut astray) = (Vec::new(), Vec::<(&str, Astray)>::new());
+        for name in self.names() {
+            let found = if !known.contains(&name) {
+                Astray::Unknown
+            } else if met.contains(&name) {
+                Astray::Twice
+            } else {
+                met.push(name);
+                continue;
+            };
+            if !astray.contains(&(name, found)) {
+                astray.push((name, found));
+            }
+        }
+        astray
     }
 
     /// A parameter that must be there, and a whole number.

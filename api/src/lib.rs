@@ -27,6 +27,7 @@ mod manager;
 mod media;
 mod methods;
 mod mypages;
+mod once;
 mod paging;
 mod part;
 mod payments;

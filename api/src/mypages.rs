@@ -76,13 +76,13 @@ impl Resource for MypageView {
     }
 
     fn filter(parameters: &Parameters) -> Result<BookingFilter, Problem> {
-        let text = |name| parameters.get(name).map(str::to_owned);
+        let text = |name| parameters.text(name).map(|text| text.map(str::to_owned));
         Ok(BookingFilter {
             userid: parameters.integer("userid")?,
             bookid: parameters.integer("bookid")?,
-            spacename: text("spacename"),
-            status: text("status"),
-            phase: text("phase"),
+            spacename: text("spacename")?,
+            status: text("status")?,
+            phase: text("phase")?,
         })
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Asked {
     pub(crate) size: u64,
     /// Columns to order by, and whether downwards.
     sort: Vec<(String, bool)>,
+    /// Whether a client may say in which order.
+    any_order: bool,
     given: bool,
     unasked: Unasked,
     /// The parameters that narrow and order the collection, kept on every link: `&userid=1…`.
@@ -43,6 +45,18 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// The page of a collection that has one order and large items, at most `most` of them.
+    pub(crate) fn in_one_order(parameters: &Parameters, most: u64) -> Self {
+        let asked = Self::read(parameters, Unasked::FirstPage, &[]);
+        Self {
+            size: asked.size.min(most),
+            sort: vec![],
+            any_order: false,
+            kept: String::new(),
+            ..asked
+        }
+    }
+
     /// The page that `parameters` ask for; those named in `filters` stay on the links.
     pub(crate) fn read(parameters: &Parameters, unasked: Unasked, filters: &[&str]) -> Self {
         // As many as the seed's numbers could be.
@@ -66,6 +80,7 @@ impl Asked {
                 .unwrap_or(default)
                 .min(SIZE_MAX),
             sort: parameters.all("sort").map(order).collect(),
+            any_order: true,
             given,
             unasked,
             kept,
@@ -167,6 +182,7 @@ impl Page {
             unasked,
             kept,
             sort,
+            any_order,
             ..
         } = &self.asked;
         let address = client.address(&if *given {
@@ -175,7 +191,7 @@ impl Page {
             format!("{path}{}", kept.replacen('&', "?", 1))
         });
         let open = ["page,size", "sort"];
-        let open = match (given, sort.is_empty()) {
+        let open = match (given, *any_order && sort.is_empty()) {
             (false, true) => open.join(","),
             (false, false) => open[0].to_owned(),
             (true, true) => open[1].to_owned(),

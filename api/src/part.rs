@@ -11,10 +11,15 @@ use crate::state::Api;
 /// A path and what it takes.
 pub(crate) type Route = (String, Methods);
 
+/// A relation to what is no resource of the seed, and its path, which may be a template (RFC 6570).
+pub(crate) type Further = (&'static str, &'static str);
+
 /// A resource on a port.
 pub(crate) struct Part {
     /// How the port names it.
     pub(crate) entry: Entry,
+    /// What else it has: a relation, and a path, which may be a template.
+    pub(crate) further: Vec<Further>,
     /// What it says of itself, on every port that names it.
     pub(crate) profile: Route,
     /// What the read models and commands answer, wherever they are.
@@ -29,6 +34,7 @@ impl Part {
         let name = R::COLLECTION;
         Self {
             entry: Entry::of::<R>(),
+            further: vec![],
             profile: (format!("/profile/{name}"), profile),
             routes: vec![
                 (format!("/{name}"), collection),
@@ -38,6 +44,12 @@ impl Part {
                 (BY_USERID.path::<R>(), get(find_by_userid::<R>)),
             ],
         }
+    }
+
+    /// With these among what the port says that it has.
+    pub(crate) fn showing(mut self, further: &[Further]) -> Self {
+        self.further.extend(further);
+        self
     }
 
     /// With a further path.

@@ -93,6 +93,9 @@ pub(crate) enum Problem {
     },
     #[error("it is at version {current}, which is not what If-Match expects")]
     VersionMismatch { current: i64 },
+    /// A precondition of what is not there.
+    #[error("there is nothing here that If-Match could speak of")]
+    NothingToMatch,
     #[error("a change must say in If-Match which version it changes; GET shows it as ETag")]
     VersionRequired,
     /// The patch takes something for granted that is not so.
@@ -163,7 +166,9 @@ pub(crate) enum Problem {
     PaymentOverloaded,
     #[error("too many requests are being worked on")]
     Overloaded,
-    #[error("the storage does not answer; the same Idempotency-Key makes it safe to try again")]
+    #[error(
+        "the storage does not answer; try again, and what changes something under the same Idempotency-Key"
+    )]
     StorageUnavailable,
     /// While nodes are upgraded one after the other, an old one may meet what a new one stored.
     #[error(
@@ -208,7 +213,9 @@ impl Problem {
             Self::UnsupportedMediaType { .. } => {
                 (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", None)
             }
-            Self::VersionMismatch { .. } => (S::PRECONDITION_FAILED, "version-mismatch", None),
+            Self::VersionMismatch { .. } | Self::NothingToMatch => {
+                (S::PRECONDITION_FAILED, "version-mismatch", None)
+            }
             Self::VersionRequired => (S::PRECONDITION_REQUIRED, "if-match-required", None),
             Self::PatchDoesNotFit(_) => (S::CONFLICT, "patch-does-not-fit", None),
             Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body-too-large", None),

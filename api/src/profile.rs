@@ -9,6 +9,7 @@ use crate::hal::{Link, Links};
 use crate::media::Media;
 use crate::methods::Methods;
 use crate::paging::Unasked;
+use crate::part::Further;
 use crate::resource::{BY_BOOKID, BY_USERID, Field, Kind, Resource, Search};
 
 /// A collection, as a port names it.
@@ -27,8 +28,8 @@ impl Entry {
     }
 }
 
-/// `GET /`: the collections of this port.
-pub(crate) fn root(client: &Client, entries: &[Entry]) -> Response {
+/// `GET /`: the collections of this port, as the seed had them, and behind them what it has besides.
+pub(crate) fn root(client: &Client, entries: &[Entry], further: &[Further]) -> Response {
     let collection = |entry: &Entry| {
         let address = client.address(&format!("/{}", entry.name));
         let link = match entry.unasked {
@@ -38,7 +39,20 @@ pub(crate) fn root(client: &Client, entries: &[Entry]) -> Response {
         (entry.name, link)
     };
     let profile = ("profile", Link::to(client.address("/profile")));
-    let links = entries.iter().map(collection).chain([profile]);
+    let further = further.iter().map(|(rel, path)| {
+        let address = client.address(path);
+        let link = if path.contains('{') {
+            Link::template(address)
+        } else {
+            Link::to(address)
+        };
+        (*rel, link)
+    });
+    let links = entries
+        .iter()
+        .map(collection)
+        .chain([profile])
+        .chain(further);
     client.links(&Links(links.collect()))
 }
 

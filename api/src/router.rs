@@ -78,6 +78,7 @@ fn book() -> Part {
         .and("/quotes", post(slots::quote))
         .and("/venues", get(venues::list).post(venues::define))
         .and("/venues/{spacename}", venue)
+        .showing(&[("venues", "/venues{?page,size}"), ("quotes", "/quotes")])
 }
 
 fn space() -> Part {
@@ -89,6 +90,10 @@ fn space() -> Part {
         .and("/spaces/{id}/check-in", staff::takes(Step::CheckIn))
         .and("/spaces/{id}/check-out", staff::takes(Step::CheckOut))
         .and("/spaces/{id}/no-show", staff::takes(Step::NoShow))
+        .showing(&[(
+            "availability",
+            "/spaces/availability{?spacename,from,to,duration}",
+        )])
 }
 
 fn payment(api: &Api) -> Part {
@@ -114,6 +119,17 @@ fn mypage() -> Part {
         .and("/manager/stuck", get(manager::stuck))
         .and("/manager/occupancy", get(manager::occupancy))
         .and("/manager/revenue", get(manager::revenue))
+        .showing(&[
+            ("points", "/points/{userid}"),
+            ("ledger", "/points/{userid}/ledger"),
+            ("board", "/manager/board{?spacename,date}"),
+            ("calendar", "/manager/calendar{?spacename,from,to}"),
+            ("preparation", "/manager/preparation{?spacename}"),
+            ("arrivals", "/manager/arrivals{?spacename,date}"),
+            ("stuck", "/manager/stuck{?older_than_minutes}"),
+            ("occupancy", "/manager/occupancy{?spacename,from,to}"),
+            ("revenue", "/manager/revenue{?from,to,spacename}"),
+        ])
 }
 
 fn always() -> Vec<Route> {
@@ -151,10 +167,14 @@ fn role_routes(role: Role, api: &Api) -> Router<Api> {
     let parts = parts(role, api);
     let entries: Vec<_> = parts.iter().map(|(part, _)| part.entry).collect();
     let profiles = entries.clone();
+    let further: Vec<_> = parts
+        .iter()
+        .flat_map(|(part, _)| part.further.clone())
+        .collect();
     let mut ours = vec![
         (
             "/".to_owned(),
-            get(async move |client: Client| profile::root(&client, &entries)),
+            get(async move |client: Client| profile::root(&client, &entries, &further)),
         ),
         (
             "/profile".to_owned(),

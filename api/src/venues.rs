@@ -18,13 +18,29 @@ use crate::client::Client;
 use crate::command::{Call, Command};
 use crate::conditions::Tag;
 use crate::hal::{Link, Linked, Links};
-use crate::input::Parameters;
-use crate::paging::{Asked, Block, Escaped, Unasked};
+use crate::input::{Parameters, is_usable};
+use crate::once::Once;
+use crate::paging::{Asked, Block, Escaped};
 use crate::problem::{Invalid, Problem, impossible};
 use crate::state::Api;
 
+/// How many venues a page has at most: each can be as large as a body.
+const LISTED_MAX: u64 = 50;
+
 /// The venue in an address, by its name.
 pub(crate) struct Named(String);
+
+impl Named {
+    /// The name of a venue that may be there: none has one that cannot be used.
+    fn existing(self) -> Result<String, Problem> {
+        let Self(name) = self;
+        if is_usable(&name) {
+            Ok(name)
+        } else {
+            Err(Problem::NoSuchItem)
+        }
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Problem;
@@ -42,7 +58,7 @@ pub(crate) async fn list(
     client: Client,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
-    let asked = Asked::read(&parameters, Unasked::FirstPage, &[]);
+    let asked = Asked::in_one_order(&parameters, LISTED_MAX);
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let first = asked.number.saturating_mul(asked.size);
     let (venues, total) = api
@@ -68,9 +84,10 @@ pub(crate) async fn list(
 /// `GET /venues/{spacename}`.
 pub(crate) async fn show(
     State(api): State<Api>,
-    Named(name): Named,
+    name: Named,
     client: Client,
 ) -> Result<Response, Problem> {
+    let name = name.existing()?;
     let of = load(&api, &name).await?.ok_or(Problem::NoSuchItem)?;
     let version = Some(of.venue.version());
     Ok(client.item(Shown::of(&of), &links_of(&client, &of), version))
@@ -93,7 +110,11 @@ pub(crate) async fn put(
 ) -> Result<Response, Problem> {
     call.says_its_version(&api)?;
     let definition = read(&call.body, Some(name), &api)?;
+    let expects_something = call.expects_something();
     api.run(call, move |api, command| async move {
+        if expects_something && load(&api, &definition.spacename).await?.is_none() {
+            return Err(Problem::NothingToMatch);
+        }
         save(&api, &command, definition, false).await
     })
     .await
@@ -102,9 +123,10 @@ pub(crate) async fn put(
 /// `DELETE /venues/{spacename}`: it takes no bookings any more. Those that it has go on.
 pub(crate) async fn retire(
     State(api): State<Api>,
-    Named(name): Named,
+    name: Named,
     call: Call,
 ) -> Result<Response, Problem> {
+    let name = name.existing()?;
     call.says_its_version(&api)?;
     api.run(call, move |api, command| async move {
         match api.journal.retire_venue(&name, &change(&command)).await? {
@@ -119,8 +141,8 @@ pub(crate) async fn retire(
 /// The definition in a body; its name is the one in the address, where there is one.
 fn read(body: &Bytes, name: Option<String>, api: &Api) -> Result<Definition, Problem> {
     let mut fields: Map<String, Value> = match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => fields,
-        Ok(_) => return Err(Problem::Malformed("the body must be a JSON object".into())),
+        Ok(Once(Value::Object(fields))) => fields,
+        Ok(Once(_)) => return Err(Problem::Malformed("the body must be a JSON object".into())),
         Err(error) => return Err(Problem::Malformed(format!("JSON parse error: {error}"))),
     };
     if let Some(name) = name {

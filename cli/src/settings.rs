@@ -4,11 +4,13 @@
 //! print at start, and (through a test) the page in docs/operations.md. A secret may also come from the file
 //! that `NAME_FILE` names, as Kubernetes and Docker mount them.
 
+mod names;
 mod value;
 
 use std::collections::BTreeMap;
 
 use domain::Currency;
+use names::refuse_unknown;
 use sqlx::postgres::PgConnectOptions;
 use value::Value;
 pub use value::{Auth, Gateway, Networks, Pooler, Secret, Store};
@@ -169,7 +171,7 @@ settings! {
     cb_max_concurrent: u32 = "CB_MAX_CONCURRENT", "10";
     /// How long a read model may stand still with something before it, in seconds, before `/readyz` of My Page is 503 and the others say `degraded`; 0 never.
     readiness_lag_max_seconds: u32 = "READINESS_LAG_MAX_SECONDS", "30";
-    /// Whether PUT, PATCH and DELETE of a booking or a venue, and every step that staff take, must carry `If-Match`; without it they are then answered 428.
+    /// Whether every change of one booking, venue, registration or payment must carry `If-Match`; without it it is then answered 428.
     require_if_match: bool = "REQUIRE_IF_MATCH", "0";
     /// Who may do what: `open` (everybody everything).
     auth: Auth = "AUTH", "open";
@@ -305,32 +307,6 @@ fn read_file(name: &str, path: &str) -> Result<String, Error> {
         .map(|text| text.strip_suffix('\r').unwrap_or(text))
         .unwrap_or(&text)
         .to_owned())
-}
-
-/// The process's environment is full of other people's variables, and Kubernetes injects names such as
-/// `PAYMENT_PORT` and `PAYMENT_SERVICE_HOST`; what is left in our own spelling is a typing error. The names of
-/// the local server are no settings of a service, and are read elsewhere; misspelt, they are refused here.
-fn refuse_unknown(variables: &BTreeMap<String, String>, known: &[&str]) -> Result<(), Error> {
-    let ours = |name: &str| {
-        name.starts_with("CB_")
-            || name.starts_with("READINESS_LAG_")
-            || name.starts_with("REQUIRE_IF_")
-            || name.starts_with("CORS_")
-            || name.starts_with("LISTEN_PORT_")
-            || name.starts_with("MYPAGE_S") && !name.starts_with("MYPAGE_SERVICE_")
-            || (name.starts_with("PAYMENT_") && (name.ends_with("_MS") || name.ends_with("_MAX")))
-            || (name.starts_with("SPACERENT_PG_") && !of_kubernetes(name))
-    };
-    let known = |name: &str| known.contains(&name) || local_postgres::VARIABLES.contains(&name);
-    match variables.keys().find(|name| ours(name) && !known(name)) {
-        Some(name) => Err(Error::Unknown(name.clone())),
-        None => Ok(()),
-    }
-}
-
-/// What Kubernetes would inject for a service `spacerent-pg`.
-fn of_kubernetes(name: &str) -> bool {
-    name.contains("_SERVICE_") || name.ends_with("_PORT") || name.contains("_PORT_")
 }
 
 #[cfg(test)]

@@ -22,8 +22,10 @@ fn a_malformed_value_is_named() {
     let error = read(&[("PAYMENT_TIMEOUT_MS", "two")]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "PAYMENT_TIMEOUT_MS: \"two\" is not a whole number from 0 to 18446744073709551615"
+        "PAYMENT_TIMEOUT_MS: \"two\" is not a whole number of at most 18446744073709551615"
     );
+    let error = read(&[("PAYMENT_TIMEOUT_MS", "0")]).unwrap_err();
+    assert_eq!(error.to_string(), "PAYMENT_TIMEOUT_MS: must be 1 or more");
     let error = read(&[("GATEWAY", "paypal")]).unwrap_err();
     assert!(
         error.to_string().starts_with("GATEWAY: \"paypal\""),
@@ -44,6 +46,60 @@ fn a_misspelt_name_is_refused_and_a_foreign_one_is_not() {
         ])
         .is_ok()
     );
+}
+
+#[test]
+fn what_was_meant_to_be_a_setting_does_not_pass_in_silence() {
+    for name in [
+        "DEFAULT_PRISE",
+        "POINT_CURRENCY",
+        "PAYMENT_TIMEOUT",
+        "DATABASE_CONNECTION_MAX",
+        "DATABASE_URI",
+        "PUBLIC_URI",
+        "LISTEN_HOSTS",
+        "LISTEN_PORT",
+        "READINESS_LAG",
+        "REQUIRE_IFMATCH",
+        "MYPAGE_STOR",
+        "SPACERENT_FOO",
+    ] {
+        assert_eq!(
+            read(&[(name, "1")]).unwrap_err(),
+            Error::Unknown(name.into())
+        );
+    }
+}
+
+#[test]
+fn what_is_other_peoples_is_left_alone() {
+    // Of shells, systemd, Kubernetes (services book, payment, spacerent), Postgres, proxies and clouds.
+    for name in [
+        "PATH",
+        "HOME",
+        "HOST",
+        "PORT",
+        "AUTH0",
+        "AUTH_TOKEN",
+        "DATABASE",
+        "DATABASE_NAME",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+        "BOOK_PORT",
+        "BOOK_SERVICE_PORT",
+        "PAYMENT_SERVICE_HOST",
+        "PAYMENT_PORT_8083_TCP_ADDR",
+        "SPACERENT_SERVICE_HOST",
+        "SPACERENT_PORT",
+        "SPACERENT_PORT_8081_TCP",
+        "PGHOST",
+        "PUBLIC_KEY",
+        "HTTPS_PROXY",
+        "RUST_LOG",
+    ] {
+        assert!(read(&[(name, "1")]).is_ok(), "{name}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub mod terms;
 pub mod value;
 pub mod venue;
 pub mod version;
+pub mod written;
 
 use cqrs_es::Aggregate;
 use jiff::Timestamp;

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::space::Method;
-use crate::value::{Money, proportion};
+use crate::value::{Money, PRICE_MAX, proportion};
 
 /// A time at a space: from `start` up to, not including, `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -166,9 +166,11 @@ impl Policy {
 const NEXT_MOMENT: SignedDuration = SignedDuration::from_nanos(1);
 
 /// What so many minutes past the end cost: the hour's price by the minute, rounded half up.
+/// It is no more than the dearest booking costs.
 #[must_use]
 pub fn overtime(per_hour: Money, minutes: u32) -> Money {
-    per_hour.with_minor(proportion(per_hour.minor, i64::from(minutes), 60))
+    let minor = proportion(per_hour.minor, i64::from(minutes), 60);
+    per_hour.with_minor(minor.min(PRICE_MAX))
 }
 
 /// What of `price` a percentage is, rounded half up.

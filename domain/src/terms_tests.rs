@@ -83,6 +83,10 @@ fn parts_of_a_price_are_rounded_half_up_in_its_smallest_unit() {
     assert_eq!(overtime(Money::krw(12_000), 1), Money::krw(200));
     assert_eq!(overtime(Money::krw(10_000), 7), Money::krw(1_167));
     assert_eq!(overtime(Money::krw(10_000), 0), Money::krw(0));
+    // Nobody is charged for a year by mistake: no more than the dearest booking.
+    let most = Money::krw(PRICE_MAX);
+    assert_eq!(overtime(Money::krw(1_000_000_000), u32::MAX), most);
+    assert_eq!(overtime(Money::krw(i64::MAX), 1), most);
 }
 
 #[test]

@@ -69,6 +69,13 @@ impl Money {
     }
 }
 
+/// The highest price of a booking, in minor units; what time past its end costs is at most as much again. So the money
+/// of [`BOOKINGS_ADDED_UP`] bookings can be added up, by day, by venue and as somebody's points.
+pub const PRICE_MAX: i64 = 40_000_000_000;
+/// Of how many bookings at least sums are held.
+pub const BOOKINGS_ADDED_UP: i64 = 100_000_000;
+const _: () = assert!(PRICE_MAX.checked_mul(2 * BOOKINGS_ADDED_UP).is_some());
+
 /// Basis points: hundredths of a percent. 100 is one percent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -19,23 +19,28 @@ mod limits;
 mod price;
 mod read;
 mod refused;
+mod shape;
 mod span;
+mod words;
 
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use crate::terms::{Slot, Terms};
+use crate::value::PRICE_MAX;
 
 pub use self::definition::{
     Blackout, Day, Definition, Exception, GRANULARITY_DAY, HOLD_MINUTES, Hours, Rate, WallTime,
     Week,
 };
-pub use self::free::{Free, Taken};
+pub use self::free::{Free, Taken, Windows};
 pub use self::price::{Line, Price};
 pub use self::read::Invalid;
 pub use self::refused::Refused;
 pub use self::span::Span;
 
+/// The shortest time that one booking can have, whatever its venue says, in minutes.
+pub const SLOT_MINUTES_MIN: u32 = 1;
 /// The longest time that one booking can have, whatever its venue says, in minutes: 366 days.
 pub const SLOT_MINUTES_MAX: u32 = 366 * 24 * 60;
 
@@ -94,9 +99,13 @@ impl Venue {
     /// Every reason why it cannot be booked.
     pub fn quote(&self, slot: Slot, now: Timestamp) -> Result<Quote, Vec<Refused>> {
         self.check(&slot, now)?;
+        let price = self.price(&slot);
+        if price.total.minor > PRICE_MAX {
+            return Err(vec![Refused::TooDear { price: price.total }]);
+        }
         Ok(Quote {
             slot,
-            price: self.price(&slot),
+            price,
             terms: self.terms(),
         })
     }

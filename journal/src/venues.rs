@@ -7,9 +7,11 @@ use std::fmt;
 
 use domain::BookId;
 use domain::venue::{Definition, Span, Taken, Venue};
+use jiff::SignedDuration;
 use jiff_sqlx::ToSqlx;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::postgres::types::PgInterval;
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -18,6 +20,9 @@ use crate::{Journal, Metadata, StoreError, Trace};
 /// The columns of a venue, behind `from venues v`.
 const COLUMNS: &str = "v.spacename, v.version, v.definition, v.retired,
     array(select u.unit from venue_units u where u.spacename = v.spacename and not u.closed order by u.unit_no) as units";
+
+/// How many claims are looked at for one question about what is taken.
+pub const CLAIMS_MAX: i64 = 20_000;
 
 /// A venue that can be booked.
 #[derive(Clone, Debug, PartialEq)]
@@ -197,36 +202,63 @@ impl Journal {
         Metadata::new(&change.trace, self.clock().now())
     }
 
-    /// What of these units is taken within `span`, buffers included.
+    /// What of these units is taken within `span`, buffers included; what is taken twice with less than `room` between
+    /// is taken once, because nobody could use the time between. Nothing when there are more claims than [`CLAIMS_MAX`]:
+    /// then a shorter span must be asked for.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
-    pub async fn taken(&self, units: &[i64], span: Span) -> Result<Vec<Taken>, StoreError> {
-        // Unit by unit: so the constraint's index finds them.
+    pub async fn taken(
+        &self,
+        units: &[i64],
+        span: Span,
+        room: SignedDuration,
+    ) -> Result<Option<Vec<Taken>>, StoreError> {
+        // Unit by unit: so the constraint's index finds them. Ranges that touch are joined: a gap that is just as long
+        // as is needed must stay one.
         let rows = sqlx::query(
-            "select c.unit, lower(c.during) as starts, upper(c.during) as ends
-             from unnest($1::bigint[]) as u (unit)
-             cross join lateral (
-                 select * from slot_claims
-                 where int8range(unit, unit, '[]') && int8range(u.unit, u.unit, '[]')
-                   and during && tstzrange($2, $3)
-             ) c",
+            "with claims as materialized (
+                 select c.unit, c.during
+                 from unnest($1::bigint[]) as u (unit)
+                 cross join lateral (
+                     select unit, during from slot_claims
+                     where int8range(unit, unit, '[]') && int8range(u.unit, u.unit, '[]')
+                       and during && tstzrange($2, $3)
+                 ) c
+                 limit $4 + 1
+             ), joined as (
+                 select unit, unnest(range_agg(tstzrange(lower(during), upper(during) + $5))) as during
+                 from claims where (select count(*) from claims) <= $4
+                 group by unit
+             )
+             select unit, lower(during) as starts, upper(during) - $5 as ends from joined
+             union all select null, null, null from claims having count(*) > $4",
         )
         .bind(units)
         .bind(span.start.to_sqlx())
         .bind(span.end.to_sqlx())
+        .bind(CLAIMS_MAX)
+        .bind(PgInterval {
+            months: 0,
+            days: 0,
+            microseconds: i64::try_from(room.as_micros()).map_or(0, |it| (it - 1).max(0)),
+        })
         .fetch_all(self.pool())
         .await?;
-        let read = |row: &PgRow| {
+        let mut taken = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let Some(unit) = row.try_get("unit")? else {
+                return Ok(None);
+            };
             let (start, end): (jiff_sqlx::Timestamp, jiff_sqlx::Timestamp) =
                 (row.try_get("starts")?, row.try_get("ends")?);
-            Ok(Taken {
-                unit: row.try_get("unit")?,
+            taken.push(Taken {
+                unit,
                 start: start.to_jiff(),
                 end: end.to_jiff(),
-            })
-        };
-        rows.iter().map(read).collect()
+            });
+        }
+        Ok(Some(taken))
     }
 }
 

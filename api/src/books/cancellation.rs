@@ -38,7 +38,7 @@ impl Change {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::Cancel { reason: None });
         }
-        let mut form = Form::parse(body)?;
+        let mut form = Form::strict(body, &["reason"])?;
         let reason = form.text("reason");
         form.finish()?;
         Ok(Self::Cancel { reason })

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
+use domain::written;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use projections::{BoardFilter, Place, SIZE_MAX};
 
 use crate::client::Client;
 use crate::hal::{Link, Links};
-use crate::input::{Parameters, TEXT_CHARS_MAX};
+use crate::input::{Astray, Parameters, TEXT_CHARS_MAX, is_usable, pointer};
 use crate::paging::Escaped;
 use crate::problem::{Invalid, Problem};
 
@@ -16,6 +17,8 @@ use crate::problem::{Invalid, Problem};
 const SIZE_DEFAULT: u64 = 100;
 /// How many days a question may be about: a year.
 const DAYS_MAX: i32 = 366;
+/// The first time that a booking can have in a list: the year 0. The database knows few before it.
+const TIME_MIN: Timestamp = Timestamp::constant(-62_167_219_200, 0);
 /// Parameters that every question takes.
 const ALWAYS: [&str; 1] = ["min_position"];
 /// Parameters of a list.
@@ -69,25 +72,26 @@ impl<'p> Ask<'p> {
             errors: vec![],
         };
         let known = [own, filters, &ALWAYS].concat();
-        let mut refused = vec![];
-        for name in parameters.names() {
-            if !known.contains(&name) && !refused.contains(&name) {
-                refused.push(name);
-                let known = known.join(", ");
-                let detail = format!("is not known here; there are {known}");
-                ask.refuse(name, "unknown-parameter", &detail);
+        for (name, astray) in parameters.astray(&known) {
+            match astray {
+                Astray::Unknown => {
+                    let detail = format!("is not known here; there are {}", known.join(", "));
+                    ask.refuse(name, "unknown-parameter", &detail);
+                }
+                Astray::Twice => ask.refuse(name, "twice", "must be given once"),
             }
+        }
+        if parameters.integer("min_position").is_err() {
+            ask.refuse("min_position", "not-a-number", "must be a whole number");
         }
         ask
     }
 
     fn refuse(&mut self, name: &str, code: &'static str, detail: &str) {
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        let detail = detail.to_owned();
         self.errors.push(Invalid {
-            pointer,
+            pointer: pointer(name),
             code,
-            detail,
+            detail: detail.to_owned(),
         });
     }
 
@@ -100,13 +104,9 @@ impl<'p> Ask<'p> {
 
     pub(crate) fn date(&mut self, name: &str) -> Option<Date> {
         let text = self.parameters.get(name)?;
-        // A date and nothing behind it: what is parsed takes times, too.
-        let date = text.parse::<Date>().ok().filter(|date| {
-            let whole = date.to_string();
-            whole == text && date.year() >= 0
-        });
+        let date = written::date(text);
         if date.is_none() {
-            self.refuse(name, "not-a-date", "must be a date such as 2026-05-01");
+            self.refuse(name, "not-a-date", written::A_DATE);
         }
         date
     }
@@ -145,8 +145,10 @@ impl<'p> Ask<'p> {
             return None;
         }
         let text = self.parameters.get(name)?;
-        if text.chars().count() > TEXT_CHARS_MAX || text.contains('\0') {
-            let detail = format!("must be a text of at most {TEXT_CHARS_MAX} characters");
+        if !is_usable(text) {
+            let detail = format!(
+                "must be a text of at most {TEXT_CHARS_MAX} characters, without control characters"
+            );
             self.refuse(name, "not-a-text", &detail);
             return None;
         }
@@ -263,7 +265,9 @@ fn place(text: &str) -> Option<Place> {
     let mut numbers = text.split('.').map(str::parse::<i64>);
     let mut number = || numbers.next()?.ok();
     let (day, at, bookid) = (number()?, number()?, number()?);
-    let at = Timestamp::from_microsecond(at).ok()?;
+    let at = Timestamp::from_microsecond(at)
+        .ok()
+        .filter(|at| *at >= TIME_MIN)?;
     numbers
         .next()
         .is_none()

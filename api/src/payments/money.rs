@@ -25,8 +25,12 @@ pub(crate) async fn refund(
     ItemId(id): ItemId,
     call: Call,
 ) -> Result<Response, Problem> {
+    call.says_its_version(&api)?;
     let mut form = Form::parse(&call.body)?;
     let amount = form.required_integer("amount");
+    if form.is_fine("amount") && amount < 1 {
+        form.refuse("amount", "out-of-range", "must be 1 or more");
+    }
     let reason = form.required_text("reason");
     form.finish()?;
     api.run(call, move |api, command| async move {
@@ -46,6 +50,7 @@ pub(crate) async fn charge(
     ItemId(id): ItemId,
     call: Call,
 ) -> Result<Response, Problem> {
+    call.says_its_version(&api)?;
     api.run(call, move |api, command| async move {
         let charge = payment::Command::ChargeOutstanding;
         let (done, payment) = carry_out(&api, &command, id, charge).await?;

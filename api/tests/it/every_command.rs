@@ -342,6 +342,24 @@ async fn a_change_without_if_match_is_428_where_that_is_demanded() {
 }
 
 #[tokio::test]
+async fn every_change_of_one_resource_is_428_without_if_match_and_nothing_else_is() {
+    let (app, _till) = demanding().await;
+    for role in ROLES {
+        for (method, path) in api::commands(role, app.app.clone()) {
+            let sample = Sample::of(role, method, &path, 1);
+            let key = sample.key();
+            let answer = sample.send(&app, &key, &sample.body).await;
+            // What is not there is not asked for its version first: the version must be said in any case.
+            assert_eq!(
+                answer.status == 428,
+                path.contains('{'),
+                "{key}: {answer:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_with_428_does_not_use_up_a_key() {
     let (app, _till) = demanding().await;
     app.book("numberone").await;

@@ -309,9 +309,14 @@ async fn a_manager_gives_back_a_part_and_no_more_than_there_is() {
     app.refund(bookid, 7_001)
         .await
         .is_problem(409, "not-refundable");
-    app.refund(bookid, 0)
-        .await
-        .is_problem(409, "not-refundable");
+    for amount in [0, -5] {
+        let refused = app.refund(bookid, amount).await;
+        let errors = refused.is_problem(422, "validation-failed")["errors"].clone();
+        assert_eq!(
+            (&errors[0]["pointer"], &errors[0]["code"]),
+            (&json!("/amount"), &json!("out-of-range"))
+        );
+    }
     assert_eq!(app.refund(999, 1).await.status, 404);
 }
 

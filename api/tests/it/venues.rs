@@ -151,6 +151,21 @@ async fn a_venue_can_be_put_where_there_is_none_and_names_may_be_anything() {
         listed["_links"]["next"]["href"],
         "http://localhost:8081/venues?page=1&size=3"
     );
+    // They have one order, and are large: a page has 50 at most.
+    let page = app
+        .get(Role::Book, "/venues?size=1000&sort=units")
+        .await
+        .json();
+    assert_eq!(page["page"]["size"], 50);
+    assert_eq!(
+        page["_links"]["self"]["href"],
+        "http://localhost:8081/venues?page=0&size=50"
+    );
+    let unasked = app.get(Role::Book, "/venues").await.json();
+    assert_eq!(
+        unasked["_links"]["self"]["href"],
+        "http://localhost:8081/venues{?page,size}"
+    );
     let rest = app.get(Role::Book, "/venues?size=3&page=1").await.json();
     assert_eq!(rest["_embedded"]["venues"].as_array().unwrap().len(), 1);
 }
@@ -166,6 +181,9 @@ async fn what_is_wrong_with_a_venue_is_said_and_nothing_is_stored() {
         pointers,
         ["/rates/0/price_per_hour", "/size", "/timezone", "/units"]
     );
+    let twice = app.call(Role::Book, "POST", "/venues");
+    let twice = twice.json(r#"{"spacename":"numberone","units":1,"units":3}"#);
+    twice.send().await.is_problem(400, "malformed-request");
     app.post("/venues", &json!([]))
         .await
         .is_problem(400, "malformed-request");
@@ -541,4 +559,23 @@ async fn a_change_of_a_venue_may_have_to_say_its_version() {
         .is_problem(428, "if-match-required");
     let delete = app.call(Role::Book, "DELETE", "/venues/numberone");
     delete.send().await.is_problem(428, "if-match-required");
+}
+
+#[tokio::test]
+async fn where_no_venue_is_no_version_matches() {
+    let app = paid().await;
+    let put = async |version: &str| {
+        let call = app.call(Role::Book, "PUT", "/venues/numberone");
+        call.header("if-match", version).json("{}").send().await
+    };
+    for version in ["*", "\"1\""] {
+        put(version).await.is_problem(412, "version-mismatch");
+    }
+    app.venue(json!({})).await;
+    assert_eq!(put("*").await.status, 200);
+    let retire = app.call(Role::Book, "DELETE", "/venues/numberone");
+    assert_eq!(retire.send().await.status, 204);
+    for version in ["*", "\"3\""] {
+        put(version).await.is_problem(412, "version-mismatch");
+    }
 }

@@ -118,7 +118,7 @@ macro_rules! numbers {
             fn parse(text: &str) -> Result<Self, Problem> {
                 text.parse().map_err(|_| {
                     Problem::Malformed(format!(
-                        "{text:?} is not a whole number from {} to {}", <$type>::MIN, <$type>::MAX
+                        "{text:?} is not a whole number of at most {}", <$type>::MAX
                     ))
                 })
             }

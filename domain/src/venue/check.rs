@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::grid::Grid;
 use super::refused::Refused;
 use super::span::Span;
-use super::{SLOT_MINUTES_MAX, Venue};
+use super::{SLOT_MINUTES_MAX, SLOT_MINUTES_MIN, Venue};
 use crate::terms::{Slot, later};
 
 /// How many times of being open are told to somebody who wished for another one.
@@ -53,7 +53,8 @@ impl Venue {
     }
 
     /// When slots may be at all that are booked at `now`.
-    pub(super) fn in_reach(&self, now: Timestamp) -> Span {
+    #[must_use]
+    pub fn in_reach(&self, now: Timestamp) -> Span {
         let of = &self.definition;
         let latest = of.max_notice_minutes.map(|minutes| later(now, minutes));
         Span::new(
@@ -62,12 +63,18 @@ impl Venue {
         )
     }
 
+    /// How long a slot is at least, in minutes: what is shorter could cost nothing and keep others away.
+    pub(super) fn shortest(&self) -> u32 {
+        let said = self.definition.min_duration_minutes;
+        said.unwrap_or(SLOT_MINUTES_MIN).max(SLOT_MINUTES_MIN)
+    }
+
     fn length(&self, span: Span) -> Option<Refused> {
         let of = &self.definition;
         let (length, of_minutes) = (span.end.duration_since(span.start), |minutes| {
             SignedDuration::from_mins(i64::from(minutes))
         });
-        let shortest = of.min_duration_minutes.unwrap_or(0);
+        let shortest = self.shortest();
         let longest = of.max_duration_minutes.unwrap_or(SLOT_MINUTES_MAX);
         if length < of_minutes(shortest) {
             return Some(Refused::TooShort { minutes: shortest });

@@ -4,16 +4,18 @@ use jiff::civil::Date;
 
 use super::definition::{Definition, GRANULARITY_DAY, Hours, WallTime};
 use super::read::Invalid;
-use super::{SLOT_MINUTES_MAX, zone};
+use super::{SLOT_MINUTES_MAX, SLOT_MINUTES_MIN, zone};
 use crate::terms::{Policy, Tier};
 use crate::value::{Currency, Money};
 
 /// How many characters a name or a reason may have.
 const TEXT_CHARS_MAX: usize = 255;
+/// What the tables of zones call a zone that is not known.
+const ZONE_UNKNOWN: &str = "Etc/Unknown";
 /// How many bookings a venue can take at a time.
 const UNITS_MAX: u32 = 100;
-/// What an hour may cost, in minor units.
-const PER_HOUR_MAX: i64 = 1_000_000_000_000;
+/// What an hour may cost, in minor units. What a booking may cost is [`crate::value::PRICE_MAX`].
+const PER_HOUR_MAX: i64 = 1_000_000_000;
 /// How many rates a venue may have.
 const RATES_MAX: usize = 100;
 /// How many dates with hours of their own, and how many blackouts.
@@ -41,7 +43,8 @@ impl Definition {
 
     fn check(&self, found: &mut Checks) {
         found.text("/spacename", &self.spacename);
-        if zone(&self.timezone).is_none() {
+        found.name("/spacename", &self.spacename);
+        if !is_a_zone(&self.timezone) {
             let detail = "must be the IANA name of a time zone, such as Asia/Seoul";
             found.add("/timezone", "no-such-timezone", detail);
         }
@@ -123,13 +126,13 @@ impl Definition {
             (
                 "/min_duration_minutes",
                 self.min_duration_minutes,
-                1,
+                SLOT_MINUTES_MIN,
                 SLOT_MINUTES_MAX,
             ),
             (
                 "/max_duration_minutes",
                 self.max_duration_minutes,
-                1,
+                SLOT_MINUTES_MIN,
                 SLOT_MINUTES_MAX,
             ),
             (
@@ -199,6 +202,11 @@ impl Definition {
             found.add("/max_notice_minutes", "out-of-range", detail);
         }
     }
+}
+
+/// Whether clocks somewhere follow this: the name for where nobody knows is no place.
+fn is_a_zone(name: &str) -> bool {
+    !name.eq_ignore_ascii_case(ZONE_UNKNOWN) && zone(name).is_some()
 }
 
 fn check_policy(policy: &Policy, found: &mut Checks) {
@@ -281,6 +289,26 @@ impl Checks {
         self.add(pointer, code, detail);
     }
 
+    /// A name stands in an address and in lists: it must be what it looks like.
+    fn name(&mut self, pointer: &str, name: &str) {
+        let (code, detail) = if matches!(name, "." | "..") {
+            (
+                "not-a-name",
+                "must be more than dots: it stands in an address",
+            )
+        } else if !name.trim().is_empty() && name.trim() != name {
+            ("blank-around", "must not begin or end with a blank")
+        } else if name.chars().any(is_unseen) {
+            (
+                "unseen-character",
+                "must not hold characters that nobody sees",
+            )
+        } else {
+            return;
+        };
+        self.add(pointer, code, detail);
+    }
+
     fn price(&mut self, pointer: &str, price: Money, currency: Currency) {
         if !(0..=PER_HOUR_MAX).contains(&price.minor) {
             let detail = format!("must be from 0 to {PER_HOUR_MAX} minor units");
@@ -309,4 +337,12 @@ impl Checks {
             self.add(&format!("{pointer}/from"), "out-of-range", detail);
         }
     }
+}
+
+/// Characters that show nothing, or show others in another order: marks of direction, joiners of nothing, the mark of
+/// byte order. What joins within a script is not among them.
+fn is_unseen(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }

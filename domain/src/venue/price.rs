@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use super::Venue;
-use super::span::{Span, around};
+use super::span::{Span, without};
 use crate::terms::Slot;
 use crate::value::Money;
 
@@ -42,23 +42,18 @@ impl Venue {
     pub fn price(&self, slot: &Slot) -> Price {
         let of = &self.definition;
         let span = Span::new(slot.start, slot.end);
-        let rates: Vec<_> = of
-            .rates
-            .iter()
-            .map(|rate| (rate.price_per_hour, self.rated(rate, span)))
-            .collect();
-        let edges = rates.iter().flat_map(|(_, times)| times);
-        let mut cuts: Vec<_> = edges.flat_map(|time| [time.start, time.end]).collect();
-        cuts.extend([span.start, span.end]);
-        cuts.sort_unstable();
-        cuts.dedup();
+        // The first rate that fits counts: each takes its time of what those before it left.
+        let (mut left, mut parts) = (vec![span], Vec::new());
+        for rate in &of.rates {
+            let rest = without(&left, &self.rated(rate, span));
+            let its_own = without(&left, &rest);
+            parts.extend(its_own.into_iter().map(|part| (part, rate.price_per_hour)));
+            left = rest;
+        }
+        parts.extend(left.into_iter().map(|part| (part, of.price_per_hour)));
+        parts.sort_unstable_by_key(|(part, _)| *part);
         let mut lines: Vec<Line> = Vec::new();
-        for part in cuts.windows(2) {
-            let &[start, end] = part else { continue };
-            let rate = rates
-                .iter()
-                .find(|(_, times)| around(times, start).is_some());
-            let per_hour = rate.map_or(of.price_per_hour, |(per_hour, _)| *per_hour);
+        for (Span { start, end }, per_hour) in parts {
             match lines.last_mut() {
                 Some(last) if last.per_hour == per_hour => last.end = end,
                 _ => lines.push(Line {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 
 use super::definition::{Definition, HOLD_MINUTES, Price};
-use super::zone;
+use super::{shape, words, zone};
 use crate::payment::POINTS_RATE;
 use crate::space::Method;
 use crate::terms::{Policy, Tier};
@@ -56,8 +56,9 @@ impl Definition {
             buffer_before_minutes: of.take("buffer_before_minutes").unwrap_or(0),
             buffer_after_minutes: of.take("buffer_after_minutes").unwrap_or(0),
             cancellation: of
-                .take("cancellation")
-                .map_or_else(default_policy, Cancellation::policy),
+                .take::<Cancellation>("cancellation")
+                .unwrap_or_default()
+                .policy(),
             hold_minutes: of.take("hold_minutes").unwrap_or(HOLD_MINUTES),
             no_show_grace_minutes: of
                 .take("no_show_grace_minutes")
@@ -127,17 +128,26 @@ impl Reader {
     /// A field; nothing when it is absent, null, or cannot be read.
     fn take<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
         let value = self.fields.remove(name).filter(|value| !value.is_null())?;
+        if let Some((pointer, detail)) = shape::wrong(name, &value) {
+            self.malformed(pointer, detail.to_owned());
+            return None;
+        }
         match serde_path_to_error::deserialize(value) {
             Ok(read) => Some(read),
             Err(error) => {
-                self.errors.push(Invalid {
-                    pointer: format!("/{name}{}", pointer(error.path())),
-                    code: "malformed",
-                    detail: error.into_inner().to_string(),
-                });
+                let pointer = format!("/{name}{}", pointer(error.path()));
+                self.malformed(pointer, words::plain(&error.into_inner().to_string()));
                 None
             }
         }
+    }
+
+    fn malformed(&mut self, pointer: String, detail: String) {
+        self.errors.push(Invalid {
+            pointer,
+            code: "malformed",
+            detail,
+        });
     }
 
     fn required(&mut self, name: &str) -> String {
@@ -175,18 +185,18 @@ fn pointer(path: &Path) -> String {
     path.iter().map(part).collect()
 }
 
-fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// A policy as an operator writes it.
-#[derive(Deserialize)]
+/// A policy as an operator writes it: what is left out has its default, as everywhere. No tiers at all have to be said.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Cancellation {
     #[serde(default)]
-    grace_minutes: u32,
+    grace_minutes: Option<u32>,
     #[serde(default)]
-    tiers: Vec<Step>,
+    tiers: Option<Vec<Step>>,
 }
 
 /// A step of one.
@@ -203,9 +213,15 @@ impl Cancellation {
             hours_before: step.hours_before,
             refund_percent: step.refund_percent,
         };
+        let Policy {
+            grace_minutes,
+            tiers,
+        } = default_policy();
         Policy {
-            grace_minutes: self.grace_minutes,
-            tiers: self.tiers.into_iter().map(tier).collect(),
+            grace_minutes: self.grace_minutes.unwrap_or(grace_minutes),
+            tiers: self
+                .tiers
+                .map_or(tiers, |steps| steps.into_iter().map(tier).collect()),
         }
     }
 }

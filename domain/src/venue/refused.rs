@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::value::{Money, PRICE_MAX};
+
 /// Why a slot cannot be booked, and what could be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -38,7 +40,7 @@ pub enum Refused {
         after: Option<Timestamp>,
     },
     /// It is shorter than a booking may be.
-    #[error("a booking takes at least {minutes} minutes")]
+    #[error("a booking takes at least {minutes} {}", if *minutes == 1 { "minute" } else { "minutes" })]
     TooShort {
         /// How long it must be.
         minutes: u32,
@@ -83,6 +85,16 @@ pub enum Refused {
         /// Why.
         reason: Option<String>,
     },
+    /// It costs more than a booking may.
+    #[error(
+        "it would cost {} {:?}; a booking costs at most {PRICE_MAX}",
+        price.minor,
+        price.currency
+    )]
+    TooDear {
+        /// What it would cost.
+        price: Money,
+    },
 }
 
 impl Refused {
@@ -99,6 +111,7 @@ impl Refused {
             Self::TooFarAhead { .. } => "too-far-ahead",
             Self::Closed { .. } => "venue-closed",
             Self::BlackedOut { .. } => "blacked-out",
+            Self::TooDear { .. } => "price-out-of-range",
         }
     }
 
@@ -115,7 +128,8 @@ impl Refused {
             | Self::EndOffGrid { .. }
             | Self::TooShort { .. }
             | Self::TooLong { .. }
-            | Self::TooFarAhead { .. } => "end",
+            | Self::TooFarAhead { .. }
+            | Self::TooDear { .. } => "end",
         }
     }
 }

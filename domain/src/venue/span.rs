@@ -37,7 +37,8 @@ impl Span {
     }
 
     /// What of it is in `other`.
-    pub(super) fn within(&self, other: &Self) -> Self {
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
         Self::new(self.start.max(other.start), self.end.min(other.end))
     }
 }

@@ -173,7 +173,7 @@ proptest! {
         let (units, claims) = (vec![1, 2], shifted(&claims, now));
         let span = Span::new(now, now + minutes(2_880));
         let length = minutes(length);
-        for window in venue.free(&units, &claims, span, Some(length), now) {
+        for window in venue.free(&units, &claims, span, Some(length), now, usize::MAX).shown {
             prop_assert!(window.end.duration_since(window.start) >= length);
             prop_assert!(window.units >= 1);
             let slot = Slot::new(window.start, window.end);

@@ -4,7 +4,8 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{LONG_AGO, at, slot, venue};
-use crate::venue::{Span, Taken};
+use crate::terms::Slot;
+use crate::venue::{Span, Taken, Windows};
 
 const DAY: (&str, &str) = ("2026-12-01T00:00:00Z", "2026-12-02T00:00:00Z");
 
@@ -24,9 +25,10 @@ fn taken(unit: i64, start: &str, end: &str) -> Taken {
 
 fn windows(body: Value, units: &[i64], taken: &[Taken], minutes: Option<i64>) -> Vec<String> {
     let duration = minutes.map(SignedDuration::from_mins);
-    let free = venue(body).free(units, taken, span(DAY.0, DAY.1), duration, at(LONG_AGO));
+    let span = span(DAY.0, DAY.1);
+    let free = venue(body).free(units, taken, span, duration, at(LONG_AGO), usize::MAX);
     let time = |at: jiff::Timestamp| at.strftime("%H:%M").to_string();
-    let free = free.iter();
+    let free = free.shown.iter();
     free.map(|it| format!("{}-{} {}", time(it.start), time(it.end), it.units))
         .collect()
 }
@@ -112,20 +114,17 @@ fn windows_stand_on_the_grid_and_hold_the_shortest_slot() {
 #[test]
 fn nothing_is_free_out_of_reach() {
     let body = json!({"min_notice_minutes": 60, "max_notice_minutes": 180});
-    let free = venue(body).free(&[1], &[], span(DAY.0, DAY.1), None, at(&hour("09:00")));
+    let span = span(DAY.0, DAY.1);
+    let free = venue(body).free(&[1], &[], span, None, at(&hour("09:00")), 9);
+    let free = free.shown;
     assert_eq!(free.len(), 1);
     assert_eq!(
         (free[0].start, free[0].end),
         (at(&hour("10:00")), at(&hour("12:00")))
     );
-    let late = venue(json!({})).free(
-        &[1],
-        &[],
-        span(DAY.0, DAY.1),
-        None,
-        at("2027-01-01T00:00:00Z"),
-    );
-    assert!(late.is_empty());
+    let now = at("2027-01-01T00:00:00Z");
+    let late = venue(json!({})).free(&[1], &[], span, None, now, 9);
+    assert_eq!(late, Windows::default());
 }
 
 #[test]
@@ -163,5 +162,53 @@ fn another_unit_is_offered_only_as_a_whole() {
     assert_eq!(
         offered(nine_to_five(), &[1, 2], &some, ("10:00", "14:00")),
         ["11:00-15:00"]
+    );
+}
+
+#[test]
+fn as_many_windows_are_shown_as_are_asked_for() {
+    let venue = venue(nine_to_five());
+    let some = [
+        taken(1, "10:00", "11:00"),
+        taken(1, "12:00", "13:00"),
+        taken(2, "09:00", "16:00"),
+    ];
+    let first = |most| {
+        let span = span(DAY.0, DAY.1);
+        let free = venue.free(&[1, 2], &some, span, None, at(LONG_AGO), most);
+        (free.shown.len(), free.next)
+    };
+    // 09:00, 11:00 and 13:00; what the second unit has at 16:00 is within the last one.
+    assert_eq!(first(0), (0, Some(at(&hour("09:00")))));
+    assert_eq!(first(1), (1, Some(at(&hour("11:00")))));
+    assert_eq!(first(2), (2, Some(at(&hour("13:00")))));
+    assert_eq!(first(3), (3, None));
+}
+
+#[test]
+fn a_hundred_full_units_are_looked_through() {
+    // A booking every half hour, with a minute between: nothing that the database could join.
+    let (units, minute) = (
+        (1..=100).collect::<Vec<i64>>(),
+        SignedDuration::from_mins(1),
+    );
+    let begin = at(DAY.0);
+    let some: Vec<_> = (0..20_000)
+        .map(|n| {
+            let start = begin + minute * (30 * (n / 100));
+            let end = start + minute * 29;
+            let unit = i64::from(n % 100) + 1;
+            Taken { unit, start, end }
+        })
+        .collect();
+    let wish = Slot::new(begin, begin + minute * 10_000);
+    let span = Span::new(begin, begin + minute * 30 * 200);
+    let (venue, now) = (venue(json!({})), at(LONG_AGO));
+    let free = venue.free(&units, &some, span, None, now, 1_000);
+    assert_eq!((free.shown.len(), free.shown[0].units), (200, 100));
+    assert!(
+        venue
+            .alternatives(&units, &some, span, &wish, now)
+            .is_empty()
     );
 }

@@ -1,9 +1,13 @@
 //! What slots cost. Amounts are computed by hand in the comments.
 
+use jiff::SignedDuration;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{LONG_AGO, at, slot, venue};
-use crate::value::{Currency, Money};
+use super::{LONG_AGO, at, read, slot, venue};
+use crate::terms::{Slot, overtime as overtime_of};
+use crate::value::{BOOKINGS_ADDED_UP, Currency, Money, PRICE_MAX};
+use crate::venue::{SLOT_MINUTES_MAX, Venue};
 
 fn price(body: Value, start: &str, end: &str) -> (Vec<(String, i64)>, i64) {
     let price = venue(body).price(&slot(start, end));
@@ -34,12 +38,8 @@ fn an_hours_price_by_the_time_that_passes_rounded_half_up() {
         (1, "2026-12-01T00:30:00Z", 1),
         (1, "2026-12-01T00:29:59.999999Z", 0),
         (0, "2026-12-01T02:00:00Z", 0),
-        // 10^12 an hour for 366 days = 8784 hours.
-        (
-            1_000_000_000_000,
-            "2027-12-02T00:00:00Z",
-            8_784_000_000_000_000,
-        ),
+        // 10^9 an hour for 366 days = 8784 hours: more than a booking may cost.
+        (1_000_000_000, "2027-12-02T00:00:00Z", 8_784_000_000_000),
     ] {
         assert_eq!(
             total(per_hour, "KRW", end),
@@ -148,6 +148,101 @@ fn a_rate_that_begins_in_the_hour_that_is_skipped_begins_with_the_next_one() {
         "2026-10-25T06:00:00+01:00",
     );
     assert_eq!(autumn.1, 1_500 + 7_000 + 1_000);
+}
+
+#[test]
+fn a_booking_has_a_highest_price() {
+    // 10^9 an hour: 40 hours cost 4 * 10^10, which is all that a booking may.
+    let venue = venue(json!({"price_per_hour": {"amount": 1_000_000_000, "currency": "USD"}}));
+    let most = slot("2026-12-01T00:00:00Z", "2026-12-02T16:00:00Z");
+    let quote = venue.quote(most, at(LONG_AGO)).unwrap();
+    assert_eq!(quote.price.total.minor, PRICE_MAX);
+    let more = slot("2026-12-01T00:00:00Z", "2026-12-02T16:00:00.000002Z");
+    let refused = venue.quote(more, at(LONG_AGO)).unwrap_err();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(
+        (refused[0].code(), refused[0].field()),
+        ("price-out-of-range", "end")
+    );
+    assert_eq!(
+        refused[0].to_string(),
+        "it would cost 40000000001 USD; a booking costs at most 40000000000"
+    );
+}
+
+/// The dearest things that can be said, and a little beyond.
+fn dear() -> impl Strategy<Value = (i64, i64, i64, i64, u32)> {
+    let amount = 0..=1_100_000_000_i64;
+    let minutes = 1..=i64::from(SLOT_MINUTES_MAX) + 1;
+    (
+        amount.clone(),
+        amount.clone(),
+        amount,
+        minutes,
+        any::<u32>(),
+    )
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_booked_can_be_added_up((hour, night, overtime, minutes, late) in dear()) {
+        let eur = |amount: i64| json!({"amount": amount, "currency": "EUR"});
+        let body = json!({
+            "spacename": "numberone", "price_per_hour": eur(hour), "overtime_per_hour": eur(overtime),
+            "rates": [{"from": "20:00", "to": "06:00", "price_per_hour": eur(night)}],
+        });
+        let Ok(definition) = read(&body) else { return Ok(()) };
+        let venue = Venue::new(definition, 1).unwrap();
+        let start = at("2026-12-01T00:00:00Z");
+        let slot = Slot::new(start, start + SignedDuration::from_mins(minutes));
+        if let Ok(quote) = venue.quote(slot, at(LONG_AGO)) {
+            let charged = quote.price.total.minor + overtime_of(quote.terms.overtime_per_hour, late).minor;
+            prop_assert!(charged.checked_mul(BOOKINGS_ADDED_UP).is_some(), "{charged}");
+        }
+    }
+}
+
+/// Rates of whole hours, on some days, at prices that tell them apart.
+fn rates() -> impl Strategy<Value = Vec<(usize, u32, u32)>> {
+    proptest::collection::vec((0..4_usize, 0..24_u32, 1..25_u32), 0..5).prop_map(|rates| {
+        rates
+            .into_iter()
+            .filter(|(_, from, to)| from != to)
+            .collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn each_hour_costs_what_the_first_rate_that_fits_it_says(rates in rates(), start in 0..200_i64, hours in 1..100_i64) {
+        const DAYS: [&[&str]; 4] = [&[], &["tuesday"], &["saturday", "sunday"], &["friday", "tuesday"]];
+        let krw = |amount: i64| json!({"amount": amount, "currency": "KRW"});
+        let price = |place: usize| 1_i64 << (8 * (place + 1));
+        let said: Vec<_> = rates.iter().enumerate().map(|(place, (days, from, to))| json!({
+            "days": DAYS[*days], "from": format!("{from:02}:00"), "to": format!("{to:02}:00"),
+            "price_per_hour": krw(price(place) % 1_000_000_007),
+        })).collect();
+        let venue = venue(json!({"price_per_hour": krw(1), "rates": said}));
+        // 2026-12-01 is a Tuesday.
+        let begin = at("2026-12-01T00:00:00Z") + SignedDuration::from_hours(start);
+        let slot = Slot::new(begin, begin + SignedDuration::from_hours(hours));
+        let week = ["tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "monday"];
+        let fits = |(days, from, to): &(usize, u32, u32), hour: i64| {
+            let is_on = |day: i64| DAYS[*days].is_empty() || DAYS[*days].contains(&week[usize::try_from(day.rem_euclid(7)).unwrap()]);
+            let (day, hour) = (hour.div_euclid(24), u32::try_from(hour.rem_euclid(24)).unwrap());
+            if from < to {
+                is_on(day) && (*from..*to).contains(&hour)
+            } else {
+                (is_on(day) && hour >= *from) || (is_on(day - 1) && hour < *to)
+            }
+        };
+        let costs = |hour: i64| {
+            let first = rates.iter().position(|rate| fits(rate, hour));
+            first.map_or(1, |place| price(place) % 1_000_000_007)
+        };
+        let expected: i64 = (start..start + hours).map(costs).sum();
+        prop_assert_eq!(venue.price(&slot).total.minor, expected);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::{read, venue};
 use crate::space::Method;
 use crate::value::Money;
 use crate::venue::{Definition, WallTime};
+use crate::written;
 
 fn complaints(body: &serde_json::Value) -> Vec<(String, &'static str)> {
     let errors = read(body).unwrap_err();
@@ -34,6 +35,26 @@ fn a_name_is_enough() {
         {"hours_before": 24, "refund_percent": 50},
     ]});
     assert_eq!(policy, expected);
+}
+
+#[test]
+fn what_is_left_out_of_a_policy_has_its_default() {
+    let default = read(&json!({"spacename": "numberone"}))
+        .unwrap()
+        .cancellation;
+    let policy = |said: serde_json::Value| {
+        read(&json!({"spacename": "numberone", "cancellation": said}))
+            .unwrap()
+            .cancellation
+    };
+    assert_eq!(policy(json!({})), default);
+    let patient = policy(json!({"grace_minutes": 30}));
+    assert_eq!(
+        (patient.grace_minutes, &patient.tiers),
+        (30, &default.tiers)
+    );
+    let strict = policy(json!({"tiers": []}));
+    assert_eq!((strict.grace_minutes, strict.tiers), (60, vec![]));
 }
 
 #[test]
@@ -184,6 +205,63 @@ fn what_has_the_wrong_shape_is_pointed_at() {
             "/cancellation/tiers/0/refund_percent",
         ),
         ("cancellation", json!({"grace": 1}), "/cancellation/grace"),
+        ("price_per_hour", json!([7, "EUR"]), "/price_per_hour"),
+        ("overtime_per_hour", json!([7, "KRW"]), "/overtime_per_hour"),
+        ("opening_hours", json!([]), "/opening_hours"),
+        (
+            "opening_hours",
+            json!([[["09:00", "10:00"]]]),
+            "/opening_hours",
+        ),
+        (
+            "opening_hours",
+            json!({"monday": [["09:00", "10:00"]]}),
+            "/opening_hours/monday/0",
+        ),
+        ("cancellation", json!([5, [[10, 20]]]), "/cancellation"),
+        (
+            "cancellation",
+            json!({"tiers": [[10, 20]]}),
+            "/cancellation/tiers/0",
+        ),
+        (
+            "rates",
+            json!([{"price_per_hour": [1, "KRW"]}]),
+            "/rates/0/price_per_hour",
+        ),
+        (
+            "rates",
+            json!([[[], "00:00", "24:00", {"amount": 1, "currency": "KRW"}]]),
+            "/rates/0",
+        ),
+        ("exceptions", json!([["2026-12-25"]]), "/exceptions/0"),
+        (
+            "exceptions",
+            json!([{"date": "2026-12-25T10:00"}]),
+            "/exceptions/0/date",
+        ),
+        (
+            "exceptions",
+            json!([{"date": "-000005-12-25"}]),
+            "/exceptions/0/date",
+        ),
+        (
+            "blackouts",
+            json!([["2026-12-01T00:00:00Z", "2026-12-02T00:00:00Z"]]),
+            "/blackouts/0",
+        ),
+        (
+            "blackouts",
+            json!([{"start": "2026-12-01T00:00:00+25:00", "end": "2026-12-02T00:00:00Z"}]),
+            "/blackouts/0/start",
+        ),
+        ("timezone", json!("Etc/Unknown"), "/timezone"),
+        ("spacename", json!(".."), "/spacename"),
+        ("spacename", json!("."), "/spacename"),
+        ("spacename", json!(" numberone"), "/spacename"),
+        ("spacename", json!("numberone\u{3000}"), "/spacename"),
+        ("spacename", json!("number\u{202e}one"), "/spacename"),
+        ("spacename", json!("\u{feff}numberone"), "/spacename"),
         ("hand_over", json!("drone"), "/hand_over"),
         ("unscheduled", json!("yes"), "/unscheduled"),
         ("spacename", json!("a\u{0}b"), "/spacename"),
@@ -195,6 +273,59 @@ fn what_has_the_wrong_shape_is_pointed_at() {
         let found = complaints(&body);
         assert_eq!(found.len(), 1, "{name} {value}: {found:?}");
         assert_eq!(found[0].0, pointer, "{name} {value}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_in_words_for_people() {
+    for (name, value, detail) in [
+        (
+            "units",
+            json!("two"),
+            "must be a whole number from 0 to 4294967295",
+        ),
+        (
+            "units",
+            json!(-1),
+            "must be a whole number from 0 to 4294967295",
+        ),
+        ("price_per_hour", json!(7), "must be an object"),
+        ("price_per_hour", json!([7, "EUR"]), "must be an object"),
+        ("price_per_hour", json!({"amount": 1}), "must say currency"),
+        (
+            "price_per_hour",
+            json!({"amount": 1, "currency": "XXX"}),
+            "must be one of KRW, USD, EUR, JPY",
+        ),
+        (
+            "price_per_hour",
+            json!({"amount": 1, "currency": "KRW", "per": 1}),
+            "is not known here; there is amount or currency",
+        ),
+        ("rates", json!({}), "must be a list"),
+        (
+            "hand_over",
+            json!("drone"),
+            "must be one of key, code, staff",
+        ),
+        ("hand_over", json!(7), "must be a text"),
+        ("unscheduled", json!("yes"), "must be true or false"),
+        (
+            "opening_hours",
+            json!({"monday": [{"from": "9", "to": "10:00"}]}),
+            "a time of day is written as HH:MM, from 00:00 to 24:00",
+        ),
+        ("exceptions", json!([{"date": "x"}]), written::A_DATE),
+        (
+            "blackouts",
+            json!([{"start": "x", "end": "x"}]),
+            written::A_TIME,
+        ),
+    ] {
+        let mut body = json!({"spacename": "numberone"});
+        body[name] = value.clone();
+        let errors = read(&body).unwrap_err();
+        assert_eq!(errors[0].detail, detail, "{name} {value}");
     }
 }
 

@@ -22,7 +22,7 @@ fn a_venue_that_says_nothing_takes_everything_that_is_to_come() {
     let any = json!({});
     let now = "2026-12-01T00:00:00Z";
     for (start, end) in [
-        ("2026-12-01T00:00:00Z", "2026-12-01T00:00:01Z"),
+        ("2026-12-01T00:00:00Z", "2026-12-01T00:01:00Z"),
         ("2026-12-01T03:17:23.123456Z", "2026-12-05T01:00:00Z"),
         ("2036-01-01T00:00:00Z", "2036-12-31T00:00:00Z"),
     ] {
@@ -49,6 +49,17 @@ fn a_venue_that_says_nothing_takes_everything_that_is_to_come() {
             "too-fine",
         ),
         ("2026-12-01T01:00:00Z", "2027-12-03T01:00:00Z", "too-long"),
+        // It would cost nothing, and keep others away.
+        (
+            "2026-12-01T10:00:00Z",
+            "2026-12-01T10:00:00.1Z",
+            "too-short",
+        ),
+        (
+            "2026-12-01T10:00:00Z",
+            "2026-12-01T10:00:59.999999Z",
+            "too-short",
+        ),
     ] {
         assert_eq!(
             refused_at(any.clone(), start, end, now),

@@ -3,9 +3,9 @@
 use domain::Money;
 use domain::ports::Random;
 use domain::venue::{Definition, Span};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use journal::runtime::SystemRandom;
-use journal::venues::{Bookable, Change, Changed, Place};
+use journal::venues::{Bookable, CLAIMS_MAX, Change, Changed, Place};
 use journal::{Actor, Trace};
 use serde_json::{Value, json};
 
@@ -270,12 +270,81 @@ async fn what_is_taken_is_found_by_unit_and_time() {
         );
         sql::run(&mut stage.owner, &claim).await;
     }
-    let span = Span::new(day(2), day(5));
-    let mut taken = stage.journal.taken(&units[..2], span).await.unwrap();
-    taken.sort_by_key(|it| it.start);
-    let found: Vec<_> = taken.iter().map(|it| (it.unit, it.start, it.end)).collect();
-    assert_eq!(found, [(units[0], day(2), day(3))]);
-    let span = Span::new(day(1), day(6));
-    assert_eq!(stage.journal.taken(&units, span).await.unwrap().len(), 4);
-    assert!(stage.journal.taken(&[], span).await.unwrap().is_empty());
+    let none = SignedDuration::ZERO;
+    let taken = async |units: &[i64], from, to, room| {
+        let span = Span::new(day(from), day(to));
+        let mut taken = stage
+            .journal
+            .taken(units, span, room)
+            .await
+            .unwrap()
+            .unwrap();
+        taken.sort_by_key(|it| (it.unit, it.start));
+        let taken = taken.iter();
+        taken
+            .map(|it| (it.unit, it.start, it.end))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        taken(&units[..2], 2, 5, none).await,
+        [(units[0], day(2), day(3))]
+    );
+    // What touches is one.
+    let all = [
+        (units[0], day(0), day(3)),
+        (units[1], day(5), day(6)),
+        (units[2], day(0), day(9)),
+    ];
+    assert_eq!(taken(&units, 1, 6, none).await, all);
+    assert!(taken(&[], 1, 6, none).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_gap_that_nobody_can_use_is_none() {
+    let mut stage = Stage::open().await;
+    save(&stage, json!({}), None).await;
+    let units = numberone(&stage).await.units;
+    let day = |hour: i64| Timestamp::from_second(1_796_000_000 + hour * 3_600).unwrap();
+    let claims = format!(
+        "insert into slot_claims (bookid, unit, during) select n, {}, tstzrange(at, at + interval '1 hour')
+         from generate_series(0, 2) n, lateral (select '{}'::timestamptz + n * interval '3 hours' as at) times",
+        units[0],
+        day(0),
+    );
+    sql::run(&mut stage.owner, &claims).await;
+    let span = Span::new(day(0), day(24));
+    let mut found = vec![];
+    for minutes in [119, 120, 121] {
+        let room = SignedDuration::from_mins(minutes);
+        let taken = stage.journal.taken(&units, span, room).await.unwrap();
+        found.push(taken.unwrap().len());
+    }
+    assert_eq!(found, [3, 3, 1]);
+}
+
+#[tokio::test]
+async fn more_than_can_be_looked_at_is_said_and_not_read() {
+    let mut stage = Stage::open().await;
+    save(&stage, json!({"units": 2}), None).await;
+    let units = numberone(&stage).await.units;
+    let begin = Timestamp::from_second(1_796_000_000).unwrap();
+    let claims = |from: i64, to: i64| {
+        format!(
+            "insert into slot_claims (bookid, unit, during)
+             select n, {} + n % 2, tstzrange(at, at + interval '1 minute')
+             from generate_series({from}, {to}) n, lateral (select '{begin}'::timestamptz + n * interval '1 minute' as at) times",
+            units[0],
+        )
+    };
+    sql::run(&mut stage.owner, &claims(1, CLAIMS_MAX)).await;
+    let year = Span::new(begin, begin + SignedDuration::from_hours(24 * 365));
+    let taken = async |span| {
+        let room = SignedDuration::from_mins(2);
+        stage.journal.taken(&units, span, room).await.unwrap()
+    };
+    assert_eq!(taken(year).await.unwrap().len(), 2);
+    sql::run(&mut stage.owner, &claims(CLAIMS_MAX + 1, CLAIMS_MAX + 1)).await;
+    assert_eq!(taken(year).await, None);
+    let day = Span::new(begin, begin + SignedDuration::from_hours(24));
+    assert_eq!(taken(day).await.unwrap().len(), 2);
 }
