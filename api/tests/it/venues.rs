@@ -302,16 +302,16 @@ async fn what_a_venue_does_not_allow_is_said() {
             .collect();
         assert_eq!(found, errors, "{start} {end}");
     }
-    // Without a time it is a booking as the seed knows it, unless the venue wants one.
-    assert_eq!(app.book("numberone").await.status, 201);
-    let mut strict = seoul();
-    strict["unscheduled"] = json!(false);
-    assert_eq!(app.put(&strict).await.status, 200);
+    // A venue wants a time, unless it is said that it takes bookings as the seed knows them, too.
     let answer = app
         .book("numberone")
         .await
         .is_problem(422, "validation-failed");
     assert_eq!(answer["errors"][0]["code"], "required");
+    let mut open_to_all = seoul();
+    open_to_all["unscheduled"] = json!(true);
+    assert_eq!(app.put(&open_to_all).await.status, 200);
+    assert_eq!(app.book("numberone").await.status, 201);
     assert_eq!(app.count("events").await, bookings + 2);
     assert_eq!(app.count("slot_claims").await, 0);
 }

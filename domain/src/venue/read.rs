@@ -67,7 +67,7 @@ impl Definition {
                 .take("overtime_per_hour")
                 .map_or(price_per_hour, Price::money),
             hand_over: of.take("hand_over").unwrap_or(Method::Key),
-            unscheduled: of.take("unscheduled").unwrap_or(true),
+            unscheduled: of.take("unscheduled").unwrap_or(false),
             price_per_hour,
         };
         definition.finish(of)
