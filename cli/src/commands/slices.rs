@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use journal::follow::{self, FollowerId, Layout};
+use journal::follow::{self, FollowerId, Layout, Part, Slice};
 use journal::schema;
 use journal::{Journal, StoreError};
 use processes::order;
@@ -71,22 +71,31 @@ async fn list(settings: &Settings, folder: Option<PathBuf>, json: bool) -> anyho
         return Ok(());
     }
     let rows = followers.iter().flat_map(|layout| {
-        layout.parts.iter().map(|part| {
-            [
-                layout.name.clone(),
-                part.slice.to_string(),
-                layout.slices.to_string(),
-                part.position.to_string(),
-                part.lag_events.to_string(),
-                if part.owned { "held" } else { "free" }.to_owned(),
-            ]
-        })
+        // One that never ran has no rows yet: it shows how it would.
+        let parts = Slice::each_of(layout.slices).map(|slice| {
+            let mut parts = layout.parts.iter();
+            (slice, parts.find(|part| part.slice == slice.number()))
+        });
+        parts.map(|(slice, part)| row(layout, slice, part))
     });
     output::table(
         ["follower", "slice", "of", "position", "behind", "lease"],
         rows,
     )?;
     Ok(())
+}
+
+fn row(layout: &Layout, slice: Slice, part: Option<&Part>) -> [String; 6] {
+    let of_part = |say: fn(&Part) -> String| part.map_or_else(|| "-".to_owned(), say);
+    let is_held = part.is_some_and(|part| part.owned);
+    [
+        layout.name.clone(),
+        slice.number().to_string(),
+        slice.of().to_string(),
+        of_part(|part| part.position.to_string()),
+        of_part(|part| part.lag_events.to_string()),
+        if is_held { "held" } else { "free" }.to_owned(),
+    ]
 }
 
 /// As the owner of the tables: who runs the service cannot change how its work is shared.

@@ -9,4 +9,5 @@ mod retry;
 mod running;
 mod slices;
 mod slices_parked;
+mod slices_running;
 mod turn;
