@@ -258,6 +258,37 @@ async fn what_people_say_of_a_charge_is_appended_in_their_name() {
     timeout(CONVERGE_MAX, ended)
         .await
         .expect("the order does not come to its end");
+
+    // A refund that a worker sent long ago.
+    assert_eq!(server.cancel(1).await.0, 200);
+    let aged = r#"update jobs set state = 'attention', payload = payload || '{"first_sent_at": "2020-01-01T00:00:00Z"}'
+                  where kind = 'refund' and bookid = 1 and state = 'done' returning id"#;
+    let aged = async {
+        loop {
+            let id: Option<i64> = sqlx::query_scalar(aged)
+                .fetch_optional(&mut owner)
+                .await
+                .unwrap();
+            if let Some(id) = id {
+                return id.to_string();
+            }
+            moment().await;
+        }
+    };
+    let id = timeout(CONVERGE_MAX, aged).await.expect("no refund");
+    let (status, line) = refused(&["retry", &id]).await;
+    assert!(
+        status == Some(1) && line.contains("it could be made twice"),
+        "{line}"
+    );
+    let retry = ["jobs", "retry", &id, "--not-refunded", "--by", "ann"];
+    assert_eq!(json(&folder, &retry).await.0, Some(0));
+    let said = "select count(*) from decisions where action = 'job.retry' and subject -> 'said' ? 'looked_at'";
+    let said: i64 = sqlx::query_scalar(said)
+        .fetch_one(&mut owner)
+        .await
+        .unwrap();
+    assert_eq!(said, 1);
     assert!(server.stop().await.success());
 }
 

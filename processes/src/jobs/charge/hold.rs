@@ -1,7 +1,5 @@
 //! The end of a hold: a booking is let go when nobody sends its charge any more. (docs/adr/0022)
 
-use std::time::Duration;
-
 use domain::{Command, book};
 use journal::jobs::{Finish, Job};
 use journal::{CommandError, Request};
@@ -9,12 +7,10 @@ use uuid::Uuid;
 
 use super::ChargeWork;
 use super::case::Case;
-use crate::jobs::{Setback, notes};
+use crate::jobs::{Setback, delay, notes};
 
 /// The namespace of the ids of expiries.
 const EXPIRY: Uuid = Uuid::from_u128(0x3a5d_90c4_7e1b_4b62_8f0d_c47e_15a9_602b);
-/// How long after an expiry a charge is looked at again: the saga undoes the payment meanwhile.
-const EXPIRED_PAUSE: Duration = Duration::from_secs(1);
 
 impl ChargeWork {
     /// Lets a booking go whose slot was kept long enough, while nothing was sent or nothing arrived. That it is let go is
@@ -30,8 +26,11 @@ impl ChargeWork {
         let request = Request::one(id, trace, Command::Book(case.payid, expire));
         match self.desk.journal.execute_one(request).await {
             Ok(_) => {
+                // The saga undoes the payment, and has this job looked at again when it has.
                 let reason = "the booking expired; its payment is being undone".to_owned();
-                Ok(self.desk.again_after(EXPIRED_PAUSE, reason))
+                let claims = u32::try_from(job.attempts).unwrap_or(1);
+                let pause = delay(claims, self.desk.journal.random());
+                Ok(self.desk.again_after(pause, reason))
             }
             Err(CommandError::Store(error)) => Err(error.into()),
             Err(error) => Ok(self.again(case, error.to_string())),
