@@ -28,7 +28,7 @@ const WINDOWS_MAX: usize = 1_000;
 const HALVINGS_MAX: u32 = 16;
 /// How far around a slot that is taken others are looked for.
 const AROUND: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// How often half as far will do, where there is too much to look at: down to a day.
+/// How often half as far will do, where there is too much to look at: down to about a day.
 const NEARER_MAX: u32 = 4;
 
 /// That a slot is taken, and the nearest ones that are not. That those cannot be found is no reason to say less.
