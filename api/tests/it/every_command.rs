@@ -103,7 +103,8 @@ async fn get_there(app: &TestApp, path: &str, bookid: i64) {
 
 /// A booking of one of many units, for an hour of the day before that which the sample moves to.
 pub(crate) async fn confirmed_for_a_time(app: &TestApp) -> i64 {
-    app.venue(serde_json::json!({"units": 99})).await;
+    let open_to_all = serde_json::json!({"units": 99, "unscheduled": true});
+    app.venue(open_to_all).await;
     let (start, end) = ("2099-01-01T10:00:00Z", "2099-01-01T11:00:00Z");
     let bookid = app.book_at(start, end).await.bookid();
     app.pay(bookid).await;
