@@ -5,13 +5,12 @@
 //! [`complete`], because only the outermost layer knows the path and the correlation id that stand in it.
 
 mod cause;
+mod part;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use domain::terms::Slot;
-use domain::venue::{self, Refused};
 use domain::{Currency, Money, Phase, book};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,53 +20,7 @@ use crate::media;
 use crate::methods::{ACCEPT_PATCH, ACCEPT_POST};
 
 pub(crate) use self::cause::{impossible, internal};
-
-/// A field of the body that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Invalid {
-    /// Which, as a JSON pointer.
-    pub(crate) pointer: String,
-    /// Why, for programs.
-    pub(crate) code: &'static str,
-    /// Why, for people.
-    pub(crate) detail: String,
-}
-
-impl From<venue::Invalid> for Invalid {
-    fn from(invalid: venue::Invalid) -> Self {
-        Self {
-            pointer: invalid.pointer,
-            code: invalid.code,
-            detail: invalid.detail,
-        }
-    }
-}
-
-impl From<Refused> for Invalid {
-    fn from(refused: Refused) -> Self {
-        Self {
-            pointer: format!("/{}", refused.field()),
-            code: refused.code(),
-            detail: refused.to_string(),
-        }
-    }
-}
-
-/// A time that could be booked instead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Alternative {
-    pub(crate) start: Timestamp,
-    pub(crate) end: Timestamp,
-}
-
-impl From<Slot> for Alternative {
-    fn from(slot: Slot) -> Self {
-        Self {
-            start: slot.start,
-            end: slot.end,
-        }
-    }
-}
+pub(crate) use self::part::{Alternative, Invalid};
 
 /// Why a request was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -50,11 +50,12 @@ book 3 2027-03-05T15:00 2027-03-05T17:00; c=$id; expect 'C, two hours' "$code $(
 book 4 2027-03-05T17:30 2027-03-05T18:30; d=$id; expect 'D, into the evening' "$code $(json amount)" '201 15000'
 book 5 2027-03-05T19:00 2027-03-05T20:00; e=$id; expect 'E, in the evening' "$code $(json amount)" '201 18000'
 book 1 2027-03-06T10:00 2027-03-06T11:00; f=$id; expect 'F, an hour on Saturday' "$code $(json amount)" '201 12000'
+book 6 2027-03-05T20:30 2027-03-05T21:30; g=$id; expect 'G, after E' "$code $(json amount)" '201 18000'
 # Until half past twelve the studio is cleaned after A.
 book 6 2027-03-05T12:00 2027-03-05T13:00
 expect 'an hour that begins in the buffer' "$code $(json type)" '409 /problems/slot-taken'
 expect 'other times are offered' "$(( $(json alternatives) > 0 ))" 1
-for booking in $a $b $c $d $e $f; do registered "$booking"; done
+for booking in $a $b $c $d $e $f $g; do registered "$booking"; done
 
 it_is 2027-03-03T12:00 'two days before'
 # B begins in 49 hours.
@@ -77,6 +78,13 @@ it_is 2027-03-04T12:00 'the day before'
 # C begins in 27 hours: half of 24,000.
 quoted "$c" '50 % 12000'; cancel "$c" 'ill'
 until_true 5 'C: half of it is back' money_is "$c" '24000 12000'
+
+# G begins in 32 and a half hours, and moves to Saturday morning: 12,000 instead of 18,000. Of the 6,000 between them half
+# goes back, as from a cancellation; half of what the new time costs would go back now.
+request POST "$BOOKS/books/$g/reschedule" '{"start":"2027-03-06T10:00:00+09:00","end":"2027-03-06T11:00:00+09:00"}'
+expect 'moving G to a cheaper time' "$code $(json amount)" '200 12000'
+until_true 5 'G: half of the difference is back' money_is "$g" '18000 3000'
+quoted "$g" '50 % 6000'
 
 it_is 2027-03-05T09:00 'Friday morning'
 # D begins in eight and a half hours: nothing.
@@ -101,6 +109,7 @@ until_true 10 'E is a no-show by itself' is "$BOOKS/books/$e" status no-show
 expect 'E: all of it is kept' "$(money "$e")" '18000 0'
 
 it_is 2027-03-06T18:00 'Saturday evening: F begins'
+until_true 10 'G did not come in the morning either' is "$BOOKS/books/$g" status no-show
 staff "$f" ready; staff "$f" hand-over ',"method":"key"'; staff "$f" check-in
 it_is 2027-03-06T18:58 'F is in time'
 staff "$f" check-out
@@ -112,11 +121,12 @@ points 2 0    # B was given back
 points 3 240  # 2 % of C's 24,000, less half of it
 points 4 300  # 2 % of D's 15,000
 points 5 360  # 2 % of E's 18,000
+points 6 300  # 2 % of G's 18,000, less the part of the 3,000 that went back
 request GET "$PAYMENTS/stub/ledger"
-# 29,000 (A) + 12,000 (C) + 15,000 (D) + 18,000 (E) + 18,000 (F)
+# 29,000 (A) + 12,000 (C) + 15,000 (D) + 18,000 (E) + 18,000 (F) + 15,000 (G)
 expect 'what the gateway has kept' "$(printf '%s' "$body" | python3 -c '
 import json, sys
-print(sum(charge["amount"] - charge["refunded"] for charge in json.load(sys.stdin)["charges"]))')" 92000
+print(sum(charge["amount"] - charge["refunded"] for charge in json.load(sys.stdin)["charges"]))')" 107000
 request GET "$GATEWAY/mypages/$a/trace"
 printf '%s' "$body" | python3 -c '
 import json, sys

@@ -20,6 +20,7 @@
 mod checkpoints;
 mod database;
 mod handler;
+mod id;
 mod layout;
 mod park;
 mod retry;
@@ -38,6 +39,7 @@ use crate::{Journal, StoreError};
 pub use checkpoints::{Checkpoints, Lease};
 pub use database::InDatabase;
 pub use handler::{Handler, HandlerError, Step};
+pub use id::FollowerId;
 pub use layout::{Layout, Part, cut};
 pub use park::Parked;
 pub use run::run;
@@ -54,47 +56,6 @@ pub const BATCH_MAX: i64 = 1_000;
 /// The same in bulk, unless it is told otherwise. As many again are read ahead: these two bound what a follower
 /// holds in memory.
 pub const BULK_BATCH_MAX: i64 = 5_000;
-
-/// Which follower: a name, and the generation and slice of what it fills.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct FollowerId {
-    /// Its name; a projection's follower has the projection's.
-    pub name: String,
-    /// Which generation of its tables it fills; 1 for a follower that has none.
-    pub generation: i32,
-    /// Which part of the keys; 0 when it takes all.
-    pub slice: i32,
-}
-
-/// `mypage/2/0`.
-impl std::fmt::Display for FollowerId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            name,
-            generation,
-            slice,
-        } = self;
-        write!(f, "{name}/{generation}/{slice}")
-    }
-}
-
-impl FollowerId {
-    /// A follower of all keys.
-    #[must_use]
-    pub fn new(name: &str, generation: i32) -> Self {
-        Self {
-            name: name.to_owned(),
-            generation,
-            slice: 0,
-        }
-    }
-
-    /// The follower of one slice of the keys, counted from 1; which keys are in it is its reader's to say.
-    #[must_use]
-    pub fn of_slice(self, slice: i32) -> Self {
-        Self { slice, ..self }
-    }
-}
 
 /// One follower in one process. Its checkpoint is in the journal's database unless said otherwise.
 pub struct Follower<H, C = InDatabase> {
