@@ -31,7 +31,7 @@ async fn a_malformed_setting_is_named() {
         .unwrap();
     assert_eq!(
         one_line(&output),
-        "spacerent: CB_MIN_CALLS: \"many\" is not a whole number from 0 to 4294967295"
+        "spacerent: CB_MIN_CALLS: \"many\" is not a whole number of at most 4294967295"
     );
 }
 
