@@ -28,7 +28,7 @@ fn a_name_is_enough() {
     assert_eq!(definition.granularity_minutes, None);
     assert_eq!(definition.hold_minutes, 10);
     assert_eq!(definition.hand_over, Method::Key);
-    assert!(definition.unscheduled);
+    assert!(!definition.unscheduled);
     let policy = serde_json::to_value(&definition.cancellation).unwrap();
     let expected = json!({"grace_minutes": 60, "tiers": [
         {"hours_before": 48, "refund_percent": 100},
