@@ -14,8 +14,9 @@ use crate::settings::{Secret, Settings};
 /// The database's name on the local server.
 const NAME: &str = "spacerent";
 
-/// Connections of a command that asks a few questions.
-pub const FEW: u32 = 2;
+/// Connections of a command that asks a few questions, or holds one while it asks another: also behind a pooler, where one
+/// of them is kept for reading streams.
+pub const FEW: u32 = 4;
 
 /// How connections of this many are made.
 type Connect = fn(&Database, u32) -> Result<Connections, StoreError>;

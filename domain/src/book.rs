@@ -78,6 +78,8 @@ pub struct Book {
     price: Money,
     outcome: Option<Outcome>,
     scheduled: Option<Scheduled>,
+    /// What moves to cheaper times kept, and no move to a dearer one has used since.
+    kept: i64,
     /// How often it was moved.
     moves: u32,
     /// The most that a cancellation gives back after a move, in percent.
@@ -329,6 +331,7 @@ impl Aggregate for Book {
                 refund_percent_max,
                 ..
             } => {
+                self.kept = self.kept_after(price, refund_percent_max);
                 self.price = price;
                 self.moves = self.moves.saturating_add(1);
                 self.refund_percent_max = Some(refund_percent_max);

@@ -240,6 +240,30 @@ fn a_booking_is_not_moved_without_end() {
 }
 
 #[test]
+fn what_a_cheaper_time_kept_pays_for_a_dearer_one() {
+    let (mut book, at) = (confirmed(), START - hours(30));
+    // Half of 12,000 is kept.
+    for event in move_at(&book, next_day(), Money::krw(8_000), at).unwrap() {
+        book.apply(event);
+    }
+    let asked = |book: &Book, to: i64| {
+        let difference = book.difference(Money::krw(to), at);
+        (
+            difference.to.minor - difference.from.minor,
+            difference.refund_percent,
+        )
+    };
+    assert_eq!(asked(&book, 20_000), (6_000, 50));
+    assert_eq!(asked(&book, 11_000), (0, 50));
+    // Of 6,000 a move to 11,000 uses 3,000.
+    for event in move_at(&book, slot(), Money::krw(11_000), at).unwrap() {
+        book.apply(event);
+    }
+    assert_eq!(asked(&book, 20_000), (6_000, 50));
+    assert_eq!(asked(&book, 10_000), (-1_000, 50));
+}
+
+#[test]
 fn a_quote_that_is_capped_holds_until_the_cap_is_undercut() {
     let mut book = confirmed();
     let next_month = Slot::new(START + hours(720), START + hours(722));

@@ -77,6 +77,8 @@ impl StreamId {
 pub struct Journal {
     store: Arc<dyn Store>,
     pool: Connections,
+    /// The same for questions of people, which may take a part of it only.
+    questions: Connections,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     /// Which node this is, of several that share the work.
@@ -119,6 +121,7 @@ impl Journal {
         let signal = || Arc::new(watch::Sender::new(0));
         Self {
             store,
+            questions: pool.for_questions(),
             pool,
             clock,
             random,
@@ -154,6 +157,13 @@ impl Journal {
     #[must_use]
     pub fn pool(&self) -> &Connections {
         &self.pool
+    }
+
+    /// The same connections for what people ask: all of them together take half at most.
+    /// ([`Connections::for_questions`])
+    #[must_use]
+    pub fn questions(&self) -> &Connections {
+        &self.questions
     }
 
     /// The clock that stamps events.

@@ -243,7 +243,7 @@ impl Journal {
             days: 0,
             microseconds: i64::try_from(room.as_micros()).map_or(0, |it| (it - 1).max(0)),
         })
-        .fetch_all(self.pool())
+        .fetch_all(self.questions())
         .await?;
         let mut taken = Vec::with_capacity(rows.len());
         for row in &rows {

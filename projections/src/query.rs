@@ -14,7 +14,7 @@ mod wait;
 use std::sync::Arc;
 
 use domain::{BookId, UserId};
-use journal::{Connections, Journal, StoreError};
+use journal::{Journal, StoreError};
 
 pub use board::{
     BoardFilter, BoardList, BoardPage, BoardQuestion, Booked, BookedDay, Place, RevenueDay,
@@ -46,8 +46,6 @@ pub struct LedgerPart {
 #[derive(Clone)]
 pub struct ReadModels {
     journal: Arc<Journal>,
-    /// What questions may use of the journal's connections.
-    connections: Connections,
     mypage: Option<MypageFile>,
 }
 
@@ -56,7 +54,6 @@ impl ReadModels {
     #[must_use]
     pub fn new(journal: Journal) -> Self {
         Self {
-            connections: journal.pool().for_questions(),
             journal: Arc::new(journal),
             mypage: None,
         }
@@ -86,7 +83,7 @@ impl ReadModels {
     fn source<R: Row>(&self) -> Source<'_> {
         match self.file(R::SCHEMA) {
             Some(file) => Source::File(file),
-            None => Source::Database(&self.connections),
+            None => Source::Database(self.journal.questions()),
         }
     }
 

@@ -77,7 +77,8 @@ struct Ask<'p> {
 
 impl<'p> Ask<'p> {
     fn read(parameters: &'p Parameters) -> Result<Self, Problem> {
-        parameters.only(&["spacename", "from", "to", "duration"])?;
+        // Whoever reads may say a position; claims are read as they stand, and are never behind.
+        parameters.only(&["spacename", "from", "to", "duration", "min_position"])?;
         let spacename = parameters
             .text("spacename")?
             .ok_or_else(|| Problem::Malformed("spacename must be given".into()))?;

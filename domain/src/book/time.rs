@@ -100,13 +100,26 @@ impl Book {
         }
     }
 
-    /// What a move at `at` to a time that costs `to` changes.
+    /// What a move at `at` to a time that costs `to` changes. What an earlier move to a cheaper time kept is paid already.
     #[must_use]
     pub fn difference(&self, to: Money, at: Timestamp) -> Difference {
+        let more = to.minor.saturating_sub(self.price.minor).max(0);
+        let from = self.price.minor.saturating_add(more.min(self.kept));
         Difference {
-            from: self.price,
+            from: self.price.with_minor(from),
             to,
             refund_percent: self.refund_quote(at).percent,
+        }
+    }
+
+    /// What is kept, and not used, after a move to this price.
+    pub(super) fn kept_after(&self, price: Money, refund_percent: u8) -> i64 {
+        let less = self.price.minor.saturating_sub(price.minor);
+        if less > 0 {
+            let back = percent_of(self.price.with_minor(less), refund_percent).minor;
+            self.kept.saturating_add(less - back)
+        } else {
+            self.kept.saturating_add(less).max(0)
         }
     }
 

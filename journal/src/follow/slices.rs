@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -43,15 +45,17 @@ pub async fn run_cut<C: Cut>(cut: C, runtime: Arc<dyn Runtime>, stop: Cancellati
     while let Some(slices) = layout(&cut, runtime.as_ref(), &stop).await {
         let here = stop.child_token();
         let lost = Arc::new(Notify::new());
-        let running: Vec<_> = Slice::each_of(slices)
+        let mut running: FuturesUnordered<_> = Slice::each_of(slices)
             .map(|slice| begin(cut.follower(slice), &runtime, &here, &lost))
             .collect();
-        until_another(&cut, slices, runtime.as_ref(), &here, &lost).await;
-        here.cancel();
-        for ended in running {
-            // One that panicked has said so; its lease runs out.
-            let _ = ended.await;
+        tokio::select! {
+            biased;
+            // One that panicked has said so; its lease runs out, and all of them begin anew.
+            _ = running.next() => pause(runtime.as_ref(), &stop).await,
+            () = until_another(&cut, slices, runtime.as_ref(), &here, &lost) => {}
         }
+        here.cancel();
+        while running.next().await.is_some() {}
     }
 }
 
@@ -89,11 +93,19 @@ async fn layout<C: Cut>(cut: &C, runtime: &dyn Runtime, stop: &CancellationToken
                 }
             }
         }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return None,
-            () = runtime.sleep(LOOK_EVERY) => {}
+        if stop.is_cancelled() {
+            return None;
         }
+        pause(runtime, stop).await;
+    }
+}
+
+/// Until the next look, or until cancelled.
+async fn pause(runtime: &dyn Runtime, stop: &CancellationToken) {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = runtime.sleep(LOOK_EVERY) => {}
     }
 }
 

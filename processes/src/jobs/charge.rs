@@ -174,9 +174,10 @@ impl ChargeWork {
         let now = self.desk.now();
         let sending = notes::of_sending(case.this_try(), now);
         self.desk.note(job, sending).await?;
-        let noted_late = self.desk.now() >= later(now, NOTE_MAX);
+        let noted_at = self.desk.now();
+        let too_late = noted_at >= later(now, NOTE_MAX) || case.unwanted_at(noted_at).is_some();
         let reason = "the database took too long to note that it is sent";
-        Ok(noted_late.then(|| self.again(case, reason.to_owned())))
+        Ok(too_late.then(|| self.again(case, reason.to_owned())))
     }
 
     /// Whether the gateway may have forgotten the charge's key: then sending it could be a second charge, and "not

@@ -40,7 +40,7 @@ impl ReadModels {
         // One more, to know whether there are more.
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
         let mut sql = statement("", list, filter, after, limit);
-        let found = sql.build().fetch_all(&self.connections).await?;
+        let found = sql.build().fetch_all(self.journal.questions()).await?;
         let mut rows = rows(&found)?;
         let more = rows.len() > size;
         rows.truncate(size);
@@ -59,7 +59,7 @@ impl ReadModels {
         to: Date,
     ) -> Result<Vec<RevenueDay>, StoreError> {
         let mut sql = money("", spacename, from, to);
-        let rows = sql.build().fetch_all(&self.connections).await?;
+        let rows = sql.build().fetch_all(self.journal.questions()).await?;
         rows.iter().map(revenue_day).collect()
     }
 
@@ -78,8 +78,8 @@ impl ReadModels {
             within_days("", &spacename, from, to),
             longer("", &spacename, from, to),
         );
-        let by_day = by_day.build().fetch_all(&self.connections).await?;
-        let longer = longer.build().fetch_all(&self.connections).await?;
+        let by_day = by_day.build().fetch_all(self.journal.questions()).await?;
+        let longer = longer.build().fetch_all(self.journal.questions()).await?;
         Ok(Booked {
             days: by_day.iter().map(booked_day).collect::<Result<_, _>>()?,
             longer: rows(&longer)?,
@@ -123,7 +123,7 @@ impl ReadModels {
         };
         let mut plan = vec![];
         for mut sql in statements {
-            let lines = sql.build().fetch_all(&self.connections).await?;
+            let lines = sql.build().fetch_all(self.journal.questions()).await?;
             for line in &lines {
                 plan.push(line.try_get(0)?);
             }

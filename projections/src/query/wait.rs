@@ -64,7 +64,7 @@ impl ReadModels {
              where p.name = $1 and p.state = 'live'",
         )
         .bind(projection)
-        .fetch_one(&self.connections)
+        .fetch_one(self.journal.questions())
         .await?;
         Ok(Option::unwrap_or(position, 0))
     }
@@ -90,7 +90,7 @@ impl ReadModels {
              from follower",
         )
         .bind(projection)
-        .fetch_one(&self.connections)
+        .fetch_one(self.journal.questions())
         .await?;
         Ok(Freshness {
             position: row.try_get("position")?,

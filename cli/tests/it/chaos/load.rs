@@ -10,6 +10,8 @@ use tokio::task::JoinSet;
 
 use crate::server::moment;
 
+/// How long a customer waits until a booking is registered, to move it then.
+const REGISTERED_MAX: Duration = Duration::from_secs(10);
 /// A venue with times, and how many can be there at a time.
 const STUDIO: &str = "studio";
 const UNITS: u32 = 3;
@@ -24,6 +26,8 @@ pub struct Answered {
     pub booked: Vec<i64>,
     pub cancelled: Vec<i64>,
     pub moved: Vec<i64>,
+    /// Keys of bookings that were refused for good after a try that was not answered: nothing may be stored under them.
+    pub refused: Vec<String>,
 }
 
 /// One request: the status, 0 when there was none, and the body.
@@ -127,6 +131,7 @@ impl Load {
                 random: fastrand::Rng::with_seed(seed ^ number as u64),
                 name: format!("{seed}-{number}"),
                 pause,
+                was_refused: false,
             };
             load.customers.spawn(customer.act());
         }
@@ -153,6 +158,8 @@ struct Customer {
     random: fastrand::Rng,
     name: String,
     pause: Duration,
+    /// Whether what was asked last was refused for good.
+    was_refused: bool,
 }
 
 impl Customer {
@@ -195,10 +202,13 @@ impl Customer {
             })
             .await;
         let Some(bookid) = booked.and_then(|body| body["bookid"].as_i64()) else {
+            if let Some(key) = key.filter(|_| self.was_refused) {
+                self.note(|answered| answered.refused.push(key));
+            }
             return;
         };
         self.note(|answered| answered.booked.push(bookid));
-        if timed && self.random.bool() {
+        if timed && self.random.bool() && self.is_registered(bookid).await {
             let (start, end) = self.a_time();
             let wish = json!({ "start": start, "end": end });
             let key = key.as_ref().map(|key| format!("{key}-move"));
@@ -229,6 +239,20 @@ impl Customer {
         }
     }
 
+    /// Whether it is, within a while.
+    async fn is_registered(&mut self, bookid: i64) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < REGISTERED_MAX {
+            let path = format!("{}/books/{bookid}", self.place());
+            let (_, shown) = ask(self.http.get(path)).await;
+            if shown["status"] == "success-register" {
+                return true;
+            }
+            moment().await;
+        }
+        false
+    }
+
     fn note(&self, note: impl FnOnce(&mut Answered)) {
         note(&mut self.answered.lock().unwrap());
     }
@@ -253,11 +277,15 @@ impl Customer {
         request: impl Fn(&Client, &str, Option<&str>) -> RequestBuilder,
     ) -> Option<Value> {
         let began = Instant::now();
+        self.was_refused = false;
         loop {
             let base = self.place();
             match ask(request(&self.http, &base, key)).await {
                 (200..300, body) => return Some(body),
-                (409, body) if !is_for_now(&body) => return None,
+                (409, body) if !is_for_now(&body) => {
+                    self.was_refused = true;
+                    return None;
+                }
                 (0 | 409 | 500.., _) if key.is_some() && began.elapsed() < ASKING_MAX => {
                     moment().await;
                 }

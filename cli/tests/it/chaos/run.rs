@@ -363,6 +363,8 @@ async fn a_chaos_run_ends_with_nothing_lost_doubled_or_stuck() {
         settling.elapsed().as_secs()
     );
     assert!(verdict.is_well(), "{verdict:#?}");
+    let seen = (verdict.accepted, verdict.cancelled, verdict.moved);
+    assert!(seen.0 > 0 && seen.1 > 0 && seen.2 > 0, "{seen:?}");
     let unrecovered: usize = tallies.values().map(|tally| tally.unrecovered).sum();
     assert_eq!(unrecovered, 0, "faults were not recovered from in time");
 }

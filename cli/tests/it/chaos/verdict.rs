@@ -90,6 +90,10 @@ const UNCANCELLED: &str = "
         select from events e join books.books b on b.bookid = a.id
         where e.aggregate_type = 'Book' and e.aggregate_id = a.id::text and e.event_type = 'Bookcancelled'
           and b.status in ('cancel-booking', 'cancel-register'))";
+/// Among these keys of bookings that were refused, those under which one is stored.
+const REFUSED_AND_STORED: &str = "
+    select count(*) from unnest($1::text[]) a (key) where exists (
+        select from events e where e.event_type = 'Booked' and e.metadata ->> 'correlation_id' = a.key)";
 /// Among these moved bookings, those whose move is not in the journal.
 const UNMOVED: &str = "
     select count(*) from unnest($1::bigint[]) a (id) where not exists (
@@ -217,7 +221,12 @@ pub async fn of(world: &World, answered: &Answered, max: Duration) -> Verdict {
         moved: answered.moved.len(),
         lost: among(LOST, &answered.booked).await
             + among(UNCANCELLED, &answered.cancelled).await
-            + among(UNMOVED, &answered.moved).await,
+            + among(UNMOVED, &answered.moved).await
+            + sqlx::query_scalar::<_, i64>(REFUSED_AND_STORED)
+                .bind(&answered.refused)
+                .fetch_one(&world.pool)
+                .await
+                .unwrap(),
         doubled: world.count(DOUBLED).await,
         parked: world.count("select count(*) from parked").await,
         stuck: of_jobs + world.count(UNSETTLED).await + world.count(BEHIND).await,
