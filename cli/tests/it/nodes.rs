@@ -155,27 +155,32 @@ async fn a_killed_node_is_replaced_within_its_lease() {
     house.converges(3 * BOOKINGS).await;
 }
 
-#[tokio::test]
-async fn a_stopped_node_that_wakes_up_does_nothing_twice() {
-    let house = House::build().await;
-    let (one, other) = two_nodes(&house).await;
-    book(&house, &one, BOOKINGS).await;
-    house.converges(BOOKINGS).await;
-    // Between two steps: in the middle of a transaction it is another story.
+/// Stops the node that is called `one` between two steps of its followers: in the middle of a transaction it is another
+/// story.
+pub(crate) async fn stop_between_steps(house: &House, node: &Role) {
     let at_work = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'one' and xact_start is not null";
     let stopped = async {
         loop {
-            one.signal(Signal::STOP);
+            node.signal(Signal::STOP);
             if house.count(at_work).await == 0 {
                 return;
             }
-            one.signal(Signal::CONT);
+            node.signal(Signal::CONT);
             moment().await;
         }
     };
     timeout(SOON, stopped)
         .await
         .expect("it is never between two steps");
+}
+
+#[tokio::test]
+async fn a_stopped_node_that_wakes_up_does_nothing_twice() {
+    let house = House::build().await;
+    let (one, other) = two_nodes(&house).await;
+    book(&house, &one, BOOKINGS).await;
+    house.converges(BOOKINGS).await;
+    stop_between_steps(&house, &one).await;
     let its = house.count(OF_ONE).await;
     book(&house, &other, BOOKINGS).await;
     taken_over_in_time(&house, its).await;

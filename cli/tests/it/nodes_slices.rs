@@ -7,7 +7,8 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::nodes::{
-    BOOKINGS, EVERYTHING, LEASE_MS, NOTICED_MS, SOON, WATCH, book, metric_rises, until,
+    BOOKINGS, EVERYTHING, LEASE_MS, NOTICED_MS, SOON, WATCH, book, metric_rises,
+    stop_between_steps, until,
 };
 use crate::roles::{House, Role};
 use crate::server::{moment, spacerent};
@@ -89,31 +90,13 @@ async fn the_slices_of_a_killed_node_are_anothers_within_the_lease() {
     house.converges(3 * BOOKINGS).await;
 }
 
-/// Stops a node between two steps of its followers.
-async fn stop(house: &House, node: &Role) {
-    let at_work = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'one' and xact_start is not null";
-    let stopped = async {
-        loop {
-            node.signal(Signal::STOP);
-            if house.count(at_work).await == 0 {
-                return;
-            }
-            node.signal(Signal::CONT);
-            moment().await;
-        }
-    };
-    timeout(SOON, stopped)
-        .await
-        .expect("it is never between two steps");
-}
-
 #[tokio::test]
 async fn a_stopped_node_that_wakes_up_moves_no_slice_of_anothers() {
     let house = House::build().await;
     let (one, other) = two_nodes(&house).await;
     book(&house, &one, BOOKINGS).await;
     house.converges(BOOKINGS).await;
-    stop(&house, &one).await;
+    stop_between_steps(&house, &one).await;
     book(&house, &other, BOOKINGS).await;
     taken_over_in_time(&house).await;
     one.signal(Signal::CONT);
@@ -128,7 +111,7 @@ async fn a_node_that_slept_through_a_cut_takes_part_in_the_new_one() {
     let house = House::build().await;
     let (one, other) = two_nodes(&house).await;
     book(&house, &one, BOOKINGS).await;
-    stop(&house, &one).await;
+    stop_between_steps(&house, &one).await;
     let (done, cut) = slices(&house, &["orders", "3"]).await;
     assert!(done && cut["before"] == 4 && cut["slices"] == 3, "{cut}");
     // Nothing is left of the leases that it had: nobody waits for their end.
