@@ -25,7 +25,8 @@ const ASKING_MAX: Duration = Duration::from_secs(60);
 pub struct Answered {
     pub booked: Vec<i64>,
     pub cancelled: Vec<i64>,
-    pub moved: Vec<i64>,
+    /// And to when.
+    pub moved: Vec<(i64, String)>,
     /// Keys of bookings that were refused for good after a try that was not answered: nothing may be stored under them.
     pub refused: Vec<String>,
 }
@@ -223,7 +224,7 @@ impl Customer {
                 })
                 .await;
             if moved.is_some() {
-                self.note(|answered| answered.moved.push(bookid));
+                self.note(|answered| answered.moved.push((bookid, start)));
             }
         }
         if self.random.u8(..3) == 0 {

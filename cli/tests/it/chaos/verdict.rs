@@ -94,10 +94,12 @@ const UNCANCELLED: &str = "
 const REFUSED_AND_STORED: &str = "
     select count(*) from unnest($1::text[]) a (key) where exists (
         select from events e where e.event_type = 'Booked' and e.metadata ->> 'correlation_id' = a.key)";
-/// Among these moved bookings, those whose move is not in the journal.
+/// Among these moved bookings, those of which the journal does not say that they were ever for that time.
 const UNMOVED: &str = "
-    select count(*) from unnest($1::bigint[]) a (id) where not exists (
-        select from events e where e.aggregate_type = 'Book' and e.aggregate_id = a.id::text and e.event_type = 'Rescheduled')";
+    select count(*) from unnest($1::bigint[], $2::text[]) a (id, start) where not exists (
+        select from events e
+        where e.aggregate_type = 'Book' and e.aggregate_id = a.id::text and e.event_type in ('Booked', 'Rescheduled')
+          and (e.payload -> 'slot' ->> 'start')::timestamptz = a.start::timestamptz)";
 /// What has not come to its end, in words, for who must find out why.
 const OPEN: &str = "
     select format('job %s is %s, due at %s, claimed until %s, tries %s, knows %s: %s',
@@ -126,6 +128,8 @@ pub struct Verdict {
     /// Moves that were answered 2xx.
     pub moved: usize,
     pub lost: i64,
+    /// Bookings that are stored although their customer was told that they are not.
+    pub refused: i64,
     pub doubled: i64,
     pub parked: i64,
     /// Bookings and jobs that did not come to an end, or need people.
@@ -145,6 +149,7 @@ impl Verdict {
     pub fn is_well(&self) -> bool {
         [
             self.lost,
+            self.refused,
             self.doubled,
             self.parked,
             self.stuck,
@@ -165,6 +170,7 @@ impl fmt::Display for Verdict {
             ("cancellations accepted", self.cancelled.to_string()),
             ("moves accepted", self.moved.to_string()),
             ("lost", self.lost.to_string()),
+            ("refused and stored", self.refused.to_string()),
             ("doubled", self.doubled.to_string()),
             ("parked", self.parked.to_string()),
             ("stuck", self.stuck.to_string()),
@@ -221,12 +227,12 @@ pub async fn of(world: &World, answered: &Answered, max: Duration) -> Verdict {
         moved: answered.moved.len(),
         lost: among(LOST, &answered.booked).await
             + among(UNCANCELLED, &answered.cancelled).await
-            + among(UNMOVED, &answered.moved).await
-            + sqlx::query_scalar::<_, i64>(REFUSED_AND_STORED)
-                .bind(&answered.refused)
-                .fetch_one(&world.pool)
-                .await
-                .unwrap(),
+            + unmoved(world, answered).await,
+        refused: sqlx::query_scalar(REFUSED_AND_STORED)
+            .bind(&answered.refused)
+            .fetch_one(&world.pool)
+            .await
+            .unwrap(),
         doubled: world.count(DOUBLED).await,
         parked: world.count("select count(*) from parked").await,
         stuck: of_jobs + world.count(UNSETTLED).await + world.count(BEHIND).await,
@@ -239,6 +245,12 @@ pub async fn of(world: &World, answered: &Answered, max: Duration) -> Verdict {
             .await
             .unwrap(),
     }
+}
+
+async fn unmoved(world: &World, answered: &Answered) -> i64 {
+    let (ids, starts): (Vec<_>, Vec<_>) = answered.moved.iter().cloned().unzip();
+    let counted = sqlx::query_scalar(UNMOVED).bind(ids).bind(starts);
+    counted.fetch_one(&world.pool).await.unwrap()
 }
 
 async fn status(world: &World) -> Value {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 
-use super::load::{Answered, book, cancel};
+use super::load::{Answered, at, book, cancel};
 use super::verdict::{self, Verdict};
 use super::world::World;
 
@@ -86,7 +86,7 @@ async fn a_booking_that_was_answered_and_is_nowhere_is_lost() {
     let answered = Answered {
         booked: vec![41, 42],
         cancelled: vec![43],
-        moved: vec![44],
+        moved: vec![(44, at("10:00"))],
         refused: vec!["a key".to_owned()],
     };
     let verdict = verdict::of(&world, &answered, AT_ONCE).await;
