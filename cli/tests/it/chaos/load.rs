@@ -27,8 +27,6 @@ pub struct Answered {
     pub cancelled: Vec<i64>,
     /// And to when.
     pub moved: Vec<(i64, String)>,
-    /// Keys of bookings that were refused for good after a try that was not answered: nothing may be stored under them.
-    pub refused: Vec<String>,
 }
 
 /// One request: the status, 0 when there was none, and the body.
@@ -132,7 +130,6 @@ impl Load {
                 random: fastrand::Rng::with_seed(seed ^ number as u64),
                 name: format!("{seed}-{number}"),
                 pause,
-                was_refused: false,
             };
             load.customers.spawn(customer.act());
         }
@@ -159,8 +156,6 @@ struct Customer {
     random: fastrand::Rng,
     name: String,
     pause: Duration,
-    /// Whether what was asked last was refused for good.
-    was_refused: bool,
 }
 
 impl Customer {
@@ -203,9 +198,6 @@ impl Customer {
             })
             .await;
         let Some(bookid) = booked.and_then(|body| body["bookid"].as_i64()) else {
-            if let Some(key) = key.filter(|_| self.was_refused) {
-                self.note(|answered| answered.refused.push(key));
-            }
             return;
         };
         self.note(|answered| answered.booked.push(bookid));
@@ -278,15 +270,11 @@ impl Customer {
         request: impl Fn(&Client, &str, Option<&str>) -> RequestBuilder,
     ) -> Option<Value> {
         let began = Instant::now();
-        self.was_refused = false;
         loop {
             let base = self.place();
             match ask(request(&self.http, &base, key)).await {
                 (200..300, body) => return Some(body),
-                (409, body) if !is_for_now(&body) => {
-                    self.was_refused = true;
-                    return None;
-                }
+                (409, body) if !is_for_now(&body) => return None,
                 (0 | 409 | 500.., _) if key.is_some() && began.elapsed() < ASKING_MAX => {
                     moment().await;
                 }

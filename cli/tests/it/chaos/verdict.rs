@@ -90,10 +90,6 @@ const UNCANCELLED: &str = "
         select from events e join books.books b on b.bookid = a.id
         where e.aggregate_type = 'Book' and e.aggregate_id = a.id::text and e.event_type = 'Bookcancelled'
           and b.status in ('cancel-booking', 'cancel-register'))";
-/// Among these keys of bookings that were refused, those under which one is stored.
-const REFUSED_AND_STORED: &str = "
-    select count(*) from unnest($1::text[]) a (key) where exists (
-        select from events e where e.event_type = 'Booked' and e.metadata ->> 'correlation_id' = a.key)";
 /// Among these moved bookings, those of which the journal does not say that they were ever for that time.
 const UNMOVED: &str = "
     select count(*) from unnest($1::bigint[], $2::text[]) a (id, start) where not exists (
@@ -128,8 +124,6 @@ pub struct Verdict {
     /// Moves that were answered 2xx.
     pub moved: usize,
     pub lost: i64,
-    /// Bookings that are stored although their customer was told that they are not.
-    pub refused: i64,
     pub doubled: i64,
     pub parked: i64,
     /// Bookings and jobs that did not come to an end, or need people.
@@ -149,7 +143,6 @@ impl Verdict {
     pub fn is_well(&self) -> bool {
         [
             self.lost,
-            self.refused,
             self.doubled,
             self.parked,
             self.stuck,
@@ -170,7 +163,6 @@ impl fmt::Display for Verdict {
             ("cancellations accepted", self.cancelled.to_string()),
             ("moves accepted", self.moved.to_string()),
             ("lost", self.lost.to_string()),
-            ("refused and stored", self.refused.to_string()),
             ("doubled", self.doubled.to_string()),
             ("parked", self.parked.to_string()),
             ("stuck", self.stuck.to_string()),
@@ -228,11 +220,6 @@ pub async fn of(world: &World, answered: &Answered, max: Duration) -> Verdict {
         lost: among(LOST, &answered.booked).await
             + among(UNCANCELLED, &answered.cancelled).await
             + unmoved(world, answered).await,
-        refused: sqlx::query_scalar(REFUSED_AND_STORED)
-            .bind(&answered.refused)
-            .fetch_one(&world.pool)
-            .await
-            .unwrap(),
         doubled: world.count(DOUBLED).await,
         parked: world.count("select count(*) from parked").await,
         stuck: of_jobs + world.count(UNSETTLED).await + world.count(BEHIND).await,

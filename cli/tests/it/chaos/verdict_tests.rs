@@ -66,7 +66,6 @@ async fn the_verdict_sees_every_kind_of_harm() {
             booked: vec![body["bookid"].as_i64().unwrap()],
             cancelled: vec![],
             moved: vec![],
-            refused: vec![],
         };
         assert!(verdict::settles(&world, SETTLED_MAX).await);
         node.kill().await;
@@ -87,7 +86,6 @@ async fn a_booking_that_was_answered_and_is_nowhere_is_lost() {
         booked: vec![41, 42],
         cancelled: vec![43],
         moved: vec![(44, at("10:00"))],
-        refused: vec!["a key".to_owned()],
     };
     let verdict = verdict::of(&world, &answered, AT_ONCE).await;
     assert_eq!((verdict.accepted, verdict.lost), (2, 4));
@@ -109,7 +107,6 @@ async fn a_cancellation_that_is_under_way_is_stuck_and_not_lost() {
         booked: vec![bookid],
         cancelled: vec![bookid],
         moved: vec![],
-        refused: vec![],
     };
     let verdict = verdict::of(&world, &answered, AT_ONCE).await;
     assert!(verdict.stuck > 0 && !verdict.is_well(), "{verdict:#?}");
