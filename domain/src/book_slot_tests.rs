@@ -240,27 +240,18 @@ fn a_booking_is_not_moved_without_end() {
 }
 
 #[test]
-fn what_a_cheaper_time_kept_pays_for_a_dearer_one() {
+fn what_a_cheaper_time_kept_is_said_until_a_dearer_one_used_it() {
     let (mut book, at) = (confirmed(), START - hours(30));
-    // Half of 12,000 is kept.
-    for event in move_at(&book, next_day(), Money::krw(8_000), at).unwrap() {
-        book.apply(event);
+    let kept = |book: &Book| book.difference(PRICE, at).kept;
+    assert_eq!(kept(&book), 0);
+    // Half of 12,000 is kept; of that a move to 11,000 uses 3,000, and one to 20,000 the rest.
+    for (price, then) in [(8_000, 6_000), (11_000, 3_000), (20_000, 0)] {
+        let to = if price == 11_000 { slot() } else { next_day() };
+        for event in move_at(&book, to, Money::krw(price), at).unwrap() {
+            book.apply(event);
+        }
+        assert_eq!(kept(&book), then, "moved to {price}");
     }
-    let asked = |book: &Book, to: i64| {
-        let difference = book.difference(Money::krw(to), at);
-        (
-            difference.to.minor - difference.from.minor,
-            difference.refund_percent,
-        )
-    };
-    assert_eq!(asked(&book, 20_000), (6_000, 50));
-    assert_eq!(asked(&book, 11_000), (0, 50));
-    // Of 6,000 a move to 11,000 uses 3,000.
-    for event in move_at(&book, slot(), Money::krw(11_000), at).unwrap() {
-        book.apply(event);
-    }
-    assert_eq!(asked(&book, 20_000), (6_000, 50));
-    assert_eq!(asked(&book, 10_000), (-1_000, 50));
 }
 
 #[test]

@@ -47,6 +47,7 @@ fn adjust(from: i64, to: i64) -> Command {
 fn adjust_by(from: i64, to: i64, refund_percent: u8) -> Command {
     Command::Adjust(Difference {
         from: Money::krw(from),
+        kept: 0,
         to: Money::krw(to),
         refund_percent,
     })
@@ -356,6 +357,40 @@ fn a_cheaper_time_gives_back_the_part_that_the_policy_leaves() {
     assert_eq!(refunds(&moved), [("tx-1".to_owned(), 3_000)]);
     let (_, moved) = after([request(0), approval(1, 10_000), adjust_by(10_000, 4_000, 0)]);
     assert!(moved.is_empty(), "{moved:?}");
+}
+
+#[test]
+fn what_a_cheaper_time_kept_pays_for_a_dearer_one_unless_people_gave_it_back() {
+    let back_to = |to: i64| {
+        Command::Adjust(Difference {
+            from: Money::krw(4_000),
+            kept: 6_000,
+            to: Money::krw(to),
+            refund_percent: 0,
+        })
+    };
+    let kept = [request(0), approval(1, 10_000), adjust_by(10_000, 4_000, 0)];
+    let given = |amount: i64| Command::RefundPartially {
+        amount: Money::krw(amount),
+        reason: "rain".to_owned(),
+    };
+    for (back, to, asked) in [
+        (0, 9_000, 0),
+        (0, 11_000, 1_000),
+        (1_000, 10_000, 1_000),
+        (6_000, 10_000, 6_000),
+        // What was given back of the price itself is not asked for again.
+        (9_000, 10_000, 6_000),
+    ] {
+        let given = (back > 0).then(|| given(back));
+        let story = kept.clone().into_iter().chain(given).chain([back_to(to)]);
+        let price = |event: &Event| match event {
+            Event::ChargeRequested { price, .. } => price.minor,
+            _ => 0,
+        };
+        let charged: i64 = after(story).1.iter().map(price).sum();
+        assert_eq!(charged, asked, "{back} given back, then moved to {to}");
+    }
 }
 
 /// Whatever part of the price points paid, what was paid comes back, once.

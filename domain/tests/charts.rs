@@ -145,6 +145,7 @@ fn book_commands() -> Vec<book::Command> {
             slot: slot(24),
             difference: Difference {
                 from: PRICE,
+                kept: 0,
                 to: PRICE,
                 refund_percent: 100,
             },

@@ -62,6 +62,7 @@ fn command() -> impl Strategy<Value = Command> {
 fn to_cost(to: Money) -> Command {
     Command::Adjust(Difference {
         from: PRICE,
+        kept: 0,
         to,
         refund_percent: 100,
     })

@@ -100,13 +100,12 @@ impl Book {
         }
     }
 
-    /// What a move at `at` to a time that costs `to` changes. What an earlier move to a cheaper time kept is paid already.
+    /// What a move at `at` to a time that costs `to` changes.
     #[must_use]
     pub fn difference(&self, to: Money, at: Timestamp) -> Difference {
-        let more = to.minor.saturating_sub(self.price.minor).max(0);
-        let from = self.price.minor.saturating_add(more.min(self.kept));
         Difference {
-            from: self.price.with_minor(from),
+            from: self.price,
+            kept: self.kept,
             to,
             refund_percent: self.refund_quote(at).percent,
         }

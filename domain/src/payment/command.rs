@@ -99,6 +99,9 @@ pub enum Command {
 pub struct Difference {
     /// What the booking cost.
     pub from: Money,
+    /// What earlier moves to cheaper times kept, in minor units of the price. It pays for a dearer time, as far as it
+    /// was not given back since.
+    pub kept: i64,
     /// What it costs.
     pub to: Money,
     /// What is given back of a lower price, in percent: as much as a cancellation would, or moving would be the way to

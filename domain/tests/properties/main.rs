@@ -12,6 +12,7 @@
 mod account;
 mod gateway;
 mod invariants;
+mod moves;
 mod payment;
 mod story;
 mod streams;

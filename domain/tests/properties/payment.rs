@@ -76,6 +76,7 @@ fn command(ask: Ask, price: Money, payment: &Payment) -> Command {
         Ask::Outstanding => Command::ChargeOutstanding,
         Ask::Adjust { from, to, back } => Command::Adjust(Difference {
             from: part(from),
+            kept: part(back).minor,
             to: part(to),
             refund_percent: back,
         }),

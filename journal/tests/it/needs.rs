@@ -198,6 +198,7 @@ pub(crate) async fn confirmed(stage: &Stage, command: u128, key: i64, from: i64,
 pub(crate) fn to_move(command: u128, key: i64, to: Slot) -> Request {
     let difference = Difference {
         from: PRICE,
+        kept: 0,
         to: PRICE,
         refund_percent: 0,
     };

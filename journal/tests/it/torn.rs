@@ -91,6 +91,7 @@ async fn equal_moves_at_once_are_one_move_and_nothing_is_refused_for_what_never_
                 slot(20),
                 Difference {
                     from: Money::krw(10_000),
+                    kept: 0,
                     to: Money::krw(15_000),
                     refund_percent: 100,
                 },

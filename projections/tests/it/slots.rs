@@ -82,6 +82,7 @@ async fn a_booking_shows_its_time_and_the_one_that_it_is_moved_to() {
         slot: Slot::new(at("14:00"), at("17:00")),
         difference: Difference {
             from: price,
+            kept: 0,
             to: Money::krw(15_000),
             refund_percent: 100,
         },
