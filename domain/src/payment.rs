@@ -170,7 +170,7 @@ pub enum Error {
         current: Stage,
     },
     /// A difference between two currencies is nothing that could be charged or given back.
-    #[error("it was paid in {paid:?}, and {asked:?} is asked")]
+    #[error("it was paid in {paid}, and {asked} is asked")]
     OtherCurrency {
         /// What was paid in.
         paid: Currency,

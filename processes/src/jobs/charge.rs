@@ -76,7 +76,7 @@ impl ChargeWork {
         let guard = Guard::new(
             "background",
             desk.settings.breaker.clone(),
-            desk.journal.clone(),
+            Arc::clone(desk.journal.clock()),
         );
         Self { desk, guard }
     }
