@@ -178,9 +178,7 @@ async fn read(response: Response) -> (Verdict, Taken) {
             message: body.detail.unwrap_or_default(),
             position,
         },
-        (StatusCode::ACCEPTED, _) => {
-            pending(why(&body), body.sent.unwrap_or(true))
-        }
+        (StatusCode::ACCEPTED, _) => pending(why(&body), body.sent.unwrap_or(true)),
         (status, _) => {
             tracing::warn!(%status, "the payment role's answer says nothing about the payment");
             return (Verdict::Failed, pending(PendingReason::Unreachable, true));
