@@ -20,12 +20,10 @@ impl ChargeWork {
     /// The saga then undoes the payment, and this job ends with it.
     pub(super) async fn expire(&self, job: &Job, case: &Case) -> Result<Finish, Setback> {
         self.desk.note(job, Told::of_letting_go()).await?;
-        let expire = book::Command::Expire {
-            attempt_in_flight: false,
-        };
         let id = Uuid::new_v5(&EXPIRY, case.key().as_bytes());
         let trace = case.notes.trace.clone();
-        let request = Request::one(id, trace, Command::Book(case.payid, expire));
+        let expire = Command::Book(case.payid, book::Command::Expire);
+        let request = Request::one(id, trace, expire);
         match self.desk.journal.execute_one(request).await {
             Ok(_) => {
                 // The saga undoes the payment, and has this job looked at again when it has.
