@@ -1,7 +1,7 @@
 //! Customers and staff: what they ask for, and what they were told.
 //!
-//! A request is dealt with as the HTTP handlers deal with it: store the intent, take the payment, say when it is open. Who gets no
-//! answer asks again, under the same command id, wherever somebody answers.
+//! A request is dealt with as the HTTP handlers deal with it: store the intent, take the payment, say when it is open.
+//! A customer that gets no answer asks again, under the same command id, wherever somebody answers.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::world::World;
 pub(crate) const PRICE: Money = Money::krw(10_000);
 /// Which space is booked.
 const SPACE: &str = "numberone";
-/// How often somebody asks who is not answered.
+/// How often somebody asks that is not answered.
 const ASKS_MAX: u32 = 60;
 /// How long somebody waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
