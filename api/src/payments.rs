@@ -85,6 +85,7 @@ fn answer(command: &Command, bookid: BookId, payment: &Payment, taken: Taken) ->
         Taken::Pending { reason, sent } => {
             let pending = Pending {
                 sent,
+                code: reason.as_str(),
                 reason: reason.to_string(),
             };
             return (StatusCode::ACCEPTED, axum::Json(pending)).into_response();
@@ -99,6 +100,9 @@ fn answer(command: &Command, bookid: BookId, payment: &Payment, taken: Taken) ->
 struct Pending {
     /// Whether the charge may have reached the gateway.
     sent: bool,
+    /// Why: what the book role goes by.
+    code: &'static str,
+    /// Why, for people, and for a book role of a version before the code.
     reason: String,
 }
 

@@ -200,7 +200,7 @@ impl Parts {
         let payment: Arc<dyn TakePayment> = match &settings.payment_url {
             Some(url) if !roles.contains(&Role::Payment) => Arc::new(RemotePayment::new(
                 url,
-                journal.clone(),
+                journal.clock().clone(),
                 limits.clone(),
                 runtime.clone(),
             )?),

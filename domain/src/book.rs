@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::status::Status;
+use crate::tell;
 use crate::value::{BookId, Money, UserId};
 
 pub use self::command::Command;
@@ -103,9 +104,6 @@ pub enum Error {
         /// What was asked, as a participle.
         asked: &'static str,
     },
-    /// A charge may be under way, so the hold must stay.
-    #[error("a payment attempt is in flight")]
-    AttemptInFlight,
     /// The booking's time has come: it can be neither cancelled nor moved any more.
     #[error("its time began at {start}")]
     Started {
@@ -167,67 +165,73 @@ impl Book {
     /// # Errors
     /// [`Error`] names the refusal; nothing happened.
     pub fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
-        if let Command::Place {
-            bookid,
-            userid,
-            spacename,
-            price,
-            scheduled,
-        } = command
-        {
-            if self.stage != Stage::None {
-                return Err(Error::AlreadyPlaced);
-            }
-            let held_until = scheduled.as_deref().map(Scheduled::held_until);
-            let (slot, terms) = scheduled.map(|it| (it.slot, it.terms)).unzip();
-            return Ok(vec![Event::Booked {
+        match command {
+            Command::Place {
                 bookid,
                 userid,
                 spacename,
-                status: Status::Booking,
                 price,
-                slot,
-                terms,
-                held_until,
-            }]);
-        }
-        let bookid = self.bookid.ok_or(Error::NoSuchBooking)?;
-        match command {
-            Command::Place { .. } => Err(Error::AlreadyPlaced),
+                scheduled,
+            } => self.place(bookid, userid, spacename, price, scheduled),
             Command::DeferPayment { reason, sent } => {
                 Ok(self.while_unpaid(Event::PaymentDeferred {
-                    bookid,
+                    bookid: self.known()?,
                     status: Status::Timeout,
                     reason,
                     sent,
                 }))
             }
             Command::Confirm => Ok(self.while_unpaid(Event::BookConfirmed {
-                bookid,
+                bookid: self.known()?,
                 status: Status::SuccessRegister,
             })),
             Command::Reject { reason } => Ok(self.while_unpaid(Event::BookRejected {
-                bookid,
+                bookid: self.known()?,
                 status: Status::PayFailed,
                 reason,
             })),
-            Command::Expire {
-                attempt_in_flight: true,
-            } => Err(Error::AttemptInFlight),
-            Command::Expire {
-                attempt_in_flight: false,
-            } => Ok(self.while_unpaid(Event::BookExpired {
-                bookid,
+            Command::Expire => Ok(self.while_unpaid(Event::BookExpired {
+                bookid: self.known()?,
                 status: Status::Expired,
             })),
             Command::Reschedule {
                 slot,
                 difference,
                 at,
-            } => self.reschedule(bookid, slot, difference, at),
-            Command::Cancel { reason, at } => self.cancel(bookid, reason, at),
-            Command::Close { outcome } => Ok(self.close(bookid, outcome)),
+            } => self.reschedule(self.known()?, slot, difference, at),
+            Command::Cancel { reason, at } => self.cancel(self.known()?, reason, at),
+            Command::Close { outcome } => Ok(self.close(self.known()?, outcome)),
         }
+    }
+
+    /// The number of a booking that is there.
+    fn known(&self) -> Result<BookId, Error> {
+        self.bookid.ok_or(Error::NoSuchBooking)
+    }
+
+    fn place(
+        &self,
+        bookid: BookId,
+        userid: Option<UserId>,
+        spacename: String,
+        price: Money,
+        scheduled: Option<Box<Scheduled>>,
+    ) -> Result<Vec<Event>, Error> {
+        if self.stage != Stage::None {
+            return Err(Error::AlreadyPlaced);
+        }
+        let held_until = scheduled.as_deref().map(Scheduled::held_until);
+        let (slot, terms) = scheduled.map(|it| (it.slot, it.terms)).unzip();
+        Ok(vec![Event::Booked {
+            bookid,
+            userid,
+            spacename,
+            status: Status::Booking,
+            price,
+            slot,
+            terms,
+            held_until,
+        }])
     }
 
     /// The saga's and the timer's steps: they happen while the booking waits, and are absorbed later.
@@ -297,10 +301,7 @@ impl Aggregate for Book {
         (): &(),
         sink: &EventSink<Self>,
     ) -> Result<(), Error> {
-        for event in self.decide(command)? {
-            sink.write(event, self).await;
-        }
-        Ok(())
+        tell(self.decide(command), self, sink).await
     }
 
     fn apply(&mut self, event: Event) {

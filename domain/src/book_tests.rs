@@ -141,10 +141,6 @@ fn reject() -> Command {
     }
 }
 
-fn expire(attempt_in_flight: bool) -> Command {
-    Command::Expire { attempt_in_flight }
-}
-
 fn cancel(reason: Option<&str>) -> Command {
     Command::Cancel {
         reason: reason.map(str::to_owned),
@@ -217,8 +213,7 @@ fn nothing_can_be_asked_of_a_booking_that_nobody_placed() {
         defer("timeout", true),
         Command::Confirm,
         reject(),
-        expire(false),
-        expire(true),
+        Command::Expire,
         cancel(None),
         close(Outcome::Cancelled),
     ] {
@@ -249,15 +244,7 @@ fn a_booking_is_rejected_only_while_it_waits() {
 
 #[test]
 fn a_hold_runs_out_only_while_the_booking_waits() {
-    happens_only_while_waiting(&expire(false), &expired());
-}
-
-#[test]
-fn a_hold_stays_while_a_charge_may_be_under_way() {
-    for stage in WAITING {
-        let answer = ask(stage, expire(true));
-        assert_eq!(answer, Err(Error::AttemptInFlight), "in {stage:?}");
-    }
+    happens_only_while_waiting(&Command::Expire, &expired());
 }
 
 #[test]

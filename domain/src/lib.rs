@@ -19,6 +19,7 @@ pub mod version;
 pub mod written;
 
 use cqrs_es::Aggregate;
+use cqrs_es::event_sink::EventSink;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +106,18 @@ impl Command {
             Self::Space(bookid, space::Command::Move { spaceid, slot }),
         ]
     }
+}
+
+/// Gives what an aggregate decided to the framework, which folds it into the aggregate.
+pub(crate) async fn tell<A: Aggregate>(
+    decided: Result<Vec<A::Event>, A::Error>,
+    aggregate: &mut A,
+    sink: &EventSink<A>,
+) -> Result<(), A::Error> {
+    for event in decided? {
+        sink.write(event, aggregate).await;
+    }
+    Ok(())
 }
 
 /// Why an aggregate refused a command.

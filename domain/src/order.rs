@@ -154,20 +154,15 @@ impl Order {
             }
             E::ChargeRequested { charge_no, .. } => vec![self.charge(*charge_no, Due::Now)],
             E::ChargeApproved { charge_no, .. } | E::ChargeDeclined { charge_no, .. } => {
-                vec![Intent::ChargeSettled {
-                    charge_no: *charge_no,
-                }]
+                vec![settled(*charge_no)]
             }
             E::Approved {
                 charge_no,
+                payid,
                 userid,
                 spacename,
-                payid,
                 ..
             } => {
-                let settled = Intent::ChargeSettled {
-                    charge_no: *charge_no,
-                };
                 let register = space::Command::Register {
                     bookid,
                     approved_payid: *payid,
@@ -176,22 +171,13 @@ impl Order {
                     slot: self.timed.map(|timed| timed.slot),
                     no_show_grace_minutes: self.timed.map(|timed| timed.no_show_grace_minutes),
                 };
-                let next = self.paid(bookid, register);
-                [Some(settled), next].into_iter().flatten().collect()
+                let mut intents = vec![settled(*charge_no)];
+                intents.extend(self.paid(bookid, register));
+                intents
             }
             E::PaymentDeclined {
                 charge_no, message, ..
-            } => vec![
-                Intent::ChargeSettled {
-                    charge_no: *charge_no,
-                },
-                Intent::Command(Command::Book(
-                    bookid,
-                    book::Command::Reject {
-                        reason: message.clone(),
-                    },
-                )),
-            ],
+            } => vec![settled(*charge_no), reject(bookid, message)],
             E::VoidRequested { .. } => vec![Intent::ChargeUnwanted {
                 charge_no: FIRST_CHARGE,
             }],
@@ -250,12 +236,7 @@ impl Order {
                     Stage::Refunding => vec![],
                     _ => vec![
                         cancel_payment(bookid, self.price, 100, "the registration was refused"),
-                        Intent::Command(Command::Book(
-                            bookid,
-                            book::Command::Reject {
-                                reason: reason.clone(),
-                            },
-                        )),
+                        reject(bookid, reason),
                     ],
                 }
             }
@@ -339,6 +320,15 @@ impl Order {
         }
         vec![close(bookid, book::Outcome::Cancelled)]
     }
+}
+
+fn settled(charge_no: u32) -> Intent {
+    Intent::ChargeSettled { charge_no }
+}
+
+fn reject(bookid: BookId, reason: &str) -> Intent {
+    let reason = reason.to_owned();
+    Intent::Command(Command::Book(bookid, book::Command::Reject { reason }))
 }
 
 fn cancel_payment(bookid: BookId, refund: Money, percent: u8, reason: &str) -> Intent {

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use self::command::{Command, Difference, Points};
 pub use self::event::{Event, Extra, Purpose};
 pub use self::refund::Back;
+use crate::tell;
 use crate::value::{BasisPoints, BookId, Currency, Money, UserId};
 
 /// Points earned on captured money: one percent, rounded down.
@@ -170,7 +171,7 @@ pub enum Error {
         current: Stage,
     },
     /// A difference between two currencies is nothing that could be charged or given back.
-    #[error("it was paid in {paid:?}, and {asked:?} is asked")]
+    #[error("it was paid in {paid}, and {asked} is asked")]
     OtherCurrency {
         /// What was paid in.
         paid: Currency,
@@ -334,10 +335,7 @@ impl Aggregate for Payment {
         (): &(),
         sink: &EventSink<Self>,
     ) -> Result<(), Error> {
-        for event in self.decide(command)? {
-            sink.write(event, self).await;
-        }
-        Ok(())
+        tell(self.decide(command), self, sink).await
     }
 
     fn apply(&mut self, event: Event) {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::value::{BookId, Money};
 
-/// Tells the time. The real one stands in `cli`; tests and simulations bring their own.
+/// Tells the time. The real one is `journal::runtime::SystemClock`; tests and simulations bring their own.
 pub trait Clock: Send + Sync {
     /// Now, in UTC.
     fn now(&self) -> Timestamp;
@@ -81,7 +81,7 @@ pub enum Taken {
     },
 }
 
-/// Why a customer was told to wait.
+/// Why a customer was told to wait. The sentence is for people; other processes go by [`PendingReason::as_str`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PendingReason {
     /// The breaker is open: the gateway is having a bad time.
@@ -99,6 +99,35 @@ pub enum PendingReason {
     /// The outcome could not be written down in time.
     #[error("the outcome could not be recorded")]
     NotRecorded,
+}
+
+impl PendingReason {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::BreakerOpen,
+        Self::BulkheadFull,
+        Self::Timeout,
+        Self::Unreachable,
+        Self::NotRecorded,
+    ];
+
+    /// Its code between the roles. It stays when the sentence is worded better: versions meet in a rolling upgrade.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BreakerOpen => "breaker-open",
+            Self::BulkheadFull => "bulkhead-full",
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::NotRecorded => "not-recorded",
+        }
+    }
+
+    /// The reason with this code.
+    #[must_use]
+    pub fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == code)
+    }
 }
 
 /// Moves money. Every call may be repeated: the same key is the same charge or refund.

@@ -11,6 +11,7 @@ use cqrs_es::event_sink::EventSink;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::tell;
 use crate::terms::{Slot, later};
 use crate::value::{BookId, UserId};
 
@@ -228,10 +229,7 @@ impl Aggregate for Space {
         (): &(),
         sink: &EventSink<Self>,
     ) -> Result<(), Error> {
-        for event in self.decide(command)? {
-            sink.write(event, self).await;
-        }
-        Ok(())
+        tell(self.decide(command), self, sink).await
     }
 
     fn apply(&mut self, event: Event) {

@@ -37,6 +37,25 @@ pub enum Currency {
     JPY,
 }
 
+impl Currency {
+    /// The ISO 4217 code, as it is sent and stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::KRW => "KRW",
+            Self::USD => "USD",
+            Self::EUR => "EUR",
+            Self::JPY => "JPY",
+        }
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// An amount in minor units of its currency.
 ///
 /// In events and JSON it stands as two flat fields, `amount` and `currency`.
@@ -118,6 +137,16 @@ mod tests {
         assert_eq!(proportion(1, 1, 2), 1);
         assert_eq!(proportion(5, 0, 0), 0);
         assert_eq!(proportion(i64::MAX, i64::MAX, i64::MAX), i64::MAX);
+    }
+
+    #[test]
+    fn a_currency_is_written_one_way() {
+        use Currency as C;
+        for currency in [C::KRW, C::USD, C::EUR, C::JPY] {
+            let stored = serde_json::to_value(currency).unwrap();
+            assert_eq!(stored, currency.as_str());
+            assert_eq!(currency.to_string(), currency.as_str());
+        }
     }
 
     #[test]

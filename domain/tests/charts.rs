@@ -138,9 +138,7 @@ fn book_commands() -> Vec<book::Command> {
         C::Reject {
             reason: "declined".to_owned(),
         },
-        C::Expire {
-            attempt_in_flight: false,
-        },
+        C::Expire,
         C::Reschedule {
             slot: slot(24),
             difference: Difference {

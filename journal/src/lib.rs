@@ -168,8 +168,8 @@ impl Journal {
 
     /// The clock that stamps events.
     #[must_use]
-    pub fn clock(&self) -> &dyn Clock {
-        &*self.clock
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
     /// The source of fresh ids and jitter.

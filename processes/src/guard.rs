@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use domain::ports::{Clock, PendingReason};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use journal::Journal;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::breaker::{Breaker, Position, Ticket, Verdict};
@@ -52,22 +51,22 @@ pub(crate) struct Guard {
     breaker: Mutex<Breaker>,
     places: Arc<Semaphore>,
     waiting: Semaphore,
-    clock: JournalClock,
+    clock: Arc<dyn Clock>,
 }
 
 impl Guard {
-    /// `name` labels its metrics.
+    /// `name` labels its metrics; the breaker goes by `clock`.
     pub(crate) fn new(
         name: &'static str,
         settings: BreakerSettings,
-        journal: Journal,
+        clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let guard = Self {
             name,
             places: Arc::new(Semaphore::new(permits(settings.max_concurrent))),
             breaker: Mutex::new(Breaker::new(settings)),
             waiting: Semaphore::new(WAITING_MAX_CALLS),
-            clock: JournalClock(journal),
+            clock,
         };
         guard.show(Position::Closed);
         guard.in_flight().set(0.0);
@@ -195,15 +194,6 @@ impl Drop for Admitted {
     }
 }
 
-/// The journal's clock, as one that can be kept.
-struct JournalClock(Journal);
-
-impl Clock for JournalClock {
-    fn now(&self) -> Timestamp {
-        self.0.clock().now()
-    }
-}
-
 /// As many permits as a setting says.
 pub(crate) fn permits(count: u32) -> usize {
     usize::try_from(count).map_or(Semaphore::MAX_PERMITS, |n| n.min(Semaphore::MAX_PERMITS))
@@ -213,19 +203,17 @@ pub(crate) fn permits(count: u32) -> usize {
 mod tests {
     use futures::FutureExt;
     use futures::future::{join_all, pending};
-    use journal::runtime::{SystemClock, SystemRandom};
+    use journal::runtime::SystemClock;
 
     use super::*;
 
-    /// A guard with one place; its journal lends the clock and is never asked for more.
+    /// A guard with one place.
     fn guard() -> Arc<Guard> {
-        let pool = journal::schema::connect("postgresql:///nowhere", 1).unwrap();
-        let journal = Journal::new(pool, Arc::new(SystemClock), Arc::new(SystemRandom));
         let settings = BreakerSettings {
             max_concurrent: 1,
             ..BreakerSettings::default()
         };
-        Guard::new("a test", settings, journal)
+        Guard::new("a test", settings, Arc::new(SystemClock))
     }
 
     async fn enter_with_patience(guard: &Arc<Guard>) -> Option<HeldBack> {
@@ -246,8 +234,8 @@ mod tests {
         assert!(waiting.await.iter().all(Option::is_none));
     }
 
-    #[tokio::test]
-    async fn a_place_that_was_not_used_is_given_back() {
+    #[test]
+    fn a_place_that_was_not_used_is_given_back() {
         let guard = guard();
         for _ in 0..3 {
             assert!(guard.try_enter().is_ok());

@@ -11,7 +11,6 @@ pub(crate) mod notes;
 pub mod people;
 mod refund;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ use crate::payment::record::Recorder;
 use crate::settings::PaymentSettings;
 use charge::ChargeWork;
 use no_show::NoShowWork;
-use notes::{Elsewhere, Notes};
+use notes::{Elsewhere, Notes, Told};
 use refund::RefundWork;
 
 /// How long a worker with nothing to do waits before it looks again without being woken.
@@ -329,18 +328,18 @@ impl Desk {
     /// Whether an imported job is left to people, because those who imported the journal said so. Until somebody decides
     /// that it shall be tried.
     async fn is_held(&self, job: &Job, notes: &Notes) -> Result<bool, StoreError> {
-        let held = notes.imported == Some(Elsewhere::Held);
+        let held = notes.told.imported == Some(Elsewhere::Held);
         Ok(held && !self.journal.job_was_retried(job.id).await?)
     }
 
     /// Writes down that the gateway is about to be called, before it is: whoever claims the job after a crash
     /// knows that something may have been sent. Also the last look at the fence.
     async fn note_try(&self, job: &Job, tries: u32) -> Result<(), Setback> {
-        self.note(job, notes::of_try(tries)).await
+        self.note(job, Told::of_try(tries)).await
     }
 
-    async fn note(&self, job: &Job, notes: HashMap<String, String>) -> Result<(), Setback> {
-        if self.journal.note_job(job, &notes).await? {
+    async fn note(&self, job: &Job, told: Told) -> Result<(), Setback> {
+        if self.journal.note_job(job, &told.into_payload()?).await? {
             fail_point!("job-noted", job.kind);
             Ok(())
         } else {

@@ -121,7 +121,7 @@ impl<R: Rows> OrderSaga<R> {
         }
     }
 
-    /// Leaves away what was stored before: of a history, that is nearly everything, and sending it would load every
+    /// Leaves out what was stored before: of a history, that is nearly everything, and sending it would load every
     /// stream to find that out.
     async fn without_stored(&self, requests: &mut Vec<(Cause, Request)>) -> Result<(), StoreError> {
         let ids: Vec<_> = requests

@@ -54,7 +54,11 @@ impl InlinePayment {
             call_max: settings.call_max(),
             late_max: settings.late_max,
         };
-        let guard = Guard::new("inline", settings.breaker.clone(), journal.clone());
+        let guard = Guard::new(
+            "inline",
+            settings.breaker.clone(),
+            Arc::clone(journal.clock()),
+        );
         Self {
             charges: Guarded::new(charge, guard, limits, runtime),
             journal,

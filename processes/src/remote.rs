@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::ports::{PaymentDue, PendingReason, TakePayment, Taken};
-use journal::Journal;
+use domain::Status;
+use domain::ports::{Clock, PaymentDue, PendingReason, TakePayment, Taken};
 use journal::runtime::Runtime;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
@@ -37,7 +37,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Why payments cannot be taken elsewhere.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// The address is none.
+    /// The address is not a URL.
     #[error("the payment role's address cannot be used: {0}")]
     Address(String),
     /// The HTTP client cannot be made: its TLS has no roots, say.
@@ -51,14 +51,14 @@ pub struct RemotePayment {
 }
 
 impl RemotePayment {
-    /// Asks the payment role at `payment_url`; `journal` lends its clock. The process's TLS provider must be
+    /// Asks the payment role at `payment_url`; its breaker goes by `clock`. The process's TLS provider must be
     /// installed before.
     ///
     /// # Errors
     /// [`RemoteError`] when that address cannot be called.
     pub fn new(
         payment_url: &str,
-        journal: Journal,
+        clock: Arc<dyn Clock>,
         settings: PaymentSettings,
         runtime: Arc<dyn Runtime>,
     ) -> Result<Self, RemoteError> {
@@ -81,7 +81,7 @@ impl RemotePayment {
             // What goes on, goes on over there.
             late_max: 0,
         };
-        let guard = Guard::new("remote", settings.breaker, journal);
+        let guard = Guard::new("remote", settings.breaker, clock);
         Ok(Self {
             posts: Guarded::new(Post { client, url }, guard, limits, runtime),
         })
@@ -144,7 +144,7 @@ fn journey(due: &PaymentDue) -> HeaderMap {
         (TRACEPARENT, due.traceparent.as_ref()),
     ];
     for (name, text) in texts {
-        // What no header can hold is left away rather than let the payment fail.
+        // What no header can hold is omitted rather than let the payment fail.
         if let Some(Ok(value)) = text.map(HeaderValue::try_from) {
             headers.insert(name, value);
         }
@@ -152,7 +152,8 @@ fn journey(due: &PaymentDue) -> HeaderMap {
     headers
 }
 
-/// What the payment role says beside its status. Which fields are there goes by the status.
+/// What the payment role says beside its status. Which fields are there goes by the status; `code` is a pending
+/// payment's reason or a gateway's refusal.
 #[derive(Default, Deserialize)]
 struct Body {
     status: Option<serde_json::Value>,
@@ -168,7 +169,7 @@ async fn read(response: Response) -> (Verdict, Taken) {
     let body = body(response).await.unwrap_or_default();
     let taken = match (status, position) {
         (StatusCode::OK | StatusCode::CREATED, Some(position))
-            if body.status == Some("success-pay".into()) =>
+            if body.status == Some(Status::SuccessPay.as_str().into()) =>
         {
             Taken::Approved { position }
         }
@@ -177,13 +178,7 @@ async fn read(response: Response) -> (Verdict, Taken) {
             message: body.detail.unwrap_or_default(),
             position,
         },
-        (StatusCode::ACCEPTED, _) => {
-            let reason = body
-                .reason
-                .as_deref()
-                .map_or(PendingReason::Timeout, reason);
-            pending(reason, body.sent.unwrap_or(true))
-        }
+        (StatusCode::ACCEPTED, _) => pending(why(&body), body.sent.unwrap_or(true)),
         (status, _) => {
             tracing::warn!(%status, "the payment role's answer says nothing about the payment");
             return (Verdict::Failed, pending(PendingReason::Unreachable, true));
@@ -207,17 +202,22 @@ async fn body(mut response: Response) -> Option<Body> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// The reason in the payment role's words.
-fn reason(words: &str) -> PendingReason {
-    use PendingReason as R;
-    [
-        R::BreakerOpen,
-        R::BulkheadFull,
-        R::Timeout,
-        R::Unreachable,
-        R::NotRecorded,
-    ]
-    .into_iter()
-    .find(|reason| reason.to_string() == words)
-    .unwrap_or(R::Timeout)
+/// Why the payment is pending. A role that does not say is taken to have waited in vain.
+fn why(body: &Body) -> PendingReason {
+    let code = body.code.as_deref().and_then(PendingReason::of_code);
+    let sentence = || body.reason.as_deref().and_then(of_sentence);
+    code.or_else(sentence).unwrap_or(PendingReason::Timeout)
+}
+
+/// The reason that a payment role of an older version means: it sent a sentence and no code. These are its sentences,
+/// whatever they read like today.
+fn of_sentence(sentence: &str) -> Option<PendingReason> {
+    Some(match sentence {
+        "the payment gateway is overloaded" => PendingReason::BreakerOpen,
+        "too many payments are in flight" => PendingReason::BulkheadFull,
+        "the payment gateway did not answer in time" => PendingReason::Timeout,
+        "the payment gateway could not be reached" => PendingReason::Unreachable,
+        "the outcome could not be recorded" => PendingReason::NotRecorded,
+        _ => return None,
+    })
 }

@@ -235,7 +235,11 @@ async fn the_payment_role_says_what_it_does_not_know() {
     assert_eq!(answer.status, 202);
     assert_eq!(
         answer.json(),
-        json!({"sent": true, "reason": PendingReason::Timeout.to_string()})
+        json!({
+            "sent": true,
+            "code": "timeout",
+            "reason": PendingReason::Timeout.to_string()
+        })
     );
     let app = TestApp::paid_by(Till::answering(declined())).await;
     app.book("numberone").await;

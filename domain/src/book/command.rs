@@ -37,11 +37,8 @@ pub enum Command {
         /// Why, for the customer.
         reason: String,
     },
-    /// The hold ran out (timer).
-    Expire {
-        /// Whether a charge may be under way: then the hold stays.
-        attempt_in_flight: bool,
-    },
+    /// The hold ran out (the charge's worker, when it is certain that nobody sends the charge).
+    Expire,
     /// Move a confirmed booking to another time.
     Reschedule {
         /// To when.

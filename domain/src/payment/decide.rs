@@ -14,72 +14,59 @@ impl Payment {
     /// # Errors
     /// [`Error`] names the refusal; nothing happened.
     pub fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
-        if let Command::Request {
-            bookid,
-            userid,
-            spacename,
-            price,
-            points,
-        } = command
-        {
-            return self.request(bookid, userid, spacename, price, points);
-        }
-        let payid = self.payid.ok_or(Error::NoSuchPayment)?;
         match command {
-            Command::Request { .. } => Err(Error::AlreadyRequested),
-            Command::ChargeOvertime { amount } => Ok(self.charge_overtime(payid, amount)),
-            Command::ChargeOutstanding => Ok(self.charge_outstanding(payid)),
-            Command::Adjust(difference) => self.adjust(payid, difference),
+            Command::Request {
+                bookid,
+                userid,
+                spacename,
+                price,
+                points,
+            } => self.request(bookid, userid, spacename, price, points),
+            Command::ChargeOvertime { amount } => Ok(self.charge_overtime(self.known()?, amount)),
+            Command::ChargeOutstanding => Ok(self.charge_outstanding(self.known()?)),
+            Command::Adjust(difference) => self.adjust(self.known()?, difference),
             Command::RecordApproval {
                 charge_no,
                 gateway_ref,
                 captured,
-            } => self.approve(payid, charge_no, gateway_ref, captured),
+            } => self.approve(self.known()?, charge_no, gateway_ref, captured),
             Command::RecordDecline {
                 charge_no,
                 code,
                 message,
-            } => {
-                self.asked(charge_no)?;
-                Ok(self.decline(payid, charge_no, code, message))
-            }
+            } => self.decline(self.known()?, charge_no, code, message),
             Command::RecordUnknown {
                 charge_no,
                 attempt,
                 reason,
-            } => {
-                self.asked(charge_no)?;
-                let unknown = Event::PaymentOutcomeUnknown {
-                    payid,
-                    charge_no,
-                    attempt,
-                    reason,
-                };
-                Ok(self.while_open(charge_no, unknown))
-            }
+            } => self.leave_open(self.known()?, charge_no, attempt, reason),
             Command::RecordNotCharged { charge_no } => {
-                self.asked(charge_no)?;
                 let message = "the gateway knows of no such charge".to_owned();
-                Ok(self.decline(payid, charge_no, "not-charged".to_owned(), message))
+                self.decline(self.known()?, charge_no, "not-charged".to_owned(), message)
             }
             Command::Cancel {
                 refund,
                 percent,
                 reason,
-            } => Ok(self.cancel(payid, refund, percent, &reason)),
+            } => Ok(self.cancel(self.known()?, refund, percent, &reason)),
             Command::RecordRefund {
                 refund_no,
                 refund_ref,
-            } => self.refunded_by_gateway(payid, refund_no, refund_ref),
+            } => self.refunded_by_gateway(self.known()?, refund_no, refund_ref),
             Command::RecordRefundFailure {
                 refund_no,
                 attempt,
                 code,
-            } => self.refund_failed(payid, refund_no, attempt, code),
+            } => self.refund_failed(self.known()?, refund_no, attempt, code),
             Command::RefundPartially { amount, reason } => {
-                self.refund_partially(payid, amount, &reason)
+                self.refund_partially(self.known()?, amount, &reason)
             }
         }
+    }
+
+    /// The number of a payment that is there.
+    fn known(&self) -> Result<BookId, Error> {
+        self.payid.ok_or(Error::NoSuchPayment)
     }
 
     fn request(
@@ -348,7 +335,31 @@ impl Payment {
         vec![arrived, give_back]
     }
 
-    fn decline(&self, payid: BookId, charge_no: u32, code: String, message: String) -> Vec<Event> {
+    fn leave_open(
+        &self,
+        payid: BookId,
+        charge_no: u32,
+        attempt: u32,
+        reason: String,
+    ) -> Result<Vec<Event>, Error> {
+        self.asked(charge_no)?;
+        let unknown = Event::PaymentOutcomeUnknown {
+            payid,
+            charge_no,
+            attempt,
+            reason,
+        };
+        Ok(self.while_open(charge_no, unknown))
+    }
+
+    fn decline(
+        &self,
+        payid: BookId,
+        charge_no: u32,
+        code: String,
+        message: String,
+    ) -> Result<Vec<Event>, Error> {
+        self.asked(charge_no)?;
         if charge_no != FIRST_CHARGE {
             let declined = Event::ChargeDeclined {
                 payid,
@@ -356,7 +367,7 @@ impl Payment {
                 code,
                 message,
             };
-            return self.while_open(charge_no, declined);
+            return Ok(self.while_open(charge_no, declined));
         }
         let declined = Event::PaymentDeclined {
             payid,
@@ -372,6 +383,6 @@ impl Payment {
                 events.push(self.cancelled(payid, 0, true));
             }
         }
-        events
+        Ok(events)
     }
 }

@@ -1,5 +1,7 @@
 //! How a payment's events fold into its state. Nothing is decided here, and nothing can fail.
 
+use std::collections::BTreeMap;
+
 use super::{
     Charge, ChargeState, Event, Extra, FIRST_CHARGE, POINTS_RATE, Payment, Purpose, Refund, Stage,
     Void,
@@ -8,8 +10,9 @@ use crate::value::Money;
 
 impl Payment {
     pub(super) fn fold(&mut self, event: Event) {
+        use Event as E;
         match event {
-            Event::PaymentRequested {
+            E::PaymentRequested {
                 payid,
                 userid,
                 spacename,
@@ -24,53 +27,50 @@ impl Payment {
                     spacename,
                     price,
                     points_rate: points_rate.unwrap_or(POINTS_RATE),
+                    charges: BTreeMap::from([(FIRST_CHARGE, asked(price, None))]),
                     ..Self::default()
                 };
-                self.charges.insert(FIRST_CHARGE, asked(price, None));
             }
-            Event::Approved {
+            E::PaymentOutcomeUnknown { charge_no, .. } => self.unknown(charge_no),
+            E::Approved {
                 captured,
                 gateway_ref,
                 ..
-            } => {
-                self.stage = Stage::Approved;
-                self.captured_as(FIRST_CHARGE, captured, gateway_ref);
-            }
-            Event::ChargeRequested {
+            } => self.approved(captured, gateway_ref),
+            E::PaymentDeclined { .. } => self.declined(),
+            E::ChargeRequested {
                 charge_no,
                 price,
                 purpose,
                 ..
             } => {
-                if purpose == Extra::Outstanding {
-                    self.replace_declined();
-                }
-                self.charges.insert(charge_no, asked(price, Some(purpose)));
+                self.charge_requested(charge_no, price, purpose);
             }
-            Event::ChargeApproved {
+            E::ChargeApproved {
                 charge_no,
                 captured,
                 gateway_ref,
                 ..
-            } => self.captured_as(charge_no, captured, gateway_ref),
-            Event::ChargeDeclined { charge_no, .. } => self.not_captured(charge_no),
-            Event::PointsSpent { points, .. } => self.points_spent += points,
-            Event::PointsReturned { points, .. } => self.points_returned += points,
-            Event::PointsAccrued { points, .. } => self.points_earned += points,
-            Event::PointsClawedBack { points, .. } => self.points_clawed_back += points,
-            Event::PaymentDeclined { .. } => {
-                self.stage = Stage::Declined;
-                self.not_captured(FIRST_CHARGE);
+            } => {
+                self.captured_as(charge_no, captured, gateway_ref);
             }
-            Event::PaymentOutcomeUnknown { charge_no, .. } => {
-                if charge_no == FIRST_CHARGE {
-                    self.stage = Stage::Unknown;
-                }
+            E::ChargeDeclined { charge_no, .. } => self.not_captured(charge_no),
+            E::LateApproval {
+                charge_no,
+                captured,
+                gateway_ref,
+                ..
             }
-            Event::VoidRequested { refund, reason, .. } => {
-                self.void = Some(Void { refund, reason });
+            | E::DuplicateCharge {
+                charge_no,
+                captured,
+                gateway_ref,
+                ..
+            } => {
+                self.captured_unwanted(charge_no, captured, gateway_ref);
             }
-            Event::RefundRequested {
+            E::VoidRequested { refund, reason, .. } => self.void = Some(Void { refund, reason }),
+            E::RefundRequested {
                 refund_no,
                 refund,
                 purpose,
@@ -78,9 +78,6 @@ impl Payment {
                 reason,
                 ..
             } => {
-                if purpose == Purpose::Cancellation {
-                    self.stage = Stage::Refunding;
-                }
                 let refund = Refund {
                     amount: refund,
                     purpose,
@@ -88,36 +85,41 @@ impl Payment {
                     reason,
                     done: false,
                 };
-                self.refunds.insert(refund_no, refund);
+                self.refund_requested(refund_no, refund);
             }
-            Event::PartiallyRefunded { refund_no, .. }
-            | Event::SurplusRefunded { refund_no, .. } => {
+            E::PartiallyRefunded { refund_no, .. } | E::SurplusRefunded { refund_no, .. } => {
                 self.refund_done(refund_no);
             }
-            Event::Cancelled { .. } => {
-                self.stage = Stage::Cancelled;
-                self.cancellation_done();
-            }
-            Event::LateApproval {
-                charge_no,
-                captured,
-                gateway_ref,
-                ..
-            }
-            | Event::DuplicateCharge {
-                charge_no,
-                captured,
-                gateway_ref,
-                ..
-            } => {
-                if self.is_charge_open(charge_no) {
-                    // A further charge that was no longer wanted: this is its outcome.
-                    self.not_captured(charge_no);
-                }
-                self.surplus.insert(gateway_ref, captured.minor);
-            }
-            Event::RefundFailed { .. } => {}
+            E::Cancelled { .. } => self.cancellation_done(),
+            E::PointsSpent { points, .. } => self.points_spent += points,
+            E::PointsReturned { points, .. } => self.points_returned += points,
+            E::PointsAccrued { points, .. } => self.points_earned += points,
+            E::PointsClawedBack { points, .. } => self.points_clawed_back += points,
+            E::RefundFailed { .. } => {}
         }
+    }
+
+    fn unknown(&mut self, charge_no: u32) {
+        if charge_no == FIRST_CHARGE {
+            self.stage = Stage::Unknown;
+        }
+    }
+
+    fn approved(&mut self, captured: Money, gateway_ref: String) {
+        self.stage = Stage::Approved;
+        self.captured_as(FIRST_CHARGE, captured, gateway_ref);
+    }
+
+    fn declined(&mut self) {
+        self.stage = Stage::Declined;
+        self.not_captured(FIRST_CHARGE);
+    }
+
+    fn charge_requested(&mut self, charge_no: u32, price: Money, purpose: Extra) {
+        if purpose == Extra::Outstanding {
+            self.replace_declined();
+        }
+        self.charges.insert(charge_no, asked(price, Some(purpose)));
     }
 
     fn captured_as(&mut self, charge_no: u32, captured: Money, gateway_ref: String) {
@@ -125,6 +127,14 @@ impl Payment {
             charge.amount = captured;
             charge.outcome = ChargeState::Approved(gateway_ref);
         }
+    }
+
+    fn captured_unwanted(&mut self, charge_no: u32, captured: Money, gateway_ref: String) {
+        if self.is_charge_open(charge_no) {
+            // A further charge that was no longer wanted: this is its outcome.
+            self.not_captured(charge_no);
+        }
+        self.surplus.insert(gateway_ref, captured.minor);
     }
 
     fn replace_declined(&mut self) {
@@ -140,6 +150,13 @@ impl Payment {
         }
     }
 
+    fn refund_requested(&mut self, refund_no: u32, refund: Refund) {
+        if refund.purpose == Purpose::Cancellation {
+            self.stage = Stage::Refunding;
+        }
+        self.refunds.insert(refund_no, refund);
+    }
+
     fn refund_done(&mut self, refund_no: u32) {
         if let Some(refund) = self.refunds.get_mut(&refund_no) {
             refund.done = true;
@@ -147,6 +164,7 @@ impl Payment {
     }
 
     fn cancellation_done(&mut self) {
+        self.stage = Stage::Cancelled;
         for refund in self
             .refunds
             .values_mut()

@@ -1,6 +1,8 @@
 //! What a registration decides.
 
-use super::{Command, Error, Event, Space, Stage};
+use jiff::Timestamp;
+
+use super::{Command, Error, Event, Method, Space, Stage};
 use crate::status::Status;
 use crate::terms::Slot;
 use crate::value::BookId;
@@ -12,53 +14,65 @@ impl Space {
     /// [`Error`] names the refusal; nothing happened.
     pub fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         match command {
-            Command::Register { .. } => self.register(command),
-            Command::Refuse { bookid, reason } => Ok(if self.is_unasked() {
-                vec![refused(bookid, reason)]
-            } else {
-                vec![]
-            }),
-            Command::Stop { spaceid } => self.stop(spaceid),
-            command => {
-                let spaceid = self.bookid.ok_or(Error::NoSuchRegistration)?;
-                self.fulfil(spaceid, command)
-                    .map(|event| event.into_iter().collect())
+            Command::Register {
+                bookid,
+                approved_payid,
+                userid,
+                spacename,
+                slot,
+                no_show_grace_minutes,
+            } => {
+                if approved_payid != bookid {
+                    return Err(Error::ForeignPayment);
+                }
+                let registered = Event::Registered {
+                    spaceid: bookid,
+                    payid: approved_payid,
+                    userid,
+                    spacename,
+                    status: Status::SuccessRegister,
+                    bookid,
+                    slot,
+                    no_show_grace_minutes,
+                };
+                Ok(self.register(bookid, registered))
             }
+            Command::Refuse { bookid, reason } => Ok(self.refuse(bookid, reason)),
+            Command::Stop { spaceid } => self.stop(spaceid),
+            Command::Move { slot, .. } => self.shift(self.known()?, slot),
+            Command::StartPreparation { by } => self.start_preparation(self.known()?, by),
+            Command::CompletePreparation { by } => self.complete_preparation(self.known()?, by),
+            Command::HandOver { method, by } => self.hand_over(self.known()?, method, by),
+            Command::CheckIn { by } => self.check_in(self.known()?, by),
+            Command::CheckOut { at, by } => self.check_out(self.known()?, at, by),
+            Command::MarkNoShow { at, by } => self.mark_no_show(self.known()?, at, by),
+            Command::Cancel { reason: _ } => self.cancel(self.known()?),
         }
     }
 
-    fn register(&self, command: Command) -> Result<Vec<Event>, Error> {
-        let Command::Register {
-            bookid,
-            approved_payid,
-            userid,
-            spacename,
-            slot,
-            no_show_grace_minutes,
-        } = command
-        else {
-            return Ok(vec![]);
-        };
-        if approved_payid != bookid {
-            return Err(Error::ForeignPayment);
-        }
-        Ok(match self.stage {
-            Stage::None => vec![Event::Registered {
-                spaceid: bookid,
-                payid: approved_payid,
-                userid,
-                spacename,
-                status: Status::SuccessRegister,
-                bookid,
-                slot,
-                no_show_grace_minutes,
-            }],
+    /// The number of a registration that is there, or was asked for.
+    fn known(&self) -> Result<BookId, Error> {
+        self.bookid.ok_or(Error::NoSuchRegistration)
+    }
+
+    fn register(&self, bookid: BookId, registered: Event) -> Vec<Event> {
+        match self.stage {
+            Stage::None => vec![registered],
             // The cancellation was faster than the registration.
-            Stage::Stopped if self.is_unasked() => {
-                vec![refused(bookid, "the booking was cancelled".to_owned())]
-            }
+            Stage::Stopped => self.refuse(bookid, "the booking was cancelled".to_owned()),
             _ => vec![],
-        })
+        }
+    }
+
+    fn refuse(&self, bookid: BookId, reason: String) -> Vec<Event> {
+        if !self.is_unasked() {
+            return vec![];
+        }
+        vec![Event::RegistrationRefused {
+            spaceid: bookid,
+            bookid,
+            reason,
+        }]
     }
 
     /// Whether nobody has asked for a registration yet; a cancellation may have come first.
@@ -75,123 +89,142 @@ impl Space {
             Stage::HandedOver | Stage::CheckedIn | Stage::CheckedOut => {
                 Err(Error::AlreadyHandedOver)
             }
-            Stage::NoShow => Err(Error::IllegalTransition {
-                current: Stage::NoShow,
-                asked: "stopped",
-            }),
+            Stage::NoShow => self.illegal("stopped"),
             Stage::Refused | Stage::Stopped | Stage::Cancelled => Ok(vec![]),
         }
     }
 
-    /// The steps of a registration that exists; at most one event each.
-    fn fulfil(&self, spaceid: BookId, command: Command) -> Result<Option<Event>, Error> {
-        let current = self.stage;
-        let illegal = |asked| Err(Error::IllegalTransition { current, asked });
-        match command {
-            Command::StartPreparation { by } => match current {
-                Stage::Registered => Ok(Some(Event::PreparationStarted {
-                    spaceid,
-                    status: Status::Preparing,
-                    by,
-                })),
-                Stage::Preparing => Ok(None),
-                _ => illegal("prepared"),
-            },
-            Command::CompletePreparation { by } => match current {
-                Stage::Registered | Stage::Preparing => Ok(Some(Event::Prepared {
-                    spaceid,
-                    status: Status::Ready,
-                    by,
-                })),
-                Stage::Prepared => Ok(None),
-                _ => illegal("made ready"),
-            },
-            Command::HandOver { method, by } => match current {
-                Stage::Prepared => Ok(Some(Event::HandedOver {
-                    spaceid,
-                    status: Status::Delivered,
-                    method,
-                    by,
-                })),
-                Stage::HandedOver => Ok(None),
-                _ => illegal("handed over"),
-            },
-            Command::Move { slot, .. } => match current {
-                Stage::Registered | Stage::Preparing | Stage::Prepared => {
-                    let ends = |slot: Slot| (slot.start, slot.end);
-                    let there = self.slot.map(ends) == Some(ends(slot));
-                    Ok((!there).then_some(Event::RegistrationMoved { spaceid, slot }))
+    fn shift(&self, spaceid: BookId, slot: Slot) -> Result<Vec<Event>, Error> {
+        match self.stage {
+            Stage::Registered | Stage::Preparing | Stage::Prepared => {
+                let ends = |slot: Slot| (slot.start, slot.end);
+                if self.slot.map(ends) == Some(ends(slot)) {
+                    return Ok(vec![]);
                 }
-                Stage::HandedOver | Stage::CheckedIn | Stage::CheckedOut => {
-                    Err(Error::AlreadyHandedOver)
-                }
-                _ => illegal("moved to another time"),
-            },
-            Command::CheckIn { by } => match current {
-                Stage::HandedOver => Ok(Some(Event::CheckedIn {
-                    spaceid,
-                    status: Status::InUse,
-                    by,
-                })),
-                Stage::CheckedIn => Ok(None),
-                _ => illegal("checked in"),
-            },
-            Command::CheckOut { at, by } => match current {
-                Stage::CheckedIn => Ok(Some(Event::CheckedOut {
-                    spaceid,
-                    status: Status::Completed,
-                    overtime_minutes: self.slot.map_or(0, |slot| slot.overtime_minutes(at)),
-                    by,
-                })),
-                Stage::CheckedOut => Ok(None),
-                _ => illegal("checked out"),
-            },
-            Command::MarkNoShow { at, by } => match current {
-                Stage::Registered | Stage::Preparing | Stage::Prepared | Stage::HandedOver => {
-                    match self.no_show_at() {
-                        Some(until) if at < until => Err(Error::TooEarly { until }),
-                        _ => Ok(Some(Event::NoShowMarked {
-                            spaceid,
-                            status: Status::NoShow,
-                            by,
-                        })),
-                    }
-                }
-                Stage::NoShow => Ok(None),
-                _ => illegal("marked as no-show"),
-            },
-            Command::Cancel { reason: _ } => self.cancel(spaceid),
-            Command::Register { .. } | Command::Refuse { .. } | Command::Stop { .. } => Ok(None),
+                Ok(vec![Event::RegistrationMoved { spaceid, slot }])
+            }
+            Stage::HandedOver | Stage::CheckedIn | Stage::CheckedOut => {
+                Err(Error::AlreadyHandedOver)
+            }
+            _ => self.illegal("moved to another time"),
         }
     }
 
-    fn cancel(&self, spaceid: BookId) -> Result<Option<Event>, Error> {
+    fn start_preparation(&self, spaceid: BookId, by: String) -> Result<Vec<Event>, Error> {
+        match self.stage {
+            Stage::Registered => Ok(vec![Event::PreparationStarted {
+                spaceid,
+                status: Status::Preparing,
+                by,
+            }]),
+            Stage::Preparing => Ok(vec![]),
+            _ => self.illegal("prepared"),
+        }
+    }
+
+    fn complete_preparation(&self, spaceid: BookId, by: String) -> Result<Vec<Event>, Error> {
+        match self.stage {
+            Stage::Registered | Stage::Preparing => Ok(vec![Event::Prepared {
+                spaceid,
+                status: Status::Ready,
+                by,
+            }]),
+            Stage::Prepared => Ok(vec![]),
+            _ => self.illegal("made ready"),
+        }
+    }
+
+    fn hand_over(&self, spaceid: BookId, method: Method, by: String) -> Result<Vec<Event>, Error> {
+        match self.stage {
+            Stage::Prepared => Ok(vec![Event::HandedOver {
+                spaceid,
+                status: Status::Delivered,
+                method,
+                by,
+            }]),
+            Stage::HandedOver => Ok(vec![]),
+            _ => self.illegal("handed over"),
+        }
+    }
+
+    fn check_in(&self, spaceid: BookId, by: Option<String>) -> Result<Vec<Event>, Error> {
+        match self.stage {
+            Stage::HandedOver => Ok(vec![Event::CheckedIn {
+                spaceid,
+                status: Status::InUse,
+                by,
+            }]),
+            Stage::CheckedIn => Ok(vec![]),
+            _ => self.illegal("checked in"),
+        }
+    }
+
+    fn check_out(
+        &self,
+        spaceid: BookId,
+        at: Timestamp,
+        by: Option<String>,
+    ) -> Result<Vec<Event>, Error> {
+        match self.stage {
+            Stage::CheckedIn => Ok(vec![Event::CheckedOut {
+                spaceid,
+                status: Status::Completed,
+                overtime_minutes: self.slot.map_or(0, |slot| slot.overtime_minutes(at)),
+                by,
+            }]),
+            Stage::CheckedOut => Ok(vec![]),
+            _ => self.illegal("checked out"),
+        }
+    }
+
+    fn mark_no_show(
+        &self,
+        spaceid: BookId,
+        at: Timestamp,
+        by: Option<String>,
+    ) -> Result<Vec<Event>, Error> {
+        match self.stage {
+            Stage::Registered | Stage::Preparing | Stage::Prepared | Stage::HandedOver => {
+                match self.no_show_at() {
+                    Some(until) if at < until => Err(Error::TooEarly { until }),
+                    _ => Ok(vec![Event::NoShowMarked {
+                        spaceid,
+                        status: Status::NoShow,
+                        by,
+                    }]),
+                }
+            }
+            Stage::NoShow => Ok(vec![]),
+            _ => self.illegal("marked as no-show"),
+        }
+    }
+
+    fn cancel(&self, spaceid: BookId) -> Result<Vec<Event>, Error> {
         let stage = self.reached();
         match stage {
             Stage::Registered | Stage::Preparing | Stage::Prepared => {
-                Ok(Some(Event::Registercancelled {
+                Ok(vec![Event::Registercancelled {
                     spaceid,
                     userid: self.userid,
                     spacename: self.spacename.clone(),
                     status: Status::CancelRegister,
                     bookid: spaceid,
                     stage,
-                }))
+                }])
             }
             Stage::HandedOver | Stage::CheckedIn | Stage::CheckedOut => {
                 Err(Error::AlreadyHandedOver)
             }
             Stage::Cancelled | Stage::None | Stage::Refused | Stage::NoShow | Stage::Stopped => {
-                Ok(None)
+                Ok(vec![])
             }
         }
     }
-}
 
-fn refused(bookid: BookId, reason: String) -> Event {
-    Event::RegistrationRefused {
-        spaceid: bookid,
-        bookid,
-        reason,
+    fn illegal(&self, asked: &'static str) -> Result<Vec<Event>, Error> {
+        Err(Error::IllegalTransition {
+            current: self.stage,
+            asked,
+        })
     }
 }

@@ -87,7 +87,7 @@ pub enum Refused {
     },
     /// It costs more than a booking may.
     #[error(
-        "it would cost {} {:?}; a booking costs at most {PRICE_MAX}",
+        "it would cost {} {}; a booking costs at most {PRICE_MAX}",
         price.minor,
         price.currency
     )]

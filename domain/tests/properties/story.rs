@@ -54,8 +54,8 @@ pub(crate) enum People {
     Fulfil(Fulfil),
     /// Staff or customer do what comes next.
     FulfilNext,
-    /// The hold runs out, judged by a look that may be stale.
-    Expire { attempt_in_flight: bool },
+    /// The hold runs out.
+    Expire,
     /// The customer is told to wait.
     Defer { sent: bool },
 }
@@ -218,14 +218,14 @@ fn people() -> impl Strategy<Value = People> {
     let hours_before = prop::sample::select(vec![72, 30, 12]);
     let hours = prop::sample::select(vec![-1, 1, 24]);
     prop_oneof![
-        2 => hours_before.prop_map(|hours_before| People::Cancel { hours_before }),
-        2 => (hours, 50..=200_u8).prop_map(|(hours, percent)| People::Move { hours, percent }),
-        2 => Just(People::PayOutstanding),
-        2 => (1..=100_u8).prop_map(|percent| People::RefundPart { percent }),
-        2 => fulfil.prop_map(People::Fulfil),
-        8 => Just(People::FulfilNext),
-        1 => any::<bool>().prop_map(|attempt_in_flight| People::Expire { attempt_in_flight }),
-        2 => any::<bool>().prop_map(|sent| People::Defer { sent }),
+        4 => hours_before.prop_map(|hours_before| People::Cancel { hours_before }),
+        4 => (hours, 50..=200_u8).prop_map(|(hours, percent)| People::Move { hours, percent }),
+        4 => Just(People::PayOutstanding),
+        4 => (1..=100_u8).prop_map(|percent| People::RefundPart { percent }),
+        4 => fulfil.prop_map(People::Fulfil),
+        16 => Just(People::FulfilNext),
+        1 => Just(People::Expire),
+        4 => any::<bool>().prop_map(|sent| People::Defer { sent }),
     ]
 }
 

@@ -135,10 +135,7 @@ impl World {
                 let next = Fulfil::after(self.streams.live.space.stage);
                 self.may(Command::Space(BOOK, next.command(self.slot())));
             }
-            &People::Expire { attempt_in_flight } => {
-                let expire = book::Command::Expire { attempt_in_flight };
-                self.may(Command::Book(BOOK, expire));
-            }
+            People::Expire => self.may(Command::Book(BOOK, book::Command::Expire)),
             &People::Defer { sent } => {
                 let reason = "timeout".to_owned();
                 let defer = book::Command::DeferPayment { reason, sent };

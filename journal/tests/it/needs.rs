@@ -119,9 +119,7 @@ async fn whatever_ends_a_booking_gives_its_slot_back() {
         on_book(book::Command::Reject {
             reason: "declined".to_owned(),
         }),
-        on_book(book::Command::Expire {
-            attempt_in_flight: false,
-        }),
+        on_book(book::Command::Expire),
     ];
     for end in ends {
         let mut stage = Stage::open().await;

@@ -14,7 +14,7 @@ use domain::ports::{
     ChargeOutcome, ChargeRequest, LedgerCharge, LookupOutcome, PaymentGateway, Random,
     RefundOutcome, RefundRequest, StubLedger,
 };
-use domain::{BookId, Currency, Money};
+use domain::{BookId, Money};
 use journal::connections::{TRANSACTION_MAX, within};
 use journal::runtime::Runtime;
 use journal::{Connections, Session, StoreError};
@@ -62,7 +62,7 @@ impl StubGateway {
         .bind(request.payid.0)
         .bind(i32::try_from(request.charge_no).unwrap_or(i32::MAX))
         .bind(request.price.minor)
-        .bind(word(request.price.currency))
+        .bind(request.price.currency.as_str())
         .bind(declined)
         .execute(&self.pool)
         .await?;
@@ -242,11 +242,6 @@ impl Entry {
             declined: row.try_get("declined")?,
         })
     }
-}
-
-/// The currency's ISO 4217 code.
-fn word(currency: Currency) -> String {
-    format!("{currency:?}")
 }
 
 fn declined_outcome(code: String) -> ChargeOutcome {

@@ -19,7 +19,7 @@ use domain::ports::{ChargeOutcome, LookupOutcome, PaymentGateway, PendingReason}
 use jiff::Timestamp;
 use journal::jobs::{Finish, Job};
 
-use super::notes::{self, Notes};
+use super::notes::{Notes, Told};
 use super::{Desk, KEY_RETENTION, Setback, Work, delay, held, no_answer};
 use crate::deadline::later;
 use crate::guard::Guard;
@@ -76,7 +76,7 @@ impl ChargeWork {
         let guard = Guard::new(
             "background",
             desk.settings.breaker.clone(),
-            desk.journal.clone(),
+            Arc::clone(desk.journal.clock()),
         );
         Self { desk, guard }
     }
@@ -126,7 +126,7 @@ impl ChargeWork {
         }
         // That is certain, so it is as if it had not been tried: the hold ends in time.
         self.desk
-            .note(job, notes::of_not_sent(case.this_try()))
+            .note(job, Told::of_not_sent(case.this_try()))
             .await?;
         let finish = self.conclude(case, outcome).await?;
         Ok(self.while_held(case, finish))
@@ -172,7 +172,7 @@ impl ChargeWork {
     /// wait too long for its note sends nothing.
     async fn about_to_send(&self, job: &Job, case: &Case) -> Result<Option<Finish>, Setback> {
         let now = self.desk.now();
-        let sending = notes::of_sending(case.this_try(), now);
+        let sending = Told::of_sending(case.this_try(), now);
         self.desk.note(job, sending).await?;
         let noted_at = self.desk.now();
         let too_late = noted_at >= later(now, NOTE_MAX) || case.unwanted_at(noted_at).is_some();
@@ -197,6 +197,7 @@ impl ChargeWork {
         // A worker may have sent it when the void was decided and not seen yet.
         let unwanted_at = case
             .notes
+            .told
             .sent_at
             .map_or(unwanted_at, |sent| sent.max(unwanted_at));
         let settled_at = later(unwanted_at, self.desk.settings.settled_after());

@@ -41,7 +41,7 @@ impl Work for NoShowWork {
             let reason = "there is no such registration".to_owned();
             return Ok(Finish::Attention { reason });
         };
-        let is_another_slot = space.slot().map(|slot| slot.start) != notes.start;
+        let is_another_slot = space.slot().map(|slot| slot.start) != notes.told.start;
         if is_another_slot || !may_still_come(space.stage) {
             return Ok(Finish::Done);
         }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use journal::recover::{Decided, Decision, JobRow};
 use journal::{Actor, CommandError, Done, Journal, StoreError};
 
-use super::notes::{self, Notes};
+use super::notes::{Notes, Told};
 use super::refund::may_be_forgotten;
 use crate::payment::record::Record;
 use crate::payment::standing::refund_requested_at;
@@ -53,7 +53,7 @@ pub async fn retry(
         if job.kind != REFUND_JOB {
             return Ok(Retried::NoRefund);
         }
-        said = notes::of_looking(now);
+        said = Told::of_looking(now).into_payload()?;
     } else if let Some(since) = key_since(journal, &job).await?
         && may_be_forgotten(Some(since), now)
     {

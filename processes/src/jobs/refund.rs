@@ -8,7 +8,7 @@ use domain::ports::{PaymentGateway, RefundOutcome, RefundRequest};
 use jiff::Timestamp;
 use journal::jobs::{Finish, Job};
 
-use super::notes::{self, Notes};
+use super::notes::{Notes, Told};
 use super::{Desk, KEY_RETENTION, Setback, Work, delay, held, no_answer};
 use crate::deadline::later;
 use crate::payment::record::{NotRecorded, Record};
@@ -82,7 +82,7 @@ impl RefundWork {
             return Ok(not_sent(notes));
         }
         let (payid, refund_no) = (BookId(job.bookid), notes.number);
-        let attempt = notes.tries.saturating_add(1);
+        let attempt = notes.tries().saturating_add(1);
         let request = RefundRequest {
             payid,
             refund_no,
@@ -92,8 +92,8 @@ impl RefundWork {
             idempotency_key: refund_key(payid, refund_no),
             correlation_id: notes.trace.correlation_id.clone(),
         };
-        let first = notes.first_sent_at.or(since).unwrap_or(now);
-        let sending = notes::of_giving_back(attempt, first);
+        let first = notes.told.first_sent_at.or(since).unwrap_or(now);
+        let sending = Told::of_giving_back(attempt, first);
         self.desk.note(job, sending).await?;
         // The last thing before it goes out: the note took its time.
         if may_be_forgotten(since.or(Some(now)), self.desk.now()) {
@@ -143,7 +143,7 @@ impl RefundWork {
 
 /// Why a refund is not sent again.
 fn not_sent(notes: &Notes) -> Finish {
-    if notes.imported.is_some() {
+    if notes.told.imported.is_some() {
         return held();
     }
     Finish::Attention {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::past::Past;
 use crate::deadline::later;
-use crate::jobs::notes;
+use crate::jobs::notes::Told;
 use crate::settings::PaymentSettings;
 
 /// The namespace of the ids of the saga's commands.
@@ -48,14 +48,27 @@ pub(super) struct Terms<'t> {
     pub(super) now: Timestamp,
 }
 
+impl Terms<'_> {
+    /// When a worker sees to a charge that an event asks for.
+    fn charge_due_at(&self, event: &Recorded, due: Due) -> Timestamp {
+        match due {
+            Due::Now => self.now,
+            Due::AfterInlineCall => {
+                let call_ends = later(event.metadata.occurred_at, self.settings.inline_max());
+                later(call_ends, TAKE_OVER_MARGIN)
+            }
+        }
+    }
+}
+
 /// What a batch comes to.
 #[derive(Debug, Default)]
 pub struct Plan {
     orders: Orders,
     changed: BTreeSet<i64>,
     requests: Vec<(Cause, Request)>,
-    /// By kind and key.
-    jobs: BTreeMap<(&'static str, String), NewJob>,
+    /// As they came out: the same job may be there twice.
+    jobs: Vec<NewJob>,
     settled: BTreeSet<String>,
     unwanted: BTreeSet<String>,
 }
@@ -89,7 +102,7 @@ impl Plan {
             row.position = first.position;
             plan.changed.insert(bookid);
             for (step, intent) in (0..).zip(intents) {
-                plan.take_up(BookId(bookid), first, step, intent, terms);
+                plan.take_up(BookId(bookid), first, step, intent, terms)?;
             }
         }
         Ok(plan)
@@ -102,7 +115,7 @@ impl Plan {
         step: u32,
         intent: Intent,
         terms: &Terms<'_>,
-    ) {
+    ) -> Result<(), HandlerError> {
         let origin = terms.past.origin(event.position);
         match intent {
             // It was sent there, and what it did stands behind it.
@@ -120,52 +133,33 @@ impl Plan {
                 charge_no,
                 due,
                 held_until,
-            } => {
-                let due_at = match due {
-                    Due::Now => terms.now,
-                    Due::AfterInlineCall => {
-                        let call_ends =
-                            later(event.metadata.occurred_at, terms.settings.inline_max());
-                        later(call_ends, TAKE_OVER_MARGIN)
-                    }
-                };
-                self.add_job(NewJob {
-                    kind: CHARGE_JOB,
-                    key: charge_key(bookid, charge_no),
-                    bookid: bookid.0,
-                    payload: notes::of_charge(event, charge_no, due, held_until, origin.imported()),
-                    due_at,
-                    timer: false,
-                });
-            }
-            Intent::Refund { refund_no } => self.add_job(NewJob {
+            } => self.jobs.push(NewJob {
+                kind: CHARGE_JOB,
+                key: charge_key(bookid, charge_no),
+                bookid: bookid.0,
+                payload: Told::of_charge(event, charge_no, due, held_until, origin.imported())
+                    .into_payload()?,
+                due_at: terms.charge_due_at(event, due),
+                timer: false,
+            }),
+            Intent::Refund { refund_no } => self.jobs.push(NewJob {
                 kind: REFUND_JOB,
                 key: refund_key(bookid, refund_no),
                 bookid: bookid.0,
-                payload: notes::of_refund(event, refund_no, origin.imported()),
+                payload: Told::of_refund(event, refund_no, origin.imported()).into_payload()?,
                 due_at: terms.now,
                 timer: false,
             }),
-            Intent::NoShowTimer { start, at } => self.add_job(NewJob {
+            Intent::NoShowTimer { start, at } => self.jobs.push(NewJob {
                 kind: NO_SHOW_JOB,
                 key: format!("no-show:{bookid}:{start}"),
                 bookid: bookid.0,
-                payload: notes::of_no_show(event, start),
+                payload: Told::of_no_show(event, start).into_payload()?,
                 due_at: at,
                 timer: true,
             }),
         }
-    }
-
-    /// Adds a job, or what it newly knows to the one that is there, as [`journal::jobs::schedule`] does
-    /// between batches.
-    fn add_job(&mut self, job: NewJob) {
-        let known = self
-            .jobs
-            .entry((job.kind, job.key.clone()))
-            .or_insert_with(|| job.clone());
-        known.due_at = known.due_at.min(job.due_at);
-        known.payload.extend(job.payload);
+        Ok(())
     }
 
     /// The commands to send, each with its cause.
@@ -192,10 +186,11 @@ impl Plan {
         self.unwanted.iter().cloned().collect()
     }
 
-    /// The jobs to write. A charge that has its outcome needs none: most bookings never get a row.
+    /// The jobs to write, the same one perhaps twice: [`journal::jobs::schedule`] makes one of them. A charge that has its
+    /// outcome needs none: most bookings never get a row.
     pub(super) fn jobs(&self) -> Vec<NewJob> {
         let open = |job: &&NewJob| job.kind != CHARGE_JOB || !self.settled.contains(&job.key);
-        self.jobs.values().filter(open).cloned().collect()
+        self.jobs.iter().filter(open).cloned().collect()
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Written<'p> {
     pub settled: Vec<String>,
     /// Keys of the charges that are not wanted any more.
     pub unwanted: Vec<String>,
-    /// Jobs that came out.
+    /// Jobs that came out, the same one perhaps twice.
     pub jobs: Vec<NewJob>,
 }
 
@@ -40,8 +40,8 @@ pub trait Rows: Send + Sync {
     /// The orders of these bookings; of one without a row, nothing.
     async fn load(&self, bookids: &[i64]) -> Result<Vec<StoredOrder>, StoreError>;
 
-    /// Writes orders over what is there, ends the jobs of charges that have their outcome, schedules new ones, and has
-    /// those of unwanted charges looked at again.
+    /// Writes orders over what is there, ends the jobs of charges that have their outcome, schedules new ones, each once,
+    /// and has those of unwanted charges looked at again.
     async fn write(
         &self,
         tx: &mut Self::Connection,

@@ -58,7 +58,13 @@ impl Elsewhere {
 fn remote(world: &World, url: &str, settings: PaymentSettings) -> RemotePayment {
     // The first test that comes here installs it; the others find it there.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    RemotePayment::new(url, world.journal.clone(), settings, Arc::new(Tokio)).unwrap()
+    RemotePayment::new(
+        url,
+        Arc::clone(world.journal.clock()),
+        settings,
+        Arc::new(Tokio),
+    )
+    .unwrap()
 }
 
 fn due() -> PaymentDue {
@@ -103,7 +109,7 @@ async fn each_answer_means_one_thing() {
     let paid = json!({"status": "success-pay", "bookid": 7});
     let declined =
         json!({"code": "card-declined", "detail": "the card was declined", "status": 402});
-    let full = json!({"sent": false, "reason": PendingReason::BulkheadFull.to_string()});
+    let full = json!({"sent": false, "code": "bulkhead-full", "reason": "in whatever words"});
     let unreachable = pending(PendingReason::Unreachable, true);
     let table = [
         (
@@ -160,6 +166,61 @@ async fn each_answer_means_one_thing() {
 }
 
 #[tokio::test]
+async fn a_reason_is_understood_between_versions() {
+    use PendingReason as R;
+    let world = World::in_real_time().await;
+    // What a role of today says, and what one says that is older than the code: these sentences stay.
+    let said = [
+        (
+            R::BreakerOpen,
+            "breaker-open",
+            "the payment gateway is overloaded",
+        ),
+        (
+            R::BulkheadFull,
+            "bulkhead-full",
+            "too many payments are in flight",
+        ),
+        (
+            R::Timeout,
+            "timeout",
+            "the payment gateway did not answer in time",
+        ),
+        (
+            R::Unreachable,
+            "unreachable",
+            "the payment gateway could not be reached",
+        ),
+        (
+            R::NotRecorded,
+            "not-recorded",
+            "the outcome could not be recorded",
+        ),
+    ];
+    assert_eq!(said.map(|(reason, ..)| reason), R::ALL);
+    let bodies = said.into_iter().flat_map(|(reason, code, sentence)| {
+        [
+            (json!({"sent": true, "code": code}), reason),
+            (json!({"sent": true, "reason": sentence}), reason),
+            // A newer role may say why in a code that is not known here yet.
+            (
+                json!({"sent": true, "code": "of tomorrow", "reason": sentence}),
+                reason,
+            ),
+        ]
+    });
+    let (bodies, expected): (Vec<_>, Vec<_>) = bodies.unzip();
+    let left = Mutex::new(bodies.clone().into_iter());
+    let role =
+        Elsewhere::saying(move || answer(202, None, &left.lock().unwrap().next().unwrap())).await;
+    let remote = remote(&world, &role.url, PaymentSettings::default());
+    for (body, reason) in bodies.iter().zip(expected) {
+        let taken = within(remote.take(due())).await;
+        assert_eq!(taken, pending(reason, true), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn the_journey_goes_along() {
     let world = World::in_real_time().await;
     let role = Elsewhere::saying(|| StatusCode::ACCEPTED.into_response()).await;
@@ -175,7 +236,7 @@ async fn the_journey_goes_along() {
 }
 
 #[tokio::test]
-async fn what_no_header_can_hold_is_left_away() {
+async fn what_no_header_can_hold_is_omitted() {
     let world = World::in_real_time().await;
     let role = Elsewhere::saying(|| StatusCode::ACCEPTED.into_response()).await;
     let due = PaymentDue {
@@ -297,7 +358,7 @@ async fn an_address_that_is_none_is_refused_at_once() {
     let world = World::in_real_time().await;
     let made = RemotePayment::new(
         "not an address",
-        world.journal.clone(),
+        Arc::clone(world.journal.clock()),
         PaymentSettings::default(),
         Arc::new(Tokio),
     );

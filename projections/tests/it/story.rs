@@ -159,9 +159,7 @@ fn of_book(step: Step) -> Option<book::Command> {
             reason: Some(reason()),
             at: jiff::Timestamp::UNIX_EPOCH,
         },
-        Step::Expire => book::Command::Expire {
-            attempt_in_flight: false,
-        },
+        Step::Expire => book::Command::Expire,
         Step::CloseCancelled => book::Command::Close {
             outcome: Outcome::Cancelled,
         },

@@ -51,8 +51,8 @@ impl Case {
 
     /// When the hold ended: by the clock, or because somebody with a claim has noted that the booking is let go.
     fn hold_ended_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let is_over = |until: &Timestamp| *until <= now || self.notes.let_go;
-        self.notes.held_until.filter(is_over)
+        let is_over = |until: &Timestamp| *until <= now || self.notes.is_let_go();
+        self.notes.told.held_until.filter(is_over)
     }
 
     /// What the charge asks.
@@ -67,11 +67,11 @@ impl Case {
 
     /// The number of this claim's try to charge; the customer's own call was the first one.
     pub(super) fn attempt(&self) -> u32 {
-        self.this_try() + u32::from(self.notes.inline_sent)
+        self.this_try() + u32::from(self.notes.inline_sent())
     }
 
     pub(super) fn this_try(&self) -> u32 {
-        self.notes.tries.saturating_add(1)
+        self.notes.tries().saturating_add(1)
     }
 
     pub(super) fn request(&self) -> ChargeRequest {

@@ -7,23 +7,23 @@ use uuid::Uuid;
 
 use super::ChargeWork;
 use super::case::Case;
-use crate::jobs::{Setback, delay, notes};
+use crate::jobs::notes::Told;
+use crate::jobs::{Setback, delay};
 
 /// The namespace of the ids of expiries.
 const EXPIRY: Uuid = Uuid::from_u128(0x3a5d_90c4_7e1b_4b62_8f0d_c47e_15a9_602b);
 
 impl ChargeWork {
     /// Lets a booking go whose slot was kept long enough, while nothing was sent or nothing arrived. That it is let go is
-    /// noted first: who lost the claim expires nothing, and who has the next one sends nothing, whatever its clock says.
+    /// noted first: a worker that lost the claim expires nothing, and the one that has the next sends nothing, whatever its
+    /// clock says.
     /// The saga then undoes the payment, and this job ends with it.
     pub(super) async fn expire(&self, job: &Job, case: &Case) -> Result<Finish, Setback> {
-        self.desk.note(job, notes::of_letting_go()).await?;
-        let expire = book::Command::Expire {
-            attempt_in_flight: false,
-        };
+        self.desk.note(job, Told::of_letting_go()).await?;
         let id = Uuid::new_v5(&EXPIRY, case.key().as_bytes());
         let trace = case.notes.trace.clone();
-        let request = Request::one(id, trace, Command::Book(case.payid, expire));
+        let expire = Command::Book(case.payid, book::Command::Expire);
+        let request = Request::one(id, trace, expire);
         match self.desk.journal.execute_one(request).await {
             Ok(_) => {
                 // The saga undoes the payment, and has this job looked at again when it has.
@@ -39,7 +39,7 @@ impl ChargeWork {
 
     /// A wait that ends no later than the slot is kept, so that a booking that was never paid expires in time.
     pub(super) fn while_held(&self, case: &Case, finish: Finish) -> Finish {
-        match (finish, case.notes.held_until) {
+        match (finish, case.notes.told.held_until) {
             (Finish::Again { due_at, reason }, Some(until)) if self.desk.now() < until => {
                 Finish::Again {
                     due_at: due_at.min(until),
