@@ -9,10 +9,9 @@
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use journal::StoreError;
+use journal::keys::{self, Kept, Keyed};
 use ring::digest::{SHA256, digest};
-use sqlx::Row;
-use sqlx::postgres::PgRow;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::command::Call;
@@ -61,6 +60,14 @@ impl Key {
             None => Err(Problem::Malformed(format!(
                 "Idempotency-Key must be one string of 1 to {KEY_CHARS_MAX} visible characters"
             ))),
+        }
+    }
+
+    /// As the journal keeps it.
+    fn stored(&self) -> keys::Key<'_> {
+        keys::Key {
+            principal: self.principal,
+            text: &self.text,
         }
     }
 
@@ -139,33 +146,25 @@ impl Api {
     /// Begins a keyed request, or says why not.
     pub(crate) async fn begin(&self, key: &Key, call: &Call) -> Result<Begun, Problem> {
         let method = call.method.as_str();
-        let row = sqlx::query("select * from idempotency_begin($1, $2, $3, $4, $5, $6, $7, $8)")
-            .bind(key.principal)
-            .bind(&key.text)
-            .bind(method)
-            .bind(&call.path)
-            .bind(fingerprint(&call.body).as_ref())
-            .bind(LOCK_MS)
-            .bind(key.command_id(method, &call.path, &call.body))
-            .bind(self.journal.random().uuid())
-            .fetch_optional(self.journal.pool())
-            .await
-            .map_err(store)?;
-        // No row: it was forgotten between the insert and the look. The next try finds it gone.
-        let Some(row) = row else {
-            return Err(Problem::KeyInProgress);
+        let fingerprint = fingerprint(&call.body);
+        let request = Keyed {
+            key: key.stored(),
+            method,
+            path: &call.path,
+            fingerprint: fingerprint.as_ref(),
+            command_id: key.command_id(method, &call.path, &call.body),
         };
-        match row.try_get("outcome").map_err(store)? {
-            "begun" => Ok(Begun::Mine {
-                attempt: row.try_get("attempt").map_err(store)?,
-                command_id: row
-                    .try_get::<Option<Uuid>, _>("command_id")
-                    .map_err(store)?
-                    .unwrap_or_else(|| key.command_id_before(&call.body)),
+        match self.journal.begin_keyed(&request, LOCK_MS).await? {
+            keys::Begun::Mine {
+                attempt,
+                command_id,
+            } => Ok(Begun::Mine {
+                attempt,
+                command_id: command_id.unwrap_or_else(|| key.command_id_before(&call.body)),
             }),
-            "done" => Ok(Begun::Done(replay(&row)?)),
-            "busy" => Err(Problem::KeyInProgress),
-            _ => Err(Problem::KeyReused),
+            keys::Begun::Answered(kept) => Ok(Begun::Done(replay(kept)?)),
+            keys::Begun::InProgress => Err(Problem::KeyInProgress),
+            keys::Begun::Reused => Err(Problem::KeyReused),
         }
     }
 
@@ -184,7 +183,7 @@ impl Api {
             self.keep(key, attempt, parts.status, &parts.headers, &body)
                 .await
         } else {
-            self.release(key, attempt).await
+            self.journal.release_key(key.stored(), attempt).await
         };
         if let Err(error) = ended {
             // The command itself is done: its answer stands. The lock runs out by itself.
@@ -200,37 +199,18 @@ impl Api {
         status: StatusCode,
         headers: &HeaderMap,
         body: &Bytes,
-    ) -> Result<(), sqlx::Error> {
-        let headers: Vec<(&str, &str)> = headers
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-            .collect();
-        sqlx::query(
-            "update idempotency_keys set status = $4, headers = $5, body = $6
-             where principal = $1 and key = $2 and attempt = $3 and status is null",
-        )
-        .bind(key.principal)
-        .bind(&key.text)
-        .bind(attempt)
-        .bind(i32::from(status.as_u16()))
-        .bind(Json(headers))
-        .bind(body.as_ref())
-        .execute(self.journal.pool())
-        .await?;
-        Ok(())
-    }
-
-    async fn release(&self, key: &Key, attempt: i32) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "update idempotency_keys set locked_until = '-infinity'
-             where principal = $1 and key = $2 and attempt = $3 and status is null",
-        )
-        .bind(key.principal)
-        .bind(&key.text)
-        .bind(attempt)
-        .execute(self.journal.pool())
-        .await?;
-        Ok(())
+    ) -> Result<(), StoreError> {
+        let text = |(name, value): (&HeaderName, &HeaderValue)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        };
+        let answer = Kept {
+            status: status.as_u16(),
+            headers: headers.iter().filter_map(text).collect(),
+            body: body.to_vec(),
+        };
+        self.journal
+            .keep_answer(key.stored(), attempt, &answer)
+            .await
     }
 }
 
@@ -247,17 +227,11 @@ fn is_lasting(status: StatusCode) -> bool {
     status.is_success() || (status.is_client_error() && !passing.contains(&status))
 }
 
-fn replay(row: &PgRow) -> Result<Response, Problem> {
-    let status: i32 = row.try_get("status").map_err(store)?;
-    let Json(headers): Json<Vec<(String, String)>> = row.try_get("headers").map_err(store)?;
-    let body: Vec<u8> = row.try_get("body").map_err(store)?;
-    let status = u16::try_from(status)
-        .ok()
-        .and_then(|status| StatusCode::from_u16(status).ok());
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() =
-        status.ok_or_else(|| impossible("a stored answer without a status"))?;
-    for (name, value) in headers {
+fn replay(kept: Kept) -> Result<Response, Problem> {
+    let status = StatusCode::from_u16(kept.status);
+    let mut response = Response::new(Body::from(kept.body));
+    *response.status_mut() = status.map_err(|_| impossible("a stored answer without a status"))?;
+    for (name, value) in kept.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().append(name, value);
         }
@@ -265,10 +239,6 @@ fn replay(row: &PgRow) -> Result<Response, Problem> {
     let replayed = HeaderValue::from_static("true");
     response.headers_mut().insert(REPLAYED, replayed);
     Ok(response)
-}
-
-fn store(error: sqlx::Error) -> Problem {
-    journal::StoreError::from(error).into()
 }
 
 #[cfg(test)]

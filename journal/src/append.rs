@@ -201,7 +201,7 @@ impl Journal {
                 answers[place] = Some(answer);
             }
         }
-        answers.into_iter().flatten().collect()
+        each_answered(answers)
     }
 
     async fn append_group(&self, group: &[Append]) -> Vec<Result<Outcome, StoreError>> {
@@ -283,7 +283,7 @@ impl Journal {
 
     async fn append_alone(&self, command: &Append) -> Result<Outcome, StoreError> {
         match self.send(std::slice::from_ref(command)).await {
-            Ok(outcomes) => Ok(outcomes.into_iter().next().unwrap_or(Outcome::Conflict)),
+            Ok(outcomes) => outcomes.into_iter().next().ok_or_else(unanswered),
             Err(error) => alone(error),
         }
     }
@@ -293,6 +293,10 @@ impl Journal {
         let mut sends = 1;
         loop {
             match self.store.append(group).await {
+                Ok(outcomes) if outcomes.len() != group.len() => {
+                    // Which outcome is whose cannot be told.
+                    return Err(unanswered().into());
+                }
                 Ok(outcomes) => {
                     self.count(group, &outcomes);
                     return Ok(outcomes);
@@ -331,6 +335,19 @@ impl Journal {
                 .send_modify(|count| *count = count.wrapping_add(1));
         }
     }
+}
+
+/// Answers in their places; one that is missing is an error there, and moves no other.
+pub(crate) fn each_answered<T, E: From<StoreError>>(
+    answers: Vec<Option<Result<T, E>>>,
+) -> Vec<Result<T, E>> {
+    let missing = || Err(unanswered().into());
+    let placed = |answer: Option<_>| answer.unwrap_or_else(missing);
+    answers.into_iter().map(placed).collect()
+}
+
+pub(crate) fn unanswered() -> StoreError {
+    StoreError::Incomplete("what became of a command is not said".to_owned())
 }
 
 /// A command and its place among the answers.

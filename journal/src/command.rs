@@ -20,7 +20,7 @@ use domain::space::Space;
 use futures::StreamExt;
 use futures::stream;
 
-use crate::append::{Answer, Append, Outcome};
+use crate::append::{Answer, Append, Outcome, each_answered, unanswered};
 use crate::{Journal, StoreError, StreamId};
 
 pub use request::{CommandError, Done, Request};
@@ -87,7 +87,7 @@ impl Journal {
             open.extend(behind);
             open.sort_by_key(|open| open.place);
         }
-        answers.into_iter().flatten().collect()
+        each_answered(answers)
     }
 
     /// Runs one request.
@@ -114,7 +114,7 @@ impl Journal {
 
     async fn run_one(&self, open: Open) -> Answered {
         let answer = self.run(vec![open]).await.pop();
-        answer.unwrap_or(Err(CommandError::Contended))
+        answer.unwrap_or_else(|| Err(unanswered().into()))
     }
 
     /// Decides and appends; returns what must be decided again.

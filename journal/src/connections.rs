@@ -120,11 +120,9 @@ impl Connections {
         }
     }
 
-    /// A connection of one's own, for a while. Its statements have no bound but the caller's.
-    ///
-    /// # Errors
-    /// [`StoreError`] when none comes free in time, or none can be made.
-    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+    /// A bare connection for a [`crate::Session`]. What is said on it has no bound, and stands in no transaction where
+    /// statements do not stand alone: both are its user's to see to.
+    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         Ok(self.pool.acquire().await?)
     }
 

@@ -34,6 +34,9 @@ pub enum StoreError {
     /// What is stored cannot be read.
     #[error("a stored event cannot be read: {0}")]
     Unreadable(String),
+    /// The database did not answer all of what it was asked, which may have happened.
+    #[error("the database did not answer all of it: {0}")]
+    Incomplete(String),
     /// What is stored was written by a newer version of this code, which can read it.
     #[error("{0}")]
     Newer(String),
@@ -72,8 +75,21 @@ impl StoreError {
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Busy { sqlstate, .. } | Self::Refused { sqlstate, .. } => Some(sqlstate),
-            Self::Unreachable(_) | Self::File(_) | Self::Unreadable(_) | Self::Newer(_) => None,
+            Self::Unreachable(_)
+            | Self::File(_)
+            | Self::Unreadable(_)
+            | Self::Incomplete(_)
+            | Self::Newer(_) => None,
         }
+    }
+}
+
+impl StoreError {
+    /// What a function of the database answered is none of the words that this version knows: it is a newer one's.
+    pub(crate) fn unknown_word(function: &str, word: &str) -> Self {
+        Self::Newer(format!(
+            "the database's {function} answers {word:?}, which only a newer version of spacerent knows"
+        ))
     }
 }
 

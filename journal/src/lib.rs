@@ -4,7 +4,8 @@
 //! groups of commands, each all or nothing and once per command id. [`feed`] reads everything in order without
 //! passing over an event that is still being committed. [`follow`] drives a handler along the feed under a
 //! fenced lease, with its checkpoint as the first statement of every batch. [`jobs`] holds what must call the
-//! outside or wait for time, [`venues`] what operators say of the places that can be booked. cqrs-es and
+//! outside or wait for time, [`venues`] what operators say of the places that can be booked, [`keys`] what was
+//! answered to requests that may come again. [`measure`] is what others are told of the events' number. cqrs-es and
 //! postgres-es load streams ([`repository`]); the rest is ours, because theirs loses events under concurrency (see
 //! docs/adr).
 
@@ -19,7 +20,9 @@ mod history;
 mod identity;
 pub mod incidents;
 pub mod jobs;
+pub mod keys;
 mod latest;
+pub mod measure;
 mod metadata;
 pub mod notify;
 pub mod recover;

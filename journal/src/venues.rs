@@ -293,8 +293,9 @@ fn changed(row: &PgRow) -> Result<Changed, StoreError> {
         "changed" => Changed::Changed { version },
         "retired" => Changed::Retired,
         "exists" => Changed::Exists { version },
-        _ => Changed::Other {
+        "other" => Changed::Other {
             version: (version > 0).then_some(version),
         },
+        word => return Err(StoreError::unknown_word("venue_save or venue_retire", word)),
     })
 }

@@ -28,6 +28,7 @@ mod nodes_slices;
 mod outages;
 mod pgbouncer;
 mod pooler;
+mod pooler_decisions;
 mod recovery;
 mod replay;
 mod roles;

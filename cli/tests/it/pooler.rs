@@ -9,18 +9,18 @@ use serde_json::Value;
 
 use crate::pgbouncer::{PgBouncer, SESSIONS};
 use crate::roles::House;
-use crate::server::{moment, spacerent};
+use crate::server::spacerent;
 
 /// Bookings on each node.
 const BOOKINGS: usize = 10;
 /// So many of them are cancelled.
 const CANCELLED: usize = 4;
-/// Within this time a command has ended, and what was cancelled is refunded.
+/// Within this time a command has ended.
 const SOON: Duration = Duration::from_secs(60);
-const EVERYTHING: &str = "book,mypage,payment,processes,projections";
+pub const EVERYTHING: &str = "book,mypage,payment,processes,projections";
 
 /// A command of the program on a database.
-async fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
+pub async fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let mut command = spacerent(arguments);
     command.envs(settings.iter().copied());
     timeout(SOON, command.output())
@@ -29,11 +29,11 @@ async fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
         .unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn json(output: &Output) -> Value {
+pub fn json(output: &Output) -> Value {
     assert!(output.status.success(), "{}", stderr(output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -71,14 +71,7 @@ async fn two_nodes_do_everything_behind_a_pooler_of_transactions() {
         let answer = request.json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "{answer:?}");
     }
-    let refunded = async {
-        let open = "select count(*) from jobs where state <> 'done'";
-        let closed = "select count(*) from events where event_type = 'BookClosed'";
-        while house.count(open).await > 0 || house.count(closed).await < CANCELLED {
-            moment().await;
-        }
-    };
-    timeout(SOON, refunded).await.expect("it is not refunded");
+    house.closed(CANCELLED).await;
     let refunds = "select count(*) from stub_gateway.refunds";
     assert_eq!(house.count(refunds).await, CANCELLED);
 

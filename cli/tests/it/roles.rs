@@ -129,6 +129,20 @@ impl House {
         usize::try_from(count).unwrap()
     }
 
+    /// So many bookings were cancelled, refunded and closed; no job is left.
+    pub async fn closed(&self, bookings: usize) {
+        let open = "select count(*) from jobs where state <> 'done'";
+        let closed = "select count(*) from events where event_type = 'BookClosed'";
+        let refunded = async {
+            while self.count(open).await > 0 || self.count(closed).await < bookings {
+                moment().await;
+            }
+        };
+        timeout(CONVERGED_MAX, refunded)
+            .await
+            .expect("it is not refunded");
+    }
+
     /// Every booking is paid once, registered, confirmed and on My Page; no job is left.
     pub async fn converges(&self, bookings: usize) {
         let open = "select count(*) from events b where b.event_type = 'Booked' and not exists (

@@ -127,19 +127,6 @@ impl Journal {
         self.store.draw_x().await
     }
 
-    /// How many committed events stand behind a position.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn events_behind(&self, position: i64) -> Result<i64, StoreError> {
-        Ok(
-            sqlx::query_scalar("select count(*) from events where position > $1")
-                .bind(position)
-                .fetch_one(self.pool())
-                .await?,
-        )
-    }
-
     /// The highest committed position; never the sequence's last value, which counts what rolled back.
     ///
     /// # Errors

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row};
+use sqlx::{PgExecutor, Row};
 
 use super::Decision;
+use crate::connections::{TRANSACTION_MAX, within};
 use crate::{Journal, Session, StoreError};
 
 /// A job as its row says it.
@@ -144,8 +145,19 @@ impl Journal {
     /// is nobody else's meanwhile: it is not tried again, nor settled otherwise. When `record` fails, it stays for people.
     ///
     /// # Errors
-    /// [`StoreError`] as above; what `record` says.
+    /// [`StoreError`] as above, also when all of it together takes longer than [`TRANSACTION_MAX`]; what `record` says.
     pub async fn resolve_job_recorded<E: From<StoreError>>(
+        &self,
+        id: i64,
+        decision: &Decision<'_>,
+        said: &HashMap<String, String>,
+        record: impl Future<Output = Result<(), E>>,
+    ) -> Result<Decided, E> {
+        let resolving = self.record_and_resolve(id, decision, said, record);
+        within(TRANSACTION_MAX, resolving).await
+    }
+
+    async fn record_and_resolve<E: From<StoreError>>(
         &self,
         id: i64,
         decision: &Decision<'_>,
@@ -165,7 +177,7 @@ impl Journal {
             Some(state) if state != FOR_PEOPLE => return Ok(Decided::NotForPeople(state)),
             Some(_) => record.await?,
         }
-        let decided = decide(&mut tx, id, "resolve", decision, said).await?;
+        let decided = decide(&mut *tx, id, "resolve", decision, said).await?;
         tx.commit().await.map_err(StoreError::from)?;
         Ok(decided)
     }
@@ -177,13 +189,12 @@ impl Journal {
         decision: &Decision<'_>,
         said: &HashMap<String, String>,
     ) -> Result<Decided, StoreError> {
-        let mut connection = self.pool().acquire().await?;
-        decide(&mut connection, id, action, decision, said).await
+        decide(self.pool(), id, action, decision, said).await
     }
 }
 
 async fn decide(
-    connection: &mut PgConnection,
+    executor: impl PgExecutor<'_>,
     id: i64,
     action: &str,
     decision: &Decision<'_>,
@@ -195,7 +206,7 @@ async fn decide(
         .bind(decision.by)
         .bind(decision.reason)
         .bind(Json(said))
-        .fetch_one(connection)
+        .fetch_one(executor)
         .await?;
     Ok(match state {
         None => Decided::Unknown,

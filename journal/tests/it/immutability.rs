@@ -71,7 +71,7 @@ async fn the_service_may_add_and_nothing_else() {
 async fn the_pool_works_as_the_service_role_and_waits_for_nothing_without_a_bound() {
     let stage = Stage::open().await;
     let pool = journal::schema::connect(stage.url(), 1).unwrap();
-    let mut connection = pool.acquire().await.unwrap();
+    let mut connection = pool.pool().acquire().await.unwrap();
     // A process that was stopped in its transaction loses the follower's row before its lease is over.
     let below_the_lease = format!("{}s", journal::follow::LEASE_MS / 1_000 - 1);
     for (setting, value) in [

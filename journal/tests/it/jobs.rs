@@ -31,7 +31,7 @@ fn past() -> Timestamp {
 }
 
 async fn scheduled(stage: &Stage, jobs: &[NewJob]) {
-    let mut connection = stage.journal.pool().acquire().await.unwrap();
+    let mut connection = stage.journal.pool().pool().acquire().await.unwrap();
     let mut tx = connection.begin().await.unwrap();
     schedule(&mut tx, jobs).await.unwrap();
     tx.commit().await.unwrap();
@@ -39,7 +39,7 @@ async fn scheduled(stage: &Stage, jobs: &[NewJob]) {
 
 async fn settled(stage: &Stage, keys: &[&str]) {
     let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
-    let mut connection = stage.journal.pool().acquire().await.unwrap();
+    let mut connection = stage.journal.pool().pool().acquire().await.unwrap();
     settle(&mut connection, CHARGE, &keys).await.unwrap();
 }
 
@@ -121,7 +121,7 @@ async fn a_job_that_ran_keeps_its_back_off() {
 #[tokio::test]
 async fn what_is_scheduled_in_a_transaction_that_rolls_back_never_was() {
     let stage = Stage::open().await;
-    let mut connection = stage.journal.pool().acquire().await.unwrap();
+    let mut connection = stage.journal.pool().pool().acquire().await.unwrap();
     let mut tx = connection.begin().await.unwrap();
     schedule(&mut tx, &[job(7, past())]).await.unwrap();
     tx.rollback().await.unwrap();

@@ -45,5 +45,6 @@ mod storm;
 mod story;
 mod torn;
 mod transfer;
+mod unheard;
 mod venues;
 mod wake;

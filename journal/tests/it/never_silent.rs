@@ -406,7 +406,7 @@ async fn a_job_whose_budget_is_spent() {
         due_at: Timestamp::UNIX_EPOCH,
         timer: false,
     };
-    let mut connection = stage.journal.pool().acquire().await.unwrap();
+    let mut connection = stage.journal.pool().pool().acquire().await.unwrap();
     let mut tx = connection.begin().await.unwrap();
     schedule(&mut tx, &[job]).await.unwrap();
     tx.commit().await.unwrap();

@@ -26,7 +26,7 @@ async fn two_jobs() -> Stage {
         due_at,
         timer: false,
     };
-    let mut connection = stage.journal.pool().acquire().await.unwrap();
+    let mut connection = stage.journal.pool().pool().acquire().await.unwrap();
     let jobs = [job(7, jiff::Timestamp::UNIX_EPOCH), job(8, hour(1_000_000))];
     schedule(&mut connection, &jobs).await.unwrap();
     drop(connection);

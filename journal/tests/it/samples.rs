@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// A command id.
-pub(crate) fn id(number: u128) -> Uuid {
+pub(crate) const fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 

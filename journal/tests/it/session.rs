@@ -56,7 +56,7 @@ async fn sqlx_alone_gives_the_next_user_a_transaction_that_nobody_ends() {
     let mut stage = Stage::open().await;
     let pool = lonely_pool(&stage).await;
     loop {
-        let mut connection = pool.acquire().await.unwrap();
+        let mut connection = pool.pool().acquire().await.unwrap();
         if abandon(sqlx::Connection::begin(&mut *connection)) {
             break;
         }

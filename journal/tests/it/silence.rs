@@ -1,11 +1,13 @@
 //! A database that says nothing: connections that stay open and answer nothing any more.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::book::Book;
 use futures::future::BoxFuture;
-use journal::connections::{ACQUIRE_MAX, STATEMENT_MAX};
+use journal::connections::{ACQUIRE_MAX, STATEMENT_MAX, TRANSACTION_MAX};
+use journal::recover::Decision;
 use journal::runtime::{Runtime, Tokio};
 use journal::{Journal, StoreError, Wake, notify, schema};
 use local_postgres::testing::timeout;
@@ -78,6 +80,37 @@ async fn a_load_that_is_never_answered_ends_in_time() {
     let ended = timeout(STATEMENT_MAX + SLACK, journal.load::<Book>(7)).await;
     let error = ended.expect("it waits for ever").unwrap_err();
     assert!(matches!(error, StoreError::Unreachable(_)), "{error}");
+}
+
+/// People decide through commands of the program, and nobody else bounds those.
+#[tokio::test]
+async fn a_decision_that_is_never_answered_ends_in_time() {
+    let stage = Stage::open().await;
+    let decision = Decision {
+        by: "ann",
+        reason: "looked",
+    };
+    let said = HashMap::new();
+    let silent = async || {
+        let proxy = Proxy::before(stage.url());
+        let journal = journal_over(schema::connect(&proxy.url(), 1).unwrap());
+        connected(&journal).await;
+        proxy.silence();
+        (journal, proxy)
+    };
+    let ((alone, _one), (recorded, _other)) = (silent().await, silent().await);
+    let nothing = async { Ok::<_, StoreError>(()) };
+    let (alone, recorded) = tokio::join!(
+        timeout(STATEMENT_MAX + SLACK, alone.retry_job(1, &decision, &said)),
+        timeout(
+            TRANSACTION_MAX + SLACK,
+            recorded.resolve_job_recorded(1, &decision, &said, nothing)
+        )
+    );
+    for ended in [alone, recorded] {
+        let error = ended.expect("it waits for ever").unwrap_err();
+        assert!(matches!(error, StoreError::Unreachable(_)), "{error}");
+    }
 }
 
 /// Sleeps a thousandth of what it is asked to.

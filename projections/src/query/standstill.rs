@@ -11,7 +11,6 @@ use journal::StoreError;
 use journal::incidents::Class;
 use journal::runtime::Runtime;
 use serde::Serialize;
-use sqlx::Row;
 use tokio_util::sync::CancellationToken;
 
 use super::ReadModels;
@@ -52,45 +51,15 @@ impl ReadModels {
     /// # Errors
     /// [`StoreError`] when the database does not answer.
     pub async fn standstills(&self, bound: Duration) -> Result<Vec<Standstill>, StoreError> {
-        let rows = sqlx::query(
-            "with follower as (
-                 select p.name, p.generation, coalesce(f.slice, 0) as slice, coalesce(f.position, 0) as position,
-                        f.moved_at, f.lease_until
-                 from projections p left join followers f using (name, generation) where p.state = 'live'
-             )
-             select distinct on (f.name) f.name, f.position,
-                    extract(epoch from clock_timestamp() - greatest(f.moved_at, e.recorded_at))::bigint as seconds,
-                    case
-                        when i.reason is not null then 'its steps fail: ' || i.reason
-                        when h.follower is not null
-                            then format('the feed holds at the hole %s-%s', h.first_position, h.last_position)
-                        when coalesce(f.lease_until, '-infinity') < clock_timestamp()
-                            then 'nobody follows: no process with the role projections runs, or none can'
-                        else 'its follower does not move'
-                    end as reason
-             from follower f
-             cross join lateral (
-                 select recorded_at from events where position > f.position order by position limit 1
-             ) e
-             left join open_holes h on h.follower = f.name || '/' || f.generation
-             left join incidents i on i.class = 'follower_failing' and i.ended_at is null
-                  and i.subject = f.name || '/' || f.generation || '/' || f.slice
-             where clock_timestamp() - greatest(f.moved_at, e.recorded_at) > $1 * interval '1 second'
-             order by f.name, f.position",
-        )
-        .bind(i64::try_from(bound.as_secs()).unwrap_or(i64::MAX))
-        .fetch_all(self.journal.pool())
-        .await?;
         let mut found = vec![];
-        for row in rows {
-            let projection: String = row.try_get("name")?;
+        for stalled in self.journal.stalled(bound).await? {
             // What nobody here reads: the file says how far it is itself.
-            if self.file(&projection).is_none() {
+            if self.file(&stalled.projection).is_none() {
                 found.push(Standstill {
-                    projection,
-                    position: row.try_get("position")?,
-                    seconds: row.try_get("seconds")?,
-                    reason: row.try_get("reason")?,
+                    projection: stalled.projection,
+                    position: stalled.position,
+                    seconds: stalled.seconds,
+                    reason: stalled.reason,
                 });
             }
         }
@@ -104,13 +73,7 @@ impl ReadModels {
             return Ok(None);
         };
         let position = file.position().await?;
-        let seconds: Option<i64> = sqlx::query_scalar(
-            "select extract(epoch from clock_timestamp() - recorded_at)::bigint from events
-             where position > $1 order by position limit 1",
-        )
-        .bind(position)
-        .fetch_optional(self.journal.pool())
-        .await?;
+        let seconds = self.journal.oldest_behind(position).await?;
         let seconds =
             seconds.filter(|seconds| u64::try_from(*seconds).is_ok_and(|s| s > bound.as_secs()));
         Ok(seconds.map(|seconds| Standstill {

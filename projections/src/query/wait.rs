@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use journal::StoreError;
 use journal::runtime::Runtime;
-use sqlx::Row;
 
 use super::ReadModels;
 
@@ -69,32 +68,14 @@ impl ReadModels {
         Ok(Option::unwrap_or(position, 0))
     }
 
-    /// Where it is, and how much it has before it. One statement, because two could disagree.
+    /// Where it is, and how much it has before it. Its position is asked first, so that it is never said to be fresher
+    /// than it is.
     async fn freshness(&self, projection: &str) -> Result<Freshness, StoreError> {
-        if let Some(file) = self.file(projection) {
-            // Asked before the events are counted, so that it is never said to be fresher than it is.
-            let position = file.position().await?;
-            let lag_events = self.journal.events_behind(position).await?;
-            return Ok(Freshness {
-                position,
-                lag_events,
-            });
-        }
-        let row = sqlx::query(
-            "with follower as (
-                 select coalesce(min(f.position), 0) as position
-                 from projections p join followers f using (name, generation)
-                 where p.name = $1 and p.state = 'live'
-             )
-             select position, (select count(*) from events e where e.position > follower.position) as lag
-             from follower",
-        )
-        .bind(projection)
-        .fetch_one(self.journal.questions())
-        .await?;
+        let position = self.position(projection).await?;
+        let lag_events = self.journal.events_behind(position).await?;
         Ok(Freshness {
-            position: row.try_get("position")?,
-            lag_events: row.try_get("lag")?,
+            position,
+            lag_events,
         })
     }
 }

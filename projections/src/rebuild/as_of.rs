@@ -4,12 +4,12 @@
 //! in the journal comes with it, also what another connection recorded a moment later.
 
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx;
 use journal::feed::Item;
+use journal::measure::{RecordedBy, recorded_by};
 use journal::schema::connect_as_owner;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{Connection, PgConnection};
 
 use super::report::{Report, json};
 use super::run::{Run, lock};
@@ -168,30 +168,20 @@ async fn last_by(
     time: Timestamp,
     watermark: i64,
 ) -> Result<i64, ReplayError> {
-    let row = sqlx::query(
-        "select (select position from events where recorded_at <= $1 and position <= $2
-                 order by position desc limit 1) as position,
-                (select min(recorded_at) from events) as first,
-                clock_timestamp() as now",
-    )
-    .bind(time.to_sqlx())
-    .bind(watermark)
-    .fetch_one(connection)
-    .await?;
-    let now: jiff_sqlx::Timestamp = row.try_get("now")?;
-    let now = now.to_jiff();
+    let RecordedBy {
+        position,
+        first,
+        now,
+    } = recorded_by(connection, time, watermark).await?;
     if time > now {
         let reason = format!("{time} is not over yet: the database's clock says {now}");
         return Err(ReplayError::NoMoment(reason));
     }
-    let first: Option<jiff_sqlx::Timestamp> = row.try_get("first")?;
-    let position: Option<i64> = row.try_get("position")?;
     position.ok_or_else(|| {
         ReplayError::NoMoment(match first {
-            Some(first) => format!(
-                "nothing was recorded by {time}; the first event is of {}",
-                first.to_jiff()
-            ),
+            Some(first) => {
+                format!("nothing was recorded by {time}; the first event is of {first}")
+            }
             None => "nothing was recorded yet".to_owned(),
         })
     })

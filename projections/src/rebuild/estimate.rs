@@ -11,6 +11,7 @@ use journal::Recorded;
 use journal::StoreError;
 use journal::feed::{Feed, Item};
 use journal::follow::{Handler, HandlerError};
+use journal::measure::count_to;
 use journal::schema::connect_as_owner;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection, Row};
@@ -107,10 +108,7 @@ impl Rebuilder<'_> {
         let live = *live
             .get(name)
             .ok_or(ReplayError::Unprepared(projection.name))?;
-        let events: i64 = sqlx::query_scalar("select count(*) from events where position <= $1")
-            .bind(last)
-            .fetch_one(&mut owner)
-            .await?;
+        let events = count_to(&mut owner, last).await?;
         let tables = sizes(&mut owner, projection, &projection.schema(live.number)).await?;
         let mut tx = owner.begin().await?;
         let sample = self.sample(&mut tx, projection, last).await?;

@@ -9,7 +9,7 @@ use journal::follow::{self, FollowerId, InDatabase, Slice};
 use journal::jobs::{self, NewJob};
 use journal::runtime::{Runtime as _, SystemClock, SystemRandom, Tokio};
 use journal::store::{Postgres, Store};
-use journal::{Connections, Journal, schema};
+use journal::{Connections, Journal, Session, schema};
 use local_postgres::Profile;
 use local_postgres::testing::Cluster;
 use sqlx::{Connection, PgConnection};
@@ -300,24 +300,24 @@ impl Stage for OnPostgres {
     }
 
     async fn schedule(&self, new: &[NewJob]) {
-        let mut connection = self.pool.acquire().await.unwrap();
-        let mut tx = connection.begin().await.unwrap();
+        let mut session = Session::open(&self.pool).await.unwrap();
+        let mut tx = session.begin().await.unwrap();
         jobs::schedule(&mut tx, new).await.unwrap();
         tx.commit().await.unwrap();
     }
 
     async fn settle(&self, kind: &str, keys: &[&str]) {
         let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
-        let mut connection = self.pool.acquire().await.unwrap();
-        let mut tx = connection.begin().await.unwrap();
+        let mut session = Session::open(&self.pool).await.unwrap();
+        let mut tx = session.begin().await.unwrap();
         jobs::settle(&mut tx, kind, &keys).await.unwrap();
         tx.commit().await.unwrap();
     }
 
     async fn look_again(&self, kind: &str, keys: &[&str]) {
         let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
-        let mut connection = self.pool.acquire().await.unwrap();
-        let mut tx = connection.begin().await.unwrap();
+        let mut session = Session::open(&self.pool).await.unwrap();
+        let mut tx = session.begin().await.unwrap();
         jobs::look_again(&mut tx, kind, &keys).await.unwrap();
         tx.commit().await.unwrap();
     }

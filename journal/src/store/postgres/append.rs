@@ -76,7 +76,8 @@ fn outcome(row: &PgRow) -> Result<Outcome, StoreError> {
         "already" => Ok(Outcome::Already(answer()?)),
         "taken" => Ok(Outcome::Taken),
         "no_points" => Ok(Outcome::NotCovered),
-        _ => Ok(Outcome::Conflict),
+        "conflict" => Ok(Outcome::Conflict),
+        word => Err(StoreError::unknown_word("journal_append", word)),
     }
 }
 

@@ -66,7 +66,7 @@ async fn a_group_is_not_taken_apart_when_no_connection_comes_free() {
         .max_connections(1)
         .acquire_timeout(Duration::from_millis(100));
     let journal = journal_over(one.connect(stage.url()).await.unwrap());
-    let _taken = journal.pool().acquire().await.unwrap();
+    let _taken = journal.pool().pool().acquire().await.unwrap();
     let began = local_postgres::testing::stopwatch();
     let outcomes = journal.append(bookings(64)).await;
     let busy = |o: &Result<_, StoreError>| matches!(o, Err(StoreError::Busy { .. }));
