@@ -153,6 +153,15 @@ pub enum Error {
         /// Minor units that were asked.
         asked: i64,
     },
+    /// A charge without a reference, under which nothing could be given back.
+    #[error("the gateway's reference is missing")]
+    NoReference,
+    /// A reference is one charge's: refunds are sent under it, and two charges under one would share them.
+    #[error("the reference {reference} is that of another charge of this payment")]
+    ReferenceTaken {
+        /// The gateway's reference.
+        reference: String,
+    },
     /// More points than the price, or less than none.
     #[error("points can pay for 0 to {price} of the price, not for {asked}")]
     PointsBeyondPrice {

@@ -31,7 +31,7 @@ struct Wish {
 
 impl Wish {
     fn read(body: &[u8]) -> Result<Self, Problem> {
-        let mut form = Form::parse(body)?;
+        let mut form = Form::strict(body, &["start", "end", "expected_amount"])?;
         let (start, end) = (form.required_time("start"), form.required_time("end"));
         let expected_amount = form.integer("expected_amount");
         form.finish()?;

@@ -86,11 +86,19 @@ pub struct SaidArgs {
     #[arg(long)]
     pub not_charged: bool,
     /// The charge was made, in full, under this reference of the gateway's
-    #[arg(long, value_name = "REFERENCE", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "REFERENCE", value_parser = reference)]
     pub charged: Option<String>,
     /// The money is back, under this reference: the gateway's, or a receipt's
-    #[arg(long, value_name = "REFERENCE", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "REFERENCE", value_parser = reference)]
     pub refunded: Option<String>,
+}
+
+/// A reference without the blanks around it that a terminal adds.
+fn reference(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("a reference is needed, as the gateway or the receipt has it"),
+        reference => Ok(reference.to_owned()),
+    }
 }
 
 /// What to do with charges and refunds that are worked off in the background.

@@ -212,7 +212,10 @@ async fn what_people_say_of_a_charge_is_appended_in_their_name() {
     let (_, list) = json(&folder, &["jobs", "list"]).await;
     let id = list["jobs"][0]["id"].to_string();
     let both = ["resolve", &id, "--not-charged", "--refunded", "88"];
-    assert_eq!(refused(&both).await.0, Some(2));
+    let blank = ["resolve", &id, "--charged", " "];
+    for usage in [&both[..], &blank] {
+        assert_eq!(refused(usage).await.0, Some(2));
+    }
     for (arguments, why) in [
         (
             ["resolve", &id, "--refunded=88"],
