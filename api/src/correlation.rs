@@ -136,6 +136,10 @@ struct Note {
 }
 
 impl Note {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long an answer took is measured, and nothing is decided by it"
+    )]
     fn begin(request: &Request, correlation: &Correlation) -> Self {
         let matched = request.extensions().get::<MatchedPath>();
         let route = matched.map_or("unmatched", MatchedPath::as_str).to_owned();

@@ -13,12 +13,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use journal::runtime::within;
 use projections::projection::Row;
 use projections::{BalanceRow, MypageRow, Standstill};
 use serde::Serialize;
 
 use crate::Role;
-use crate::limits::within;
 use crate::state::Api;
 
 /// How long readiness waits for the database.

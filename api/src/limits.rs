@@ -5,7 +5,6 @@
 //! reader's for the projection) and [`MARGIN`] are over is answered 503, whatever the handler waits for. A command that was begun goes on to its end all the same
 //! (see [`crate::command`]).
 
-use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -15,8 +14,7 @@ use axum::http::header::CONTENT_LENGTH;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
-use futures::future::{self, Either};
-use journal::runtime::Runtime;
+use journal::runtime::within;
 
 use crate::position::WAIT_MAX;
 use crate::problem::Problem;
@@ -52,18 +50,6 @@ pub(crate) async fn in_time(State(api): State<Api>, request: Request, next: Next
         tracing::warn!("an answer was not ready in time");
         Problem::StorageUnavailable.into_response()
     })
-}
-
-/// What `work` comes to; nothing when that takes longer than `max`.
-pub(crate) async fn within<T>(
-    runtime: &dyn Runtime,
-    max: Duration,
-    work: impl Future<Output = T>,
-) -> Option<T> {
-    match future::select(pin!(work), runtime.sleep(max)).await {
-        Either::Left((done, _)) => Some(done),
-        Either::Right(_) => None,
-    }
 }
 
 async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {

@@ -30,6 +30,10 @@ fn local(at: Timestamp, zone: &TimeZone) -> String {
 }
 
 /// Works something out on a thread that answers nobody meanwhile.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "work for the processor must not hold up the threads that answer; it is pure, and waited for"
+)]
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| internal(&error))

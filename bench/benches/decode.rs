@@ -5,7 +5,6 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use anyhow::Context;
 use domain::version::{Lineage, Payload, Step, Stored, Stream, TODAY, Table, shape, unchanged};
@@ -46,7 +45,7 @@ fn measure<'a>(
 ) -> anyhow::Result<()> {
     let mut quickest = None;
     for _ in 0..ROUNDS {
-        let began = Instant::now();
+        let began = local_postgres::testing::stopwatch();
         for _ in 0..events {
             let stored = Stored {
                 aggregate_type: "Payment",

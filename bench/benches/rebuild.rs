@@ -21,6 +21,7 @@ use journal::follow::BULK_BATCH_MAX;
 use journal::runtime::{Runtime, Tokio};
 use local_postgres::Profile;
 use local_postgres::testing::Cluster;
+use local_postgres::testing::stopwatch;
 use projections::rebuild::{Goal, Progress, Rebuilder, Report, Stage};
 use projections::{BookingFilter, MypageRow, PageRequest, ReadModels};
 use sqlx::{Connection, PgConnection};
@@ -59,7 +60,7 @@ async fn run(events: i64, batch: i64) -> anyhow::Result<()> {
     projections::prepare(&url).await?;
     let journal = bench::journal(&url, CONNECTIONS)?;
     let mut owner = PgConnection::connect(&url).await?;
-    let began = Instant::now();
+    let began = stopwatch();
     many_bookings(&journal, &mut owner, events).await?;
     let events = journal.head().await?;
     println!(
@@ -120,7 +121,7 @@ impl Stages {
     fn took(&self) -> String {
         let begun = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let ends = begun.iter().skip(1).map(|(_, ended)| *ended);
-        let ends = ends.chain([Instant::now()]);
+        let ends = ends.chain([stopwatch()]);
         let took = begun.iter().zip(ends).map(|((stage, began), ended)| {
             let seconds = ended.duration_since(*began).as_secs_f64();
             format!("{} {seconds:.1} s", stage.as_str())
@@ -132,7 +133,7 @@ impl Stages {
 impl Progress for Stages {
     fn stage(&self, stage: Stage) {
         let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        begun.push((stage, Instant::now()));
+        begun.push((stage, stopwatch()));
     }
 
     fn filled(&self, _: u64, _: i64, _: i64) {}
@@ -150,7 +151,7 @@ async fn one_statement(owner: &mut PgConnection) -> anyhow::Result<(Duration, Du
         mypage.create("mypage_sql")
     );
     sqlx::raw_sql(&create).execute(&mut *owner).await?;
-    let began = Instant::now();
+    let began = stopwatch();
     sqlx::query(ONE_STATEMENT).execute(&mut *owner).await?;
     let filled = began.elapsed();
     sqlx::raw_sql(&mypage.index("mypage_sql"))
@@ -187,7 +188,7 @@ async fn busy(rebuilder: &Rebuilder<'_>, journal: &Journal) -> anyhow::Result<()
     let (all, first) = (BookingFilter::default(), PageRequest::default());
     let read = || async {
         while !over.load(Ordering::Relaxed) {
-            let began = Instant::now();
+            let began = stopwatch();
             let page = models.list::<MypageRow>(&all, &first);
             let (page, story) = tokio::try_join!(page, models.timeline(BookId(7)))?;
             ensure!(

@@ -10,7 +10,7 @@
 )]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::{BookId, Command, Money, book, payment};
 use futures::future::try_join_all;
@@ -72,7 +72,7 @@ async fn one(url: &str, bookings: i64, slices: i32) -> anyhow::Result<Duration> 
     let mut owner = schema::connect_as_owner(url).await?;
     follow::cut(&mut owner, &order::follower_id(), slices).await?;
     let stop = CancellationToken::new();
-    let began = Instant::now();
+    let began = local_postgres::testing::stopwatch();
     let saga = order::run(
         journal.clone(),
         Arc::new(Tokio),

@@ -9,7 +9,7 @@
     reason = "a benchmark prints ratios"
 )]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bench::rebuild::many_bookings;
 use journal::Journal;
@@ -18,6 +18,7 @@ use journal::runtime::Tokio;
 use journal::transfer::{BATCH_MAX, Export, Import, MARK_EVERY, Progress, Source, Target};
 use local_postgres::Profile;
 use local_postgres::testing::Cluster;
+use local_postgres::testing::stopwatch;
 use processes::order;
 use processes::settings::PaymentSettings;
 use sqlx::{Connection, PgConnection};
@@ -56,7 +57,7 @@ async fn run(events: i64) -> anyhow::Result<()> {
 
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("journal.jsonl");
-    let began = Instant::now();
+    let began = stopwatch();
     let export = Export {
         journal: &from,
         acting: order::follower_id(),
@@ -72,12 +73,12 @@ async fn run(events: i64) -> anyhow::Result<()> {
     let megabytes = std::fs::metadata(&path)?.len() / 1_000_000;
     println!("the file: {megabytes} MB");
 
-    let began = Instant::now();
+    let began = stopwatch();
     sqlx::raw_sql(ONE_STATEMENT).execute(&mut owner).await?;
     say("one statement", events, began.elapsed());
 
     let (url, to) = open(&cluster, "target").await?;
-    let began = Instant::now();
+    let began = stopwatch();
     let import = Import {
         owner_url: &url,
         append: false,
@@ -91,7 +92,7 @@ async fn run(events: i64) -> anyhow::Result<()> {
     import.run(Source::File(path)).await?;
     say("import", events, began.elapsed());
 
-    let began = Instant::now();
+    let began = stopwatch();
     let mut saga = order::follower(to.clone(), PaymentSettings::default());
     while !matches!(saga.step().await?, Step::Idle { hole: None }) {}
     say("the saga over it", events, began.elapsed());

@@ -4,7 +4,7 @@
 pub mod rebuild;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use domain::{BookId, Command, Money, book, payment};
@@ -100,7 +100,7 @@ where
     F: Fn(usize) -> W,
     W: Future<Output = anyhow::Result<()>>,
 {
-    let began = Instant::now();
+    let began = local_postgres::testing::stopwatch();
     try_join_all((0..clients).map(|client| {
         let work = &work;
         async move {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -10,6 +11,15 @@ use serde::Serialize;
 
 /// The status of a command line that cannot be understood, as shells have it.
 const USAGE: u8 = 2;
+
+/// A look at a stopwatch, for people: how fast something goes, and nothing is decided by it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "people who wait for something live in real time"
+)]
+pub fn stopwatch() -> Instant {
+    Instant::now()
+}
 
 /// What stdout is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

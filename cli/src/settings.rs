@@ -200,12 +200,6 @@ impl Settings {
         if !self.listen_host.is_loopback() && !self.auth_allow_open {
             return Err(Error::OpenToAll(self.listen_host.to_string()));
         }
-        let malformed = |name: &str, reason: &str| {
-            Err(Error::Malformed {
-                name: name.to_owned(),
-                reason: reason.to_owned(),
-            })
-        };
         if self.payment_call_max_ms < self.payment_timeout_ms {
             return malformed(
                 "PAYMENT_CALL_MAX_MS",
@@ -225,6 +219,19 @@ impl Settings {
                 return malformed(name, "must be 1 or more");
             }
         }
+        if self.cors_allow_credentials && self.cors_origins.is_everybody() {
+            return malformed(
+                "CORS_ALLOW_CREDENTIALS",
+                "must be 0 while CORS_ORIGINS is *: any page could act with the cookies of whoever looks at it",
+            );
+        }
+        if self.database_connections_max < CONNECTIONS_MIN {
+            return malformed("DATABASE_CONNECTIONS_MAX", "must be 12 or more");
+        }
+        self.check_addresses()
+    }
+
+    fn check_addresses(&self) -> Result<(), Error> {
         for (name, url) in [
             ("BOOK_URL", &self.book_url),
             ("SPACE_URL", &self.space_url),
@@ -248,12 +255,6 @@ impl Settings {
                 "must be http:// or https://, a host, and at most a port and a path",
             );
         }
-        if self.cors_allow_credentials && self.cors_origins.is_everybody() {
-            return malformed(
-                "CORS_ALLOW_CREDENTIALS",
-                "must be 0 while CORS_ORIGINS is *: any page could act with the cookies of whoever looks at it",
-            );
-        }
         for (name, url) in [
             ("DATABASE_URL", &self.database_url),
             ("MIGRATION_DATABASE_URL", &self.migration_database_url),
@@ -268,11 +269,15 @@ impl Settings {
                 );
             }
         }
-        if self.database_connections_max < CONNECTIONS_MIN {
-            return malformed("DATABASE_CONNECTIONS_MAX", "must be 12 or more");
-        }
         Ok(())
     }
+}
+
+fn malformed(name: &str, reason: &str) -> Result<(), Error> {
+    Err(Error::Malformed {
+        name: name.to_owned(),
+        reason: reason.to_owned(),
+    })
 }
 
 /// Followers, workers, the listener and a few requests need this many connections to make progress at all.

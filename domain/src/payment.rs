@@ -9,8 +9,8 @@
 //! given back charge by charge, the latest first, because a gateway refunds a charge. Points that were spent are part
 //! of the price: they come back in the same proportion as the money.
 //!
-//! The state is in this file, commands in `payment/command.rs`, events in `payment/event.rs`, the decisions in `payment/decide.rs` and `payment/refund.rs`,
-//! and how events become state in `payment/fold.rs`.
+//! The state is in this file, commands in `payment/command.rs`, events in `payment/event.rs`, the decisions in
+//! `payment/decide.rs` and `payment/refund.rs`, and how events become state in `payment/fold.rs`.
 
 mod command;
 mod decide;
@@ -71,9 +71,9 @@ pub enum Stage {
 /// One refund, intended or done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refund {
-    /// How much.
+    /// How much, in minor units.
     pub amount: Money,
-    /// Why.
+    /// What it is given back for.
     pub purpose: Purpose,
     /// The charge's reference at the gateway.
     pub gateway_ref: String,

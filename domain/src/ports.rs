@@ -47,7 +47,7 @@ pub struct PaymentDue {
     pub charge_no: u32,
     /// Which space; the stub gateway's fault hooks go by it.
     pub spacename: String,
-    /// How much.
+    /// What is charged, in minor units.
     pub price: Money,
     /// The journey that this belongs to, kept in every event's metadata.
     pub correlation_id: String,
@@ -74,7 +74,7 @@ pub enum Taken {
     },
     /// Not known yet; it is being found out.
     Pending {
-        /// Why.
+        /// Why it is not known.
         reason: PendingReason,
         /// Whether the charge may have reached the gateway.
         sent: bool,
@@ -150,7 +150,7 @@ pub struct ChargeRequest {
     pub charge_no: u32,
     /// Which space.
     pub spacename: String,
-    /// How much.
+    /// What is charged, in minor units.
     pub price: Money,
     /// The same key is the same charge.
     pub idempotency_key: String,
@@ -177,12 +177,12 @@ pub enum ChargeOutcome {
     },
     /// Certainly not sent.
     NotSent {
-        /// Why.
+        /// What went wrong, for people.
         why: String,
     },
     /// Sent, perhaps; it must be asked for.
     Unknown {
-        /// Why.
+        /// What went wrong, for people.
         why: String,
     },
 }
@@ -196,7 +196,7 @@ pub struct RefundRequest {
     pub refund_no: u32,
     /// The charge's reference.
     pub gateway_ref: String,
-    /// How much.
+    /// What is given back, in minor units.
     pub refund: Money,
     /// Why, for the gateway's own books.
     pub reason: String,
@@ -221,7 +221,7 @@ pub enum RefundOutcome {
     },
     /// Not known, or not sent; the same key may be sent again.
     Unknown {
-        /// Why.
+        /// What went wrong, for people.
         why: String,
     },
 }
@@ -249,7 +249,7 @@ pub enum LookupOutcome {
     NotFound,
     /// The gateway did not say.
     Unknown {
-        /// Why.
+        /// What went wrong, for people.
         why: String,
     },
 }

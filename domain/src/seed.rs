@@ -5,8 +5,9 @@
 //! and because every way out (the command line today, a bridge to a broker one day) must say the same.
 //!
 //! Repaired: the timestamp's year is the calendar's (the seed wrote the year that the week belongs to, which is
-//! another one around New Year), and `Registercancelled` names the registration. The seed meant to send `spaceid` and sent an `id`
-//! that was always null. Both stand there now: its consumers' classes read `id`, its data model says `spaceid`.
+//! another one around New Year), and `Registercancelled` names the registration. The seed meant to send `spaceid`
+//! and sent an `id` that was always null. Both stand there now: its consumers' classes read `id`, its data model
+//! says `spaceid`.
 //! Added behind the seed's fields: `spaceid` there, and `position` everywhere, so that a reader can resume. The
 //! seed's consumers take them: each of its listeners was handed every event of the topic and read it into its own
 //! class first, so a field that the class does not have is dropped.

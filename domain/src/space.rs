@@ -32,13 +32,13 @@ pub enum Method {
 /// What can be asked of a registration.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Register the space (saga). The approved payment is the proof that it may.
+    /// Register the space (saga). The approved payment is the proof that it may. Refused where a cancellation came first.
     Register {
         /// The booking, which is also the registration's number.
         bookid: BookId,
         /// The approved payment.
         approved_payid: BookId,
-        /// For whom.
+        /// The customer, if the booking has one.
         userid: Option<UserId>,
         /// Which space.
         spacename: String,
@@ -51,7 +51,7 @@ pub enum Command {
     Move {
         /// The registration.
         spaceid: BookId,
-        /// To when.
+        /// The time that it is moved to.
         slot: Slot,
     },
     /// The booking is cancelled: nothing more happens at the space; with it.
@@ -59,26 +59,19 @@ pub enum Command {
         /// The registration, which need not be there yet.
         spaceid: BookId,
     },
-    /// The space cannot be registered (saga).
-    Refuse {
-        /// The booking.
-        bookid: BookId,
-        /// Why.
-        reason: String,
-    },
     /// Staff begin to prepare.
     StartPreparation {
-        /// Who.
+        /// Who does it, by name.
         by: String,
     },
     /// Staff are done.
     CompletePreparation {
-        /// Who.
+        /// Who does it, by name.
         by: String,
     },
     /// The customer gets in.
     HandOver {
-        /// How.
+        /// How the customer gets in.
         method: Method,
         /// Who handed over.
         by: String,
@@ -104,7 +97,7 @@ pub enum Command {
     },
     /// Undo the registration (saga).
     Cancel {
-        /// Why.
+        /// Why; it is not kept.
         reason: String,
     },
 }

@@ -160,13 +160,6 @@ fn register(approved_payid: BookId) -> Command {
     }
 }
 
-fn refuse() -> Command {
-    Command::Refuse {
-        bookid: SPACE,
-        reason: "closed for repairs".to_owned(),
-    }
-}
-
 fn cancel() -> Command {
     Command::Cancel {
         reason: "the booking was cancelled".to_owned(),
@@ -267,17 +260,6 @@ fn the_payment_of_another_booking_registers_nothing() {
 fn registering_twice_is_one_registration_even_after_it_was_undone() {
     for stage in STAGES.into_iter().filter(|stage| *stage != Stage::None) {
         assert_eq!(ask(stage, register(SPACE)), Ok(vec![]), "in {stage:?}");
-    }
-}
-
-#[test]
-fn a_registration_is_refused_only_before_it_exists() {
-    for stage in STAGES {
-        let expected = match stage {
-            Stage::None => vec![refused()],
-            _ => vec![],
-        };
-        assert_eq!(ask(stage, refuse()), Ok(expected), "in {stage:?}");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::value::{Money, PRICE_MAX, proportion};
 /// A time at a space: from `start` up to, not including, `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Slot {
-    /// From.
+    /// Its first moment.
     pub start: Timestamp,
     /// Up to, not including.
     pub end: Timestamp,
@@ -56,9 +56,9 @@ pub struct Terms {
     pub timezone: String,
     /// What a cancellation gives back.
     pub policy: Policy,
-    /// How many minutes before and after the slot its unit is kept free.
+    /// How many minutes before the slot its unit is kept free.
     pub buffer_before_minutes: u32,
-    /// The same, after it.
+    /// How many minutes after it.
     pub buffer_after_minutes: u32,
     /// How long an unpaid booking keeps its slot.
     pub hold_minutes: u32,

@@ -55,7 +55,7 @@ pub struct Venue {
 /// What a booking would cost, and under which terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quote {
-    /// For when.
+    /// The time, and which unit.
     pub slot: Slot,
     /// What it costs.
     pub price: Price,

@@ -216,10 +216,6 @@ fn space_commands() -> Vec<space::Command> {
             slot: Some(slot(0)),
             no_show_grace_minutes: Some(15),
         },
-        C::Refuse {
-            bookid: ID,
-            reason: "closed".to_owned(),
-        },
         C::Stop { spaceid: ID },
         C::Move {
             spaceid: ID,

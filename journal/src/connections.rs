@@ -30,6 +30,7 @@ use sqlx::postgres::{
 };
 use sqlx::{Connection, Describe, Either, Execute, Executor, PgPool, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::error::Elapsed;
 
 use crate::StoreError;
 use lone::Lone;
@@ -112,7 +113,7 @@ impl Connections {
             return Ok(None);
         };
         let place = Arc::clone(places).acquire_owned();
-        match tokio::time::timeout(ACQUIRE_MAX, place).await {
+        match timeout(ACQUIRE_MAX, place).await {
             Ok(Ok(place)) => Ok(Some(place)),
             // Too many wait; the places themselves are never closed.
             Ok(Err(_)) | Err(_) => Err(sqlx::Error::PoolTimedOut),
@@ -170,7 +171,7 @@ fn at_most(max: u32) -> PgPoolOptions {
         .after_release(|connection, _| {
             Box::pin(async move {
                 // Answered: it is kept. Broken or silent: it is closed, without waiting for anything.
-                let answered = tokio::time::timeout(GIVE_BACK_MAX, connection.ping()).await;
+                let answered = timeout(GIVE_BACK_MAX, connection.ping()).await;
                 Ok(matches!(answered, Ok(Ok(()))))
             })
         })
@@ -196,10 +197,20 @@ pub async fn within<T, E>(max: Duration, work: impl Future<Output = Result<T, E>
 where
     E: From<StoreError>,
 {
-    match tokio::time::timeout(max, work).await {
+    match timeout(max, work).await {
         Ok(done) => done,
         Err(_) => Err(silent(max).into()),
     }
+}
+
+/// A bound in real time. The database lives in it, and so does the pool, which calls back without a runtime to ask;
+/// a simulation stands before all of this.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "connections, pooled ones too, live in real time"
+)]
+async fn timeout<T>(max: Duration, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+    tokio::time::timeout(max, work).await
 }
 
 fn silent(max: Duration) -> StoreError {
@@ -209,12 +220,10 @@ fn silent(max: Duration) -> StoreError {
 
 /// The same on the level of sqlx.
 pub(crate) async fn statement<T>(work: impl Future<Output = T>) -> Result<T, sqlx::Error> {
-    tokio::time::timeout(STATEMENT_MAX, work)
-        .await
-        .map_err(|_| {
-            let said = silent(STATEMENT_MAX).to_string();
-            sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, said))
-        })
+    timeout(STATEMENT_MAX, work).await.map_err(|_| {
+        let said = silent(STATEMENT_MAX).to_string();
+        sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, said))
+    })
 }
 
 impl<'p> Executor<'p> for &'p Connections {

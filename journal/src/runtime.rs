@@ -3,10 +3,11 @@
 //! Workers name none of tokio's or the system's globals (clippy.toml bans them), so that a test, and later a
 //! simulation, can drive all of them. These are the only places where the real ones are called.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use domain::ports::{Clock, Random};
-use futures::future::BoxFuture;
+use futures::future::{self, BoxFuture, Either};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -16,6 +17,18 @@ pub trait Runtime: Send + Sync {
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
     /// Runs `task` to its end, whether or not anybody waits for it.
     fn spawn(&self, task: BoxFuture<'static, ()>);
+}
+
+/// What `work` comes to; nothing when that takes longer than `max`.
+pub async fn within<T>(
+    runtime: &dyn Runtime,
+    max: Duration,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    match future::select(pin!(work), runtime.sleep(max)).await {
+        Either::Left((done, _)) => Some(done),
+        Either::Right(_) => None,
+    }
 }
 
 /// The tokio runtime that the caller runs in.

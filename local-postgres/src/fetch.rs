@@ -17,9 +17,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::Error;
 use crate::binaries::{OLDEST_MAJOR, folders_under, installation};
 use crate::lock::Exclusive;
+use crate::{Error, wait};
 use pin::Pin;
 use pip::Pip;
 
@@ -128,7 +128,7 @@ impl Fetch {
             .tempdir_in(&packages);
         let unfinished = unfinished.map_err(Refused::file(&packages))?;
         let file = pip.download(&pin, unfinished.path()).await?;
-        let found = tokio::task::spawn_blocking(move || {
+        let found = wait::aside(move || {
             let tree = unfinished.path().join("tree");
             unpack::unpack(&pin, &file, &tree)?;
             move_into_place(unfinished.path(), &tree, &package)

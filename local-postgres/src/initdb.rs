@@ -8,12 +8,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::Error;
 use crate::account::Account;
 use crate::binaries::Installation;
 use crate::folder::Folder;
 use crate::profile::Profile;
 use crate::uri::ROLE;
+use crate::{Error, wait};
 
 /// How long `initdb` may take; it syncs some 40 MB.
 const INITDB_WITHIN: Duration = Duration::from_secs(180);
@@ -65,7 +65,7 @@ fn tell(command: &mut Command, data: &Path, profile: Profile) {
 /// Runs the command to its end.
 async fn finish(command: Command, installation: &Installation) -> Result<(), Error> {
     let mut command = tokio::process::Command::from(command);
-    let output = tokio::time::timeout(INITDB_WITHIN, command.kill_on_drop(true).output()).await;
+    let output = wait::timeout(INITDB_WITHIN, command.kill_on_drop(true).output()).await;
     let output = output.map_err(|_| Error::TooSlow {
         what: "making a data folder with initdb".to_owned(),
         seconds: INITDB_WITHIN.as_secs(),

@@ -49,7 +49,7 @@ pub(crate) struct Launch<'a> {
 impl Launch<'_> {
     /// Adopts the server that answers on this folder, or starts one.
     pub(crate) async fn adopt_or_start(&self) -> Result<Running, Error> {
-        let began = Instant::now();
+        let began = wait::stopwatch();
         let mut started: Option<Child> = None;
         let mut silent_since: Option<Instant> = None;
         loop {
@@ -62,7 +62,7 @@ impl Launch<'_> {
                 }
                 Found::Changing => silent_since = None,
                 Found::Silent(postmaster, reason) => {
-                    if silent_since.get_or_insert_with(Instant::now).elapsed() >= self.patience {
+                    if silent_since.get_or_insert_with(wait::stopwatch).elapsed() >= self.patience {
                         let (folder, pid) = (self.folder.data(), postmaster.pid.as_raw_pid());
                         return Err(Error::Silent {
                             folder,
@@ -234,13 +234,13 @@ mod tests {
     use std::time::Duration;
 
     use super::Launch;
-    use crate::Error;
     use crate::account::Account;
     use crate::folder::Folder;
     use crate::processes::Mark;
     use crate::profile::Profile;
     use crate::programs::Programs;
     use crate::testing::Cluster;
+    use crate::{Error, wait};
 
     #[tokio::test]
     async fn a_frozen_server_is_not_adopted_before_it_answers() {
@@ -266,7 +266,7 @@ mod tests {
 
         launch.patience = super::PATIENCE;
         let mut adopting = Box::pin(launch.adopt_or_start());
-        let early = tokio::time::timeout(Duration::from_millis(200), &mut adopting).await;
+        let early = wait::timeout(Duration::from_millis(200), &mut adopting).await;
         assert!(early.is_err(), "adopted a server that answers nothing");
         cluster.thaw().unwrap();
         assert_eq!(adopting.await.unwrap().pid.as_raw_pid(), frozen);

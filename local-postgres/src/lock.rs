@@ -11,7 +11,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::{Error, wait};
 
@@ -27,11 +27,11 @@ pub(crate) struct Exclusive(File);
 impl Exclusive {
     /// Takes the lock, waiting for its holder for at most `within`.
     pub(crate) async fn take(path: &Path, within: Duration) -> Result<Self, Error> {
-        let deadline = Instant::now() + within;
+        let deadline = wait::stopwatch() + within;
         loop {
             match Self::try_take(path)? {
                 Some(lock) => return Ok(lock),
-                None if Instant::now() >= deadline => return Err(held(path, within)),
+                None if wait::stopwatch() >= deadline => return Err(held(path, within)),
                 None => wait::pause(RETRY_EVERY).await,
             }
         }
@@ -39,11 +39,11 @@ impl Exclusive {
 
     /// The same for `Drop`, which cannot be async.
     pub(crate) fn take_blocking(path: &Path, within: Duration) -> Result<Self, Error> {
-        let deadline = Instant::now() + within;
+        let deadline = wait::stopwatch() + within;
         loop {
             match Self::try_take(path)? {
                 Some(lock) => return Ok(lock),
-                None if Instant::now() >= deadline => return Err(held(path, within)),
+                None if wait::stopwatch() >= deadline => return Err(held(path, within)),
                 None => std::thread::sleep(RETRY_EVERY),
             }
         }
@@ -74,10 +74,10 @@ pub(crate) struct Share {
 impl Share {
     /// Joins the users. Call with the start lock held: then nobody holds the whole for long.
     pub(crate) async fn join(path: &Path) -> Result<Self, Error> {
-        let deadline = Instant::now() + JOIN_WITHIN;
+        let deadline = wait::stopwatch() + JOIN_WITHIN;
         let file = open(path)?;
         while !taken(file.try_lock_shared(), path)? {
-            if Instant::now() >= deadline {
+            if wait::stopwatch() >= deadline {
                 return Err(held(path, JOIN_WITHIN));
             }
             wait::pause(RETRY_EVERY).await;

@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::folder::{Folder, Postmaster};
 use crate::processes::Mark;
-use crate::{Error, uri};
+use crate::{Error, uri, wait};
 
 /// How long a live server may take to answer one query.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -52,7 +52,7 @@ pub(crate) async fn look(folder: &Folder, mark: &Mark) -> Found {
         return Found::Changing;
     };
     let url = uri::of(&socket_folder, "postgres");
-    let reason = match tokio::time::timeout(ANSWER_WITHIN, data_folder(&url)).await {
+    let reason = match wait::timeout(ANSWER_WITHIN, data_folder(&url)).await {
         Ok(Ok(answer)) if answer == folder.data() => {
             // Between reading the file and the answer one server may have followed another.
             let same = folder
@@ -96,7 +96,7 @@ pub(crate) async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
 
 /// The same for callers who need an answer of ours.
 pub(crate) async fn connect_within(url: &str, within: Duration) -> Result<PgConnection, Error> {
-    match tokio::time::timeout(within, connect(url)).await {
+    match wait::timeout(within, connect(url)).await {
         Ok(connection) => Ok(connection?),
         Err(_) => Err(Error::TooSlow {
             what: "connecting to the local server".to_owned(),

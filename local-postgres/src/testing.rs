@@ -18,6 +18,9 @@ pub use cluster::Cluster;
 pub use crash::{freeze, kill, kill_postmaster, stop_immediately, thaw};
 pub use database::Database;
 
+/// Real time, for what a test waits for and measures: what hangs fails, and says where.
+pub use crate::wait::{stopwatch, timeout};
+
 /// Makes sure that this machine has server programs, in the default folder if they have to be fetched: for
 /// tests that start programs with data folders of their own, each of which would fetch them again.
 ///

@@ -1,6 +1,6 @@
 //! What stands before a call to the outside: a breaker, and a bulkhead of places for calls in flight.
 //!
-//! Who wants to call gets an [`Admitted`] or the reason why not. Being held back is no failure: only what was
+//! A caller gets an [`Admitted`] or the reason why not. Being held back is no failure: only what was
 //! admitted and ended with a verdict is counted. A place is taken before the breaker is asked for good, so
 //! that a probe is never waiting while it blocks the others; whoever drops an [`Admitted`] without a verdict
 //! gives both back as if nothing had been.

@@ -1,7 +1,7 @@
 //! Works off jobs: charges whose outcome is open, refunds, and the hours at which a no-show is one.
 //!
 //! A [`Worker`] claims what is due, works on each claim with no transaction open, and finishes it with a
-//! fenced update: who took longer than its claim lasts finds that somebody else has the job, and changes
+//! fenced update: a worker that took longer than its claim lasts finds that another one has the job, and changes
 //! nothing. What fails comes again, later each time; what cannot succeed, or took too long, is left to
 //! people. One worker for each kind of job, and as many claims at once as the bulkhead has places.
 
@@ -19,7 +19,7 @@ use domain::ports::{PaymentGateway, Random};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use journal::jobs::{Finish, Job};
-use journal::runtime::Runtime;
+use journal::runtime::{Runtime, within};
 use journal::{Journal, StoreError, fail_point};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -61,9 +61,9 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let desk = Desk::new(journal, gateway, runtime, settings);
-    let charges = Worker::charges_at(desk.clone());
-    let refunds = Worker::refunds_at(desk.clone());
-    let no_shows = Worker::no_shows_at(desk);
+    let charges = Worker::charges(desk.clone());
+    let refunds = Worker::refunds(desk.clone());
+    let no_shows = Worker::no_shows(desk);
     futures::join!(
         charges.run(stop.clone()),
         refunds.run(stop.clone()),
@@ -71,8 +71,8 @@ pub async fn run(
     );
 }
 
-/// How long to wait before the next try after `tries` tries: 1, 2, 4 … 60 s, of which up to a half is left
-/// away by chance, so that what failed together does not come back together.
+/// How long to wait before the next try after `tries` tries: 1, 2, 4 … 60 s, of which up to a half is omitted
+/// by chance, so that what failed together does not come back together.
 #[must_use]
 pub fn delay(tries: u32, random: &dyn Random) -> Duration {
     let doublings = tries.saturating_sub(1).min(6);
@@ -110,48 +110,21 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker for charges.
+    /// Charges whose outcome is open.
     #[must_use]
-    pub fn charges(
-        journal: Journal,
-        gateway: Arc<dyn PaymentGateway>,
-        runtime: Arc<dyn Runtime>,
-        settings: PaymentSettings,
-    ) -> Self {
-        Self::charges_at(Desk::new(journal, gateway, runtime, settings))
-    }
-
-    /// A worker for refunds.
-    #[must_use]
-    pub fn refunds(
-        journal: Journal,
-        gateway: Arc<dyn PaymentGateway>,
-        runtime: Arc<dyn Runtime>,
-        settings: PaymentSettings,
-    ) -> Self {
-        Self::refunds_at(Desk::new(journal, gateway, runtime, settings))
-    }
-
-    /// A worker for no-shows.
-    #[must_use]
-    pub fn no_shows(
-        journal: Journal,
-        gateway: Arc<dyn PaymentGateway>,
-        runtime: Arc<dyn Runtime>,
-        settings: PaymentSettings,
-    ) -> Self {
-        Self::no_shows_at(Desk::new(journal, gateway, runtime, settings))
-    }
-
-    fn charges_at(desk: Desk) -> Self {
+    pub fn charges(desk: Desk) -> Self {
         Self::new(Arc::new(ChargeWork::new(desk.clone())), desk)
     }
 
-    fn refunds_at(desk: Desk) -> Self {
+    /// Refunds.
+    #[must_use]
+    pub fn refunds(desk: Desk) -> Self {
         Self::new(Arc::new(RefundWork::new(desk.clone())), desk)
     }
 
-    fn no_shows_at(desk: Desk) -> Self {
+    /// The hours at which a no-show is one.
+    #[must_use]
+    pub fn no_shows(desk: Desk) -> Self {
         Self::new(Arc::new(NoShowWork::new(desk.clone())), desk)
     }
 
@@ -256,7 +229,7 @@ impl Worker {
 
 /// What work of every kind needs.
 #[derive(Clone)]
-struct Desk {
+pub struct Desk {
     journal: Journal,
     gateway: Counted,
     recorder: Recorder,
@@ -265,7 +238,9 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(
+    /// Charges and refunds through `gateway`, and records in `journal`.
+    #[must_use]
+    pub fn new(
         journal: Journal,
         gateway: Arc<dyn PaymentGateway>,
         runtime: Arc<dyn Runtime>,
@@ -349,11 +324,7 @@ impl Desk {
 
     /// Waits for a call, as long as a call may take.
     async fn in_time<T>(&self, call: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            answer = call => Some(answer),
-            () = self.runtime.sleep(self.settings.call_max()) => None,
-        }
+        within(&*self.runtime, self.settings.call_max(), call).await
     }
 }
 

@@ -1,14 +1,14 @@
 //! Customers and staff: what they ask for, and what they were told.
 //!
-//! A request is dealt with as the HTTP handlers deal with it: store the intent, take the payment, say when it is open. Who gets no
-//! answer asks again, under the same command id, wherever somebody answers.
+//! A request is dealt with as the HTTP handlers deal with it: store the intent, take the payment, say when it is open.
+//! A customer that gets no answer asks again, under the same command id, wherever somebody answers.
 
 use std::time::Duration;
 
 use domain::payment::Payment;
 use domain::ports::{PaymentDue, PendingReason, Taken};
 use domain::{BookId, Command, Money, UserId, book, payment, space};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use journal::append::Claim;
 use journal::{Actor, CommandError, Done, Request, Trace};
 use tokio::sync::oneshot;
@@ -22,7 +22,9 @@ use crate::world::World;
 
 /// What a booking costs.
 pub(crate) const PRICE: Money = Money::krw(10_000);
-/// How often somebody asks who is not answered.
+/// Which space is booked.
+const SPACE: &str = "numberone";
+/// How often somebody asks that is not answered.
 const ASKS_MAX: u32 = 60;
 /// How long somebody waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -98,86 +100,32 @@ async fn place_booking(
     order: Order,
     mutation: Option<Mutation>,
 ) -> Result<Told, CommandError> {
-    let Node {
-        journal, payment, ..
-    } = node;
-    let fresh = journal.next_book_id().await?;
-    let spacename = || "numberone".to_owned();
-    let to_pay = PRICE.with_minor(PRICE.minor - order.points);
-    let due = |bookid: BookId, price: Money| PaymentDue {
-        bookid,
-        charge_no: 1,
-        spacename: spacename(),
-        price,
-        correlation_id: "a journey".to_owned(),
-        traceparent: None,
-    };
+    let fresh = node.journal.next_book_id().await?;
     if mutation == Some(Mutation::ChargedBeforeIntent) {
-        let call = domain::ports::ChargeRequest {
-            payid: fresh,
-            charge_no: 1,
-            spacename: spacename(),
-            price: PRICE,
-            idempotency_key: payment::charge_key(fresh, 1),
-            correlation_id: String::new(),
-        };
-        node.gateway.charge(call).await;
+        charge_unasked(node, fresh).await;
     }
-    let userid = Some(UserId(1 + fresh.0 % 2));
-    let place = book::Command::Place {
-        bookid: fresh,
-        userid,
-        spacename: spacename(),
-        price: PRICE,
-        scheduled: order
-            .wish
-            .map(|wish| Box::new(wish.scheduled(journal.clock().now()))),
-    };
-    let charge = payment::Command::Request {
-        bookid: fresh,
-        userid,
-        spacename: spacename(),
-        price: PRICE,
-        points: payment::Points {
-            spent: order.points,
-            ..payment::Points::default()
-        },
-    };
-    let request = Request {
-        command_id,
-        trace: trace(Actor::Customer),
-        commands: vec![Command::Book(fresh, place), Command::Payment(fresh, charge)],
-        claims: order
-            .wish
-            .map(|wish| wish.claim(fresh.0))
-            .into_iter()
-            .collect(),
-    };
-    let done = match journal.execute_one(request).await {
+    let request = order.request(command_id, fresh, node.journal.clock().now());
+    let done = match node.journal.execute_one(request).await {
         Err(CommandError::SlotTaken) => return Ok(Told::SlotTaken),
         Err(CommandError::PointsNotCovered) => return Ok(Told::NotCovered),
         other => other?,
     };
-    let stream = done
-        .answer()
-        .streams
-        .iter()
-        .find(|s| s.aggregate_type == "Book");
+    let mut streams = done.answer().streams.iter();
+    let stream = streams.find(|s| s.aggregate_type == "Book");
     let Some(bookid) = stream.and_then(|stream| stream.aggregate_id.parse().ok()) else {
         return Ok(Told::Nothing);
     };
+    let due = order.due(BookId(bookid));
     let taken = match &done {
-        Done::Stored(_) => payment.take(due(BookId(bookid), to_pay)).await,
-        _ if mutation == Some(Mutation::TwinCharges) => {
-            payment.take(due(BookId(bookid), to_pay)).await
-        }
-        // Who stored it may be charging at this moment, and says whether anything was sent.
-        _ => match journal.load::<Payment>(bookid).await? {
+        Done::Stored(_) => node.payment.take(due).await,
+        _ if mutation == Some(Mutation::TwinCharges) => node.payment.take(due).await,
+        // The node that stored it may be charging at this moment, and says whether anything was sent.
+        _ => match node.journal.load::<Payment>(BookId(bookid)).await? {
             Some((payment, _)) if payment.is_open() => Taken::Pending {
                 reason: PendingReason::Timeout,
                 sent: true,
             },
-            _ => payment.take(due(BookId(bookid), to_pay)).await,
+            _ => node.payment.take(due).await,
         },
     };
     match taken {
@@ -185,18 +133,85 @@ async fn place_booking(
         Taken::Declined { .. } => Ok(Told::Declined(bookid)),
         Taken::Pending { reason, sent } => {
             let sent = sent && mutation != Some(Mutation::DeferredAsUnsent);
-            let defer = book::Command::DeferPayment {
-                reason: reason.to_string(),
-                sent,
-            };
-            let id = Uuid::new_v5(&command_id, b"defer-payment");
-            let defer = Command::Book(BookId(bookid), defer);
-            journal
-                .execute_one(Request::one(id, trace(Actor::System), defer))
-                .await?;
+            defer(node, command_id, BookId(bookid), reason, sent).await?;
             Ok(Told::Waiting(bookid))
         }
     }
+}
+
+impl Order {
+    /// What is stored in one commit.
+    fn request(self, command_id: Uuid, bookid: BookId, now: Timestamp) -> Request {
+        let userid = Some(UserId(1 + bookid.0 % 2));
+        let place = book::Command::Place {
+            bookid,
+            userid,
+            spacename: SPACE.to_owned(),
+            price: PRICE,
+            scheduled: self.wish.map(|wish| Box::new(wish.scheduled(now))),
+        };
+        let charge = payment::Command::Request {
+            bookid,
+            userid,
+            spacename: SPACE.to_owned(),
+            price: PRICE,
+            points: payment::Points {
+                spent: self.points,
+                ..payment::Points::default()
+            },
+        };
+        let claim = self.wish.map(|wish| wish.claim(bookid.0));
+        Request {
+            command_id,
+            trace: trace(Actor::Customer),
+            commands: vec![
+                Command::Book(bookid, place),
+                Command::Payment(bookid, charge),
+            ],
+            claims: claim.into_iter().collect(),
+        }
+    }
+
+    /// What the payment is asked for.
+    fn due(self, bookid: BookId) -> PaymentDue {
+        PaymentDue {
+            bookid,
+            charge_no: 1,
+            spacename: SPACE.to_owned(),
+            price: PRICE.with_minor(PRICE.minor - self.points),
+            correlation_id: "a journey".to_owned(),
+            traceparent: None,
+        }
+    }
+}
+
+/// The bug of charging before the intent is on disk.
+async fn charge_unasked(node: &Node, bookid: BookId) {
+    let call = domain::ports::ChargeRequest {
+        payid: bookid,
+        charge_no: 1,
+        spacename: SPACE.to_owned(),
+        price: PRICE,
+        idempotency_key: payment::charge_key(bookid, 1),
+        correlation_id: String::new(),
+    };
+    node.gateway.charge(call).await;
+}
+
+async fn defer(
+    node: &Node,
+    command_id: Uuid,
+    bookid: BookId,
+    reason: PendingReason,
+    sent: bool,
+) -> Result<(), CommandError> {
+    let defer = book::Command::DeferPayment {
+        reason: reason.to_string(),
+        sent,
+    };
+    let id = Uuid::new_v5(&command_id, b"defer-payment");
+    let request = Request::one(id, trace(Actor::System), Command::Book(bookid, defer));
+    node.journal.execute_one(request).await.map(drop)
 }
 
 /// Sends a request, and again as long as nobody answers. True when it was done.

@@ -88,86 +88,121 @@ impl Wish {
 
 /// What of the promises about times and points does not hold.
 pub(crate) fn check(inner: &Inner, events: &[Recorded], charges: &[Charge]) -> Vec<String> {
-    let mut found = vec![];
-    let mut wanted: BTreeMap<i64, terms::Slot> = BTreeMap::new();
-    let mut ends: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
-    let mut points: BTreeMap<i64, i64> = BTreeMap::new();
-    let mut holds: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut promised = Promised::default();
     for event in events {
-        let bookid = event.key().parse().unwrap_or(0);
-        if let Event::Book(book::Event::Booked {
-            held_until: Some(until),
-            ..
-        }) = &event.event
-        {
-            holds.insert(bookid, until.as_millisecond());
-        }
-        match &event.event {
-            Event::Book(
-                book::Event::Booked {
-                    slot: Some(slot), ..
-                }
-                | book::Event::Rescheduled { slot, .. },
-            ) => {
-                wanted.insert(bookid, *slot);
-            }
-            Event::Book(
-                book::Event::Bookcancelled { .. }
-                | book::Event::BookRejected { .. }
-                | book::Event::BookExpired { .. },
-            ) => {
-                wanted.remove(&bookid);
-            }
-            Event::Payment(
-                payment::Event::PointsAccrued {
-                    userid: Some(user),
-                    points: more,
-                    ..
-                }
-                | payment::Event::PointsReturned {
-                    userid: Some(user),
-                    points: more,
-                    ..
-                },
-            ) => *points.entry(user.0).or_default() += more,
-            Event::Payment(payment::Event::PointsSpent {
-                userid: Some(user),
-                points: less,
-                ..
-            }) => *points.entry(user.0).or_default() -= less,
-            _ => {}
-        }
-        ends.entry(bookid).or_default().insert(event.event_type);
+        promised.take(event);
     }
     let held: BTreeMap<i64, terms::Slot> = inner.slots.iter().map(as_wanted).collect();
-    if held != wanted {
-        found.push(format!("held is {held:?}, and promised is {wanted:?}"));
+    let mut found = vec![];
+    if held != promised.slots {
+        let slots = &promised.slots;
+        found.push(format!("held is {held:?}, and promised is {slots:?}"));
     }
-    for (bookid, ends) in ends {
-        if ends.contains("Bookcancelled") && ends.contains("HandedOver") {
-            found.push(format!("booking {bookid} is cancelled and handed over"));
-        }
-        let was_sent = |charge: &&Charge| charge.bookid == bookid && charge.charge_no == 1;
-        if ends.contains("BookExpired") && charges.iter().any(|charge| was_sent(&charge)) {
-            found.push(format!("booking {bookid} expired, and its charge was sent"));
-        }
-    }
-    for charge in charges.iter().filter(|charge| charge.charge_no == 1) {
-        let until = holds.get(&charge.bookid);
-        if until.is_some_and(|until| charge.at_ms > until + AFTER_HOLD_MAX_MS) {
-            found.push(format!(
-                "booking {} was charged when its slot was kept no longer",
-                charge.bookid
-            ));
-        }
-    }
+    found.extend(promised.ends_that_exclude_each_other(charges));
+    found.extend(promised.charges_after_the_hold(charges));
     // What was taken back for a refund may leave less than nothing; what was spent may not.
-    for (user, left) in points {
-        if left < 0 {
-            found.push(format!("user {user} spent {} points too many", -left));
-        }
+    for (user, left) in promised.points.iter().filter(|(_, left)| **left < 0) {
+        found.push(format!("user {user} spent {} points too many", -left));
     }
     found
+}
+
+/// What the events promise, by booking; points by user.
+#[derive(Default)]
+struct Promised<'e> {
+    slots: BTreeMap<i64, terms::Slot>,
+    /// Until when a slot is kept while nothing is paid.
+    holds: BTreeMap<i64, i64>,
+    names: BTreeMap<i64, BTreeSet<&'e str>>,
+    points: BTreeMap<i64, i64>,
+}
+
+impl<'e> Promised<'e> {
+    fn take(&mut self, event: &'e Recorded) {
+        let bookid = event.key().parse().unwrap_or(0);
+        self.names
+            .entry(bookid)
+            .or_default()
+            .insert(event.event_type);
+        match &event.event {
+            Event::Book(event) => self.take_of_book(bookid, event),
+            Event::Payment(event) => self.take_points(event),
+            Event::Space(_) => {}
+        }
+    }
+
+    fn take_of_book(&mut self, bookid: i64, event: &book::Event) {
+        use book::Event as E;
+        if let E::Booked {
+            held_until: Some(until),
+            ..
+        } = event
+        {
+            self.holds.insert(bookid, until.as_millisecond());
+        }
+        match event {
+            E::Booked {
+                slot: Some(slot), ..
+            }
+            | E::Rescheduled { slot, .. } => {
+                self.slots.insert(bookid, *slot);
+            }
+            E::Bookcancelled { .. } | E::BookRejected { .. } | E::BookExpired { .. } => {
+                self.slots.remove(&bookid);
+            }
+            _ => {}
+        }
+    }
+
+    fn take_points(&mut self, event: &payment::Event) {
+        use payment::Event as E;
+        let (user, more) = match event {
+            E::PointsAccrued {
+                userid: Some(user),
+                points,
+                ..
+            }
+            | E::PointsReturned {
+                userid: Some(user),
+                points,
+                ..
+            } => (user, *points),
+            E::PointsSpent {
+                userid: Some(user),
+                points,
+                ..
+            } => (user, -points),
+            _ => return,
+        };
+        *self.points.entry(user.0).or_default() += more;
+    }
+
+    fn ends_that_exclude_each_other(&self, charges: &[Charge]) -> Vec<String> {
+        let mut found = vec![];
+        for (bookid, names) in &self.names {
+            if names.contains("Bookcancelled") && names.contains("HandedOver") {
+                found.push(format!("booking {bookid} is cancelled and handed over"));
+            }
+            let was_sent = |charge: &Charge| charge.bookid == *bookid && charge.charge_no == 1;
+            if names.contains("BookExpired") && charges.iter().any(was_sent) {
+                found.push(format!("booking {bookid} expired, and its charge was sent"));
+            }
+        }
+        found
+    }
+
+    fn charges_after_the_hold(&self, charges: &[Charge]) -> Vec<String> {
+        let too_late = |charge: &&Charge| {
+            let until = self.holds.get(&charge.bookid);
+            charge.charge_no == 1
+                && until.is_some_and(|until| charge.at_ms > until + AFTER_HOLD_MAX_MS)
+        };
+        let said = |charge: &Charge| {
+            let bookid = charge.bookid;
+            format!("booking {bookid} was charged when its slot was kept no longer")
+        };
+        charges.iter().filter(too_late).map(said).collect()
+    }
 }
 
 fn as_wanted(slot: &crate::database::Slot) -> (i64, terms::Slot) {

@@ -11,6 +11,7 @@ use domain::{BookId, Money, book, payment};
 use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
 use journal::{Actor, Journal, Request, Trace};
 use local_postgres::testing::Database;
+use local_postgres::testing::timeout;
 use processes::gateway::stub::StubGateway;
 use processes::payment::InlinePayment;
 use processes::settings::PaymentSettings;
@@ -186,7 +187,7 @@ impl TestApp {
     /// Reads until the answer is 200 and its status is this one.
     pub(crate) async fn get_when(&self, role: Role, path: &str, status: &str) -> Answer {
         let mut last = None;
-        let waited = tokio::time::timeout(WITHIN, async {
+        let waited = timeout(WITHIN, async {
             loop {
                 let answer = self.get(role, path).await;
                 if answer.status == 200 && answer.json()["status"] == status {
@@ -358,7 +359,7 @@ pub(crate) fn order(spacename: &str) -> String {
 
 /// Waits until `condition` holds.
 pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let waited = tokio::time::timeout(WITHIN, async {
+    let waited = timeout(WITHIN, async {
         while !condition().await {
             Tokio.sleep(LOOK_EVERY).await;
         }

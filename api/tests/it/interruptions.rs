@@ -1,7 +1,7 @@
 //! Clients that hang up, storage that is away or hangs, bodies that do not come.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api::{App, Role, Settings};
 use axum::extract::Request;
@@ -87,7 +87,7 @@ fn on_database(app: &TestApp, url: &str) -> App {
 /// What clients see while the storage does not do its part.
 async fn assert_storage_unavailable(app: &TestApp, address: &str) {
     let call = |method: &str, path: &str| app.call_at(address, Role::Gateway, method, path);
-    let began = Instant::now();
+    let began = local_postgres::testing::stopwatch();
     let all: Vec<BoxFuture<'_, Answer>> = vec![
         Box::pin(call("POST", "/books").json(&order("numberone")).send()),
         Box::pin(

@@ -6,6 +6,10 @@
     clippy::panic,
     reason = "a test fails by panicking"
 )]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a test is one story, told from its beginning to its end"
+)]
 
 mod another_day;
 mod app;

@@ -58,7 +58,7 @@ async fn a_command_on_it_is_503_and_stores_nothing_and_others_go_on() {
     assert_eq!(app.get(Role::Book, "/books/1").await.status, 200);
 
     assert_eq!(app.cancel(2).await.status, 200);
-    tokio::time::timeout(WITHIN, app.settled(2, "BookClosed"))
+    local_postgres::testing::timeout(WITHIN, app.settled(2, "BookClosed"))
         .await
         .expect("another booking waits");
 }

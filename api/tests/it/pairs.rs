@@ -1,9 +1,9 @@
 //! Commands and the queries behind them, very many, several clients at once: not one stale answer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use api::Role;
+use local_postgres::testing::stopwatch;
 use serde_json::Value;
 
 use crate::app::{Setup, TestApp};
@@ -27,7 +27,7 @@ struct Counts {
 
 /// Asks until there is an answer. A 503 is none, and says so: nothing stale is in it.
 async fn answered<F: Future<Output = Answer>>(counts: &Counts, ask: impl Fn() -> F) -> Answer {
-    let began = Instant::now();
+    let began = stopwatch();
     loop {
         let answer = ask().await;
         if answer.status != 503 {
@@ -43,7 +43,7 @@ async fn answered<F: Future<Output = Answer>>(counts: &Counts, ask: impl Fn() ->
 async fn fresh(app: &TestApp, counts: &Counts, role: Role, path: &str, position: i64) -> Answer {
     let mark = if path.contains('?') { '&' } else { '?' };
     let path = format!("{path}{mark}min_position={position}");
-    let began = Instant::now();
+    let began = stopwatch();
     loop {
         let answer = answered(counts, || app.get(role, &path)).await;
         match answer.header("x-projection-lag") {
@@ -112,7 +112,7 @@ async fn client(app: &TestApp, counts: &Counts, pairs: usize, number: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_client_did_is_in_what_it_asks_for_next() {
     let pairs = std::env::var("SPACERENT_PAIRS").map_or(PAIRS, |pairs| pairs.parse().unwrap());
-    let (app, counts, began) = (TestApp::start().await, Counts::default(), Instant::now());
+    let (app, counts, began) = (TestApp::start().await, Counts::default(), stopwatch());
     let clients = (0..CLIENTS).map(|number| client(&app, &counts, pairs, number));
     futures::future::join_all(clients).await;
     let (pairs, behind) = (counts.pairs.into_inner(), counts.behind.into_inner());

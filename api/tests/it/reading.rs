@@ -141,7 +141,7 @@ async fn a_read_that_waited_in_vain_says_how_far_behind_it_is() {
     };
     let app = TestApp::with(setup).await;
     app.book("numberone").await;
-    let began = std::time::Instant::now();
+    let began = local_postgres::testing::stopwatch();
     let answer = app.get(Role::Book, "/books?min_position=2").await;
     assert_eq!(
         (answer.status, answer.header("x-projection-lag")),

@@ -55,7 +55,7 @@ async fn a_stop_lets_requests_end_and_takes_no_more() {
     at_work.recv().await.unwrap();
     stop.cancel();
     // The listener is closed as soon as it hears of the stop.
-    let refused = tokio::time::timeout(Duration::from_secs(20), async {
+    let refused = local_postgres::testing::timeout(Duration::from_secs(20), async {
         while TcpStream::connect(&address).await.is_ok() {
             tokio::task::yield_now().await;
         }

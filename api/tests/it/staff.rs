@@ -332,7 +332,7 @@ async fn everybody_who_waits_sees_a_no_show() {
         (done.status, done.json()["status"].as_str()),
         (200, Some("no-show"))
     );
-    let wait = tokio::time::timeout(WITHIN, app.settled(1, "BookClosed"));
+    let wait = local_postgres::testing::timeout(WITHIN, app.settled(1, "BookClosed"));
     wait.await.unwrap();
     eventually("the page", async || {
         let page = app.get(Role::Mypage, "/mypages/1").await.json();

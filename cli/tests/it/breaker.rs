@@ -1,10 +1,10 @@
 //! A payment gateway that is too slow, under load: the breaker opens, bookings are taken and answered at once, the
 //! surplus is turned away with nothing stored, and in the end everything is paid and the breaker closed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use local_postgres::testing::timeout;
 use sqlx::{Connection, PgConnection};
-use tokio::time::timeout;
 
 use crate::crashes::no_job_is_left;
 use crate::load::{Answer, Load};
@@ -49,7 +49,7 @@ async fn an_overloaded_payment_turns_customers_into_later_ones_and_the_surplus_a
     let server = Server::start_set(&folder, &[], &SETTINGS).await;
     let load = Load::of(&server, "braker", CUSTOMERS);
     state_becomes(&server, 2, OPEN_MAX).await;
-    let opened = Instant::now();
+    let opened = local_postgres::testing::stopwatch();
     let refused = |answer: &Answer| answer.problem.as_deref() == Some("payment-overloaded");
     load.until(opened, 50, OPEN_MAX, refused).await;
     let answers = load.end().await;

@@ -2,7 +2,7 @@
 //! is there afterwards, and everything comes to its end without a hand.
 
 use local_postgres::testing;
-use tokio::time::timeout;
+use local_postgres::testing::timeout;
 
 use crate::load::{Load, acknowledged};
 use crate::server::{CONVERGE_MAX, Folder, Server};

@@ -2,13 +2,13 @@
 
 use std::process::{ExitStatus, Stdio};
 
+use local_postgres::testing::timeout;
 use local_postgres::{Options, Profile};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout};
-use tokio::time::timeout;
 
 use crate::commands::one_line;
 use crate::server::{CONVERGE_MAX, Folder, Server, moment};

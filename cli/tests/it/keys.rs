@@ -1,10 +1,10 @@
 //! `kill -9` between the effect and the keeping of its answer: the key is then answered from the booking as it is.
 
+use local_postgres::testing::timeout;
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::server::{CONVERGE_MAX, Folder, Server, client, moment};
 

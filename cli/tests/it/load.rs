@@ -5,11 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use local_postgres::testing::stopwatch;
+use local_postgres::testing::timeout;
 use reqwest::Response;
 use reqwest::header::RETRY_AFTER;
 use serde_json::Value;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::server::{Server, moment};
 
@@ -42,7 +43,7 @@ impl Answer {
     pub async fn to(path: &str, asking: impl Future<Output = reqwest::Result<Response>>) -> Self {
         let mut answer = Self {
             path: path.to_owned(),
-            at: Instant::now(),
+            at: stopwatch(),
             took: Duration::ZERO,
             status: 0,
             retry_after: false,
@@ -136,7 +137,7 @@ impl Load {
 
     /// Waits until bookings are taken.
     pub async fn under_way(&self) {
-        self.until(Instant::now(), ANSWERED_MIN, GOING_MAX, Answer::is_success)
+        self.until(stopwatch(), ANSWERED_MIN, GOING_MAX, Answer::is_success)
             .await;
     }
 

@@ -5,13 +5,13 @@ use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use local_postgres::testing::timeout;
 use local_postgres::testing::{self, Database};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
 
 use crate::commands::one_line;
 use crate::server::{CONVERGE_MAX, Folder, Server, client, moment, spacerent};

@@ -1,7 +1,7 @@
 //! A newer node has stored what this one cannot read: what people see, and that nobody else waits.
 
+use local_postgres::testing::timeout;
 use serde_json::Value;
-use tokio::time::timeout;
 
 use crate::events::connect;
 use crate::server::{CONVERGE_MAX, Folder, Server, moment};

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use local_postgres::testing::timeout;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::load::Answer;
 use crate::roles::{House, Role};

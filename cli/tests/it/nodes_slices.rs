@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use local_postgres::testing::timeout;
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::time::timeout;
 
 use crate::nodes::{
     BOOKINGS, EVERYTHING, LEASE_MS, NOTICED_MS, SOON, WATCH, book, metric_rises,

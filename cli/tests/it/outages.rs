@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use local_postgres::testing::stopwatch;
+use local_postgres::testing::timeout;
 use local_postgres::{Options, Profile, testing};
 use sqlx::{Connection, PgConnection};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::crashes::{everything_answered_is_there_and_converges, no_job_is_left};
 use crate::load::{Answer, Load, acknowledged};
@@ -41,7 +42,7 @@ impl Frozen {
 
     fn thaw(self) -> Instant {
         drop(self);
-        Instant::now()
+        stopwatch()
     }
 }
 
@@ -81,8 +82,8 @@ fn answered_meanwhile(answers: &[Answer], from: Instant, to: Instant) {
 }
 
 async fn at_most(time: Duration) {
-    let over = Instant::now() + time;
-    while Instant::now() < over {
+    let over = stopwatch() + time;
+    while stopwatch() < over {
         moment().await;
     }
 }
@@ -94,11 +95,11 @@ async fn freeze_for(time: Duration) {
     let load = Load::on(&server);
     load.under_way().await;
     let reads = Load::reading(&server, &READS);
-    reads.until(Instant::now(), 20, BACK_MAX, |_| true).await;
+    reads.until(stopwatch(), 20, BACK_MAX, |_| true).await;
     let frozen = Frozen::of(&folder);
-    let froze = Instant::now();
+    let froze = stopwatch();
     at_most(time).await;
-    let thawing = Instant::now();
+    let thawing = stopwatch();
     let thawed = frozen.thaw();
     let back = load.until(thawed, 10, BACK_MAX, Answer::is_success).await;
     let well = |answer: &Answer| answer.path == "/readyz" && answer.status == 200;
@@ -133,13 +134,13 @@ async fn a_postgres_that_is_stopped_at_once_and_started_again_is_not_missed_for_
     let load = Load::on(&server);
     load.under_way().await;
     let reads = Load::reading(&server, &READS);
-    reads.until(Instant::now(), 20, BACK_MAX, |_| true).await;
+    reads.until(stopwatch(), 20, BACK_MAX, |_| true).await;
     testing::stop_immediately(folder.path()).await.unwrap();
-    let stopped = Instant::now();
+    let stopped = stopwatch();
     at_most(Duration::from_secs(2)).await;
-    let starting = Instant::now();
+    let starting = stopwatch();
     let postgres = postgres_again(&folder).await;
-    let started = Instant::now();
+    let started = stopwatch();
     let back = load.until(started, 10, BACK_MAX, Answer::is_success).await;
     let (booked, read) = (load.end().await, reads.end().await);
     let all = [booked.clone(), read].concat();

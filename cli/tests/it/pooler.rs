@@ -4,8 +4,8 @@
 use std::process::Output;
 use std::time::Duration;
 
+use local_postgres::testing::timeout;
 use serde_json::Value;
-use tokio::time::timeout;
 
 use crate::pgbouncer::{PgBouncer, SESSIONS};
 use crate::roles::House;

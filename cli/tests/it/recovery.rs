@@ -1,8 +1,8 @@
 //! `parked` and `jobs` over a running system, and what is made from the command line itself.
 
+use local_postgres::testing::timeout;
 use serde_json::Value;
 use sqlx::PgConnection;
-use tokio::time::timeout;
 
 use crate::commands::one_line;
 use crate::events::connect;

@@ -3,10 +3,10 @@
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use local_postgres::testing::timeout;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sqlx::{Connection, Executor, PgConnection, Postgres, Transaction};
-use tokio::time::timeout;
 
 use crate::server::{Folder, Server, moment};
 

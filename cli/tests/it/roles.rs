@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use local_postgres::testing::Database;
+use local_postgres::testing::timeout;
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::PgPool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Child;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::load::Answer;
 use crate::server::{client, moment, spacerent};

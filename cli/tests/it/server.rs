@@ -7,13 +7,13 @@ use std::sync::Once;
 use std::time::Duration;
 
 use local_postgres::testing;
+use local_postgres::testing::timeout;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 /// Within this time a started server must be ready, and a stopped one gone.
 const START_MAX: Duration = Duration::from_secs(60);

@@ -4,12 +4,12 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use local_postgres::testing::Database;
+use local_postgres::testing::timeout;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
 
 use crate::server::{client, moment, spacerent};
 

@@ -1,7 +1,7 @@
 //! `spacerent trace`: the whole story of a booking, and where it stands still.
 
+use local_postgres::testing::timeout;
 use serde_json::Value;
-use tokio::time::timeout;
 
 use crate::commands::one_line;
 use crate::events::connect;

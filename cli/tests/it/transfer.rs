@@ -4,11 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use local_postgres::testing::timeout;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
-use tokio::time::timeout;
 
 use crate::commands::one_line;
 use crate::server::{client, moment};

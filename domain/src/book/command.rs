@@ -41,7 +41,7 @@ pub enum Command {
     Expire,
     /// Move a confirmed booking to another time.
     Reschedule {
-        /// To when.
+        /// The time that it is moved to.
         slot: Slot,
         /// What that changes. It was reckoned from what the booking costs and gives back now; where that is not so any
         /// more, nothing is done.

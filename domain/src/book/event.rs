@@ -61,7 +61,7 @@ pub enum Event {
         bookid: BookId,
         /// `pay-failed`.
         status: Status,
-        /// Why.
+        /// Why, in words for the customer.
         reason: String,
     },
     /// The hold ran out.
@@ -77,9 +77,9 @@ pub enum Event {
         bookid: BookId,
         /// `success-register`.
         status: Status,
-        /// From when.
+        /// The time that it had.
         from: Slot,
-        /// To when.
+        /// The time that it has now.
         slot: Slot,
         /// The price from now on.
         #[serde(flatten)]

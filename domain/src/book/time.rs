@@ -15,7 +15,7 @@ pub const MOVES_MAX: u32 = 50;
 /// The time of a booking, and what was agreed to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scheduled {
-    /// For when.
+    /// The time that was booked.
     pub slot: Slot,
     /// Under which terms.
     pub terms: Terms,

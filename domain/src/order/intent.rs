@@ -31,7 +31,7 @@ pub enum Intent {
     NoShowTimer {
         /// For which slot: a booking that was moved has another one.
         start: Timestamp,
-        /// When.
+        /// When nobody waits for the customer any more.
         at: Timestamp,
     },
     /// The charge has its outcome: nobody needs to see to it any more.
@@ -39,7 +39,7 @@ pub enum Intent {
         /// Which charge.
         charge_no: u32,
     },
-    /// The charge is not wanted any more and has no outcome: who sees to it looks again, also where people were to.
+    /// The charge is not wanted any more and has no outcome: its worker looks again, also where people were to.
     ChargeUnwanted {
         /// Which charge.
         charge_no: u32,

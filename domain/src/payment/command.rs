@@ -21,7 +21,7 @@ pub enum Command {
     },
     /// Intend to charge for time past the end (saga). Happens once.
     ChargeOvertime {
-        /// How much.
+        /// How much, in minor units.
         amount: Money,
     },
     /// Charge once more for what was declined (manager or customer).
@@ -64,9 +64,10 @@ pub enum Command {
     Cancel {
         /// What is to be given back, at most.
         refund: Money,
-        /// What is to be given back of what was paid, in percent: who has not paid everything gets a part of what was.
+        /// What is to be given back of what was paid, in percent: a customer who has not paid everything gets a
+        /// part of what was.
         percent: u8,
-        /// Why.
+        /// Why, for the gateway's books.
         reason: String,
     },
     /// The gateway gave money back.
@@ -87,9 +88,9 @@ pub enum Command {
     },
     /// Give part of the money back (manager).
     RefundPartially {
-        /// How much.
+        /// How much, in minor units.
         amount: Money,
-        /// Why.
+        /// Why, for the gateway's books.
         reason: String,
     },
 }

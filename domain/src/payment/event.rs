@@ -46,7 +46,7 @@ pub enum Event {
         userid: Option<UserId>,
         /// Which space.
         spacename: String,
-        /// How much.
+        /// How much, in minor units.
         #[serde(flatten)]
         price: Money,
         /// Which charge of this payment, from 1. Captured money is the sum of approved charges.
@@ -81,7 +81,7 @@ pub enum Event {
         payid: BookId,
         /// Which charge of this payment, from 2.
         charge_no: u32,
-        /// How much.
+        /// How much, in minor units.
         #[serde(flatten)]
         price: Money,
         /// What for.
@@ -173,7 +173,7 @@ pub enum Event {
         /// What is to be given back if money was captured.
         #[serde(flatten)]
         refund: Money,
-        /// Why.
+        /// Why, for the gateway's books.
         reason: String,
     },
     /// The intent to give money back.
@@ -182,10 +182,10 @@ pub enum Event {
         payid: BookId,
         /// Which refund of this payment, from 1.
         refund_no: u32,
-        /// How much.
+        /// How much, in minor units.
         #[serde(flatten)]
         refund: Money,
-        /// Why.
+        /// What it is given back for.
         purpose: Purpose,
         /// The charge's reference at the gateway.
         gateway_ref: String,
@@ -211,7 +211,7 @@ pub enum Event {
         payid: BookId,
         /// Which refund.
         refund_no: u32,
-        /// How much.
+        /// How much, in minor units.
         #[serde(flatten)]
         refund: Money,
         /// The gateway's reference.
@@ -252,7 +252,7 @@ pub enum Event {
         payid: BookId,
         /// Which charge.
         charge_no: u32,
-        /// How much.
+        /// How much, in minor units.
         #[serde(flatten)]
         captured: Money,
         /// The gateway's reference.
@@ -264,7 +264,7 @@ pub enum Event {
         payid: BookId,
         /// Which charge.
         charge_no: u32,
-        /// How much.
+        /// How much, in minor units.
         #[serde(flatten)]
         captured: Money,
         /// The gateway's reference.
@@ -276,7 +276,7 @@ pub enum Event {
         payid: BookId,
         /// Which refund.
         refund_no: u32,
-        /// How much.
+        /// How much, in minor units.
         #[serde(flatten)]
         refund: Money,
         /// The gateway's reference.

@@ -6,7 +6,7 @@ use super::{
     Charge, ChargeState, Event, Extra, FIRST_CHARGE, POINTS_RATE, Payment, Purpose, Refund, Stage,
     Void,
 };
-use crate::value::Money;
+use crate::value::{BasisPoints, BookId, Money, UserId};
 
 impl Payment {
     pub(super) fn fold(&mut self, event: Event) {
@@ -20,16 +20,8 @@ impl Payment {
                 points_rate,
                 ..
             } => {
-                *self = Self {
-                    stage: Stage::Requested,
-                    payid: Some(payid),
-                    userid,
-                    spacename,
-                    price,
-                    points_rate: points_rate.unwrap_or(POINTS_RATE),
-                    charges: BTreeMap::from([(FIRST_CHARGE, asked(price, None))]),
-                    ..Self::default()
-                };
+                let rate = points_rate.unwrap_or(POINTS_RATE);
+                self.requested(payid, userid, spacename, price, rate);
             }
             E::PaymentOutcomeUnknown { charge_no, .. } => self.unknown(charge_no),
             E::Approved {
@@ -43,17 +35,13 @@ impl Payment {
                 price,
                 purpose,
                 ..
-            } => {
-                self.charge_requested(charge_no, price, purpose);
-            }
+            } => self.charge_requested(charge_no, price, purpose),
             E::ChargeApproved {
                 charge_no,
                 captured,
                 gateway_ref,
                 ..
-            } => {
-                self.captured_as(charge_no, captured, gateway_ref);
-            }
+            } => self.captured_as(charge_no, captured, gateway_ref),
             E::ChargeDeclined { charge_no, .. } => self.not_captured(charge_no),
             E::LateApproval {
                 charge_no,
@@ -66,9 +54,7 @@ impl Payment {
                 captured,
                 gateway_ref,
                 ..
-            } => {
-                self.captured_unwanted(charge_no, captured, gateway_ref);
-            }
+            } => self.captured_unwanted(charge_no, captured, gateway_ref),
             E::VoidRequested { refund, reason, .. } => self.void = Some(Void { refund, reason }),
             E::RefundRequested {
                 refund_no,
@@ -97,6 +83,26 @@ impl Payment {
             E::PointsClawedBack { points, .. } => self.points_clawed_back += points,
             E::RefundFailed { .. } => {}
         }
+    }
+
+    fn requested(
+        &mut self,
+        payid: BookId,
+        userid: Option<UserId>,
+        spacename: String,
+        price: Money,
+        points_rate: BasisPoints,
+    ) {
+        *self = Self {
+            stage: Stage::Requested,
+            payid: Some(payid),
+            userid,
+            spacename,
+            price,
+            points_rate,
+            charges: BTreeMap::from([(FIRST_CHARGE, asked(price, None))]),
+            ..Self::default()
+        };
     }
 
     fn unknown(&mut self, charge_no: u32) {

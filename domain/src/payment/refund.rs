@@ -38,8 +38,8 @@ impl Payment {
         }
     }
 
-    /// What a cancellation gives back: so many percent of what was paid and is still there, and at most `refund`. Who
-    /// never paid the difference to a dearer time gets a part of what he paid, not of the price.
+    /// What a cancellation gives back: so many percent of what was paid and is still there, and at most `refund`. A
+    /// customer who never paid the difference to a dearer time gets a part of what was paid, not of the price.
     #[must_use]
     pub fn cancellation(&self, refund: Money, percent: u8) -> Back {
         let paid = self.price.with_minor(self.paid());

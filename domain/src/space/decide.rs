@@ -37,7 +37,6 @@ impl Space {
                 };
                 Ok(self.register(bookid, registered))
             }
-            Command::Refuse { bookid, reason } => Ok(self.refuse(bookid, reason)),
             Command::Stop { spaceid } => self.stop(spaceid),
             Command::Move { slot, .. } => self.shift(self.known()?, slot),
             Command::StartPreparation { by } => self.start_preparation(self.known()?, by),
@@ -59,25 +58,15 @@ impl Space {
         match self.stage {
             Stage::None => vec![registered],
             // The cancellation was faster than the registration.
-            Stage::Stopped => self.refuse(bookid, "the booking was cancelled".to_owned()),
+            Stage::Stopped if self.stopped_at == Stage::None => {
+                vec![Event::RegistrationRefused {
+                    spaceid: bookid,
+                    bookid,
+                    reason: "the booking was cancelled".to_owned(),
+                }]
+            }
             _ => vec![],
         }
-    }
-
-    fn refuse(&self, bookid: BookId, reason: String) -> Vec<Event> {
-        if !self.is_unasked() {
-            return vec![];
-        }
-        vec![Event::RegistrationRefused {
-            spaceid: bookid,
-            bookid,
-            reason,
-        }]
-    }
-
-    /// Whether nobody has asked for a registration yet; a cancellation may have come first.
-    fn is_unasked(&self) -> bool {
-        self.reached() == Stage::None
     }
 
     /// A cancellation: it wins against a hand-over that happens at once, or loses against it, by the stream's version.

@@ -19,7 +19,7 @@ pub enum Event {
         spaceid: BookId,
         /// The approved payment.
         payid: BookId,
-        /// For whom.
+        /// The customer, if the booking has one.
         userid: Option<UserId>,
         /// Which space.
         spacename: String,
@@ -38,7 +38,7 @@ pub enum Event {
     RegistrationMoved {
         /// The registration.
         spaceid: BookId,
-        /// To when.
+        /// The time that it has now.
         slot: Slot,
     },
     /// The booking was cancelled: staff do nothing more. In the same commit as `Bookcancelled`, so that a cancellation
@@ -55,7 +55,7 @@ pub enum Event {
         spaceid: BookId,
         /// The booking.
         bookid: BookId,
-        /// Why.
+        /// Why, in words for the customer.
         reason: String,
     },
     /// Staff began to prepare.
@@ -64,7 +64,7 @@ pub enum Event {
         spaceid: BookId,
         /// `preparing`.
         status: Status,
-        /// Who.
+        /// Who did it, by name.
         by: String,
     },
     /// The space is ready.
@@ -73,7 +73,7 @@ pub enum Event {
         spaceid: BookId,
         /// `ready`.
         status: Status,
-        /// Who.
+        /// Who did it, by name.
         by: String,
     },
     /// The customer has key or code.
@@ -82,7 +82,7 @@ pub enum Event {
         spaceid: BookId,
         /// `delivered`.
         status: Status,
-        /// How.
+        /// How the customer gets in.
         method: Method,
         /// Who handed over.
         by: String,

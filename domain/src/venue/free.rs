@@ -21,7 +21,7 @@ const WINDOWS_TRIED_MAX: usize = 100;
 pub struct Taken {
     /// Which unit.
     pub unit: i64,
-    /// From.
+    /// Its first moment.
     pub start: Timestamp,
     /// Up to, not including.
     pub end: Timestamp,
@@ -30,7 +30,7 @@ pub struct Taken {
 /// A window in which a slot can be booked, all of it or a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Free {
-    /// From.
+    /// Its first moment.
     pub start: Timestamp,
     /// Up to, not including.
     pub end: Timestamp,

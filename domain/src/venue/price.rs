@@ -26,7 +26,7 @@ pub struct Price {
 /// A part of a slot at one rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// From.
+    /// Its first moment.
     pub start: Timestamp,
     /// Up to, not including.
     pub end: Timestamp,

@@ -78,11 +78,11 @@ pub enum Refused {
         reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default()
     )]
     BlackedOut {
-        /// From.
+        /// Its first moment.
         start: Timestamp,
         /// Up to, not including.
         end: Timestamp,
-        /// Why.
+        /// What the venue says of it.
         reason: Option<String>,
     },
     /// It costs more than a booking may.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 /// From `start` up to, not including, `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
-    /// From.
+    /// Its first moment.
     pub start: Timestamp,
     /// Up to, not including.
     pub end: Timestamp,

@@ -137,6 +137,7 @@ fn everything_that_is_wrong_is_said_at_once_and_where_it_stands() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_has_the_wrong_shape_is_pointed_at() {
     for (name, value, pointer) in [
         ("units", json!("two"), "/units"),

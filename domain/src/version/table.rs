@@ -57,7 +57,7 @@ pub type Split = fn(Value) -> Result<Vec<(&'static str, Value)>, String>;
 pub enum Becomes {
     /// One event, of another version or another name.
     One {
-        /// Which.
+        /// The shape that it has there.
         to: Shape,
         /// How. The name inside the payload is set afterwards.
         reshape: Reshape,

@@ -9,7 +9,7 @@ use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use domain::book::Book;
 use domain::payment::Payment;
-use domain::space::Space;
+use domain::space::{self, Space};
 use domain::version::{Payload, Reading, Stored, TODAY};
 use domain::{BookId, Command, Event, Refusal};
 
@@ -45,6 +45,21 @@ impl Streams {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a registration that nobody has asked for yet, without a cancellation. No command does that today; the
+    /// saga must be ready for the event.
+    pub(crate) fn refuse_registration(&mut self) {
+        if self.live.space.reached() != space::Stage::None {
+            return;
+        }
+        let refused = space::Event::RegistrationRefused {
+            spaceid: BOOK,
+            bookid: BOOK,
+            reason: "closed for repairs".to_owned(),
+        };
+        self.live.space.apply(refused.clone());
+        self.append(vec![refused], Event::Space);
     }
 
     fn carry_out(&mut self, command: Command) -> Result<(), Refusal> {

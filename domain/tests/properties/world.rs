@@ -419,15 +419,14 @@ impl World {
                 self.refunds_due.insert(refund_no);
             }
             Some(Intent::Command(command)) => {
-                let command = match command {
-                    Command::Space(bookid, space::Command::Register { .. }) if self.refused => {
-                        let reason = "closed for repairs".to_owned();
-                        Command::Space(bookid, space::Command::Refuse { bookid, reason })
-                    }
-                    command => command,
-                };
                 self.sent.push(command.clone());
-                self.must(command)?;
+                let registers =
+                    matches!(command, Command::Space(_, space::Command::Register { .. }));
+                if registers && self.refused {
+                    self.streams.refuse_registration();
+                } else {
+                    self.must(command)?;
+                }
             }
         }
         Ok(())

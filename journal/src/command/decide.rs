@@ -208,9 +208,6 @@ fn creates(command: &Command) -> bool {
         command,
         Command::Book(_, book::Command::Place { .. })
             | Command::Payment(_, payment::Command::Request { .. })
-            | Command::Space(
-                _,
-                space::Command::Register { .. } | space::Command::Refuse { .. }
-            )
+            | Command::Space(_, space::Command::Register { .. })
     )
 }

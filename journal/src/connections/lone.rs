@@ -7,7 +7,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgConnection, Postgres};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Connections, GIVE_BACK_MAX, statement};
+use super::{Connections, GIVE_BACK_MAX, statement, timeout};
 
 /// A connection for a single statement.
 pub(super) struct Lone {
@@ -79,7 +79,7 @@ pub(super) fn in_transactions(pool: PgPoolOptions, begin: Cow<'static, str>) -> 
     })
     .after_release(|connection, _| {
         Box::pin(async move {
-            let ended = tokio::time::timeout(GIVE_BACK_MAX, connection.execute("rollback")).await;
+            let ended = timeout(GIVE_BACK_MAX, connection.execute("rollback")).await;
             Ok(matches!(ended, Ok(Ok(_))))
         })
     })

@@ -3,7 +3,7 @@
 //! An insert waits for an advisory lock that the test holds; the test goes on when the server says that the
 //! session waits. Nothing here sleeps in the hope that something has happened meanwhile.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use journal::runtime::{Runtime, Tokio};
 use sqlx::PgConnection;
@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Waits until `condition` holds.
 pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let began = Instant::now();
+    let began = local_postgres::testing::stopwatch();
     while !condition().await {
         assert!(
             began.elapsed() < PATIENCE,
@@ -29,7 +29,7 @@ pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) 
 
 /// What `future` comes to, if it comes to anything.
 pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    let bounded = tokio::time::timeout(PATIENCE, future).await;
+    let bounded = local_postgres::testing::timeout(PATIENCE, future).await;
     bounded.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
 }
 

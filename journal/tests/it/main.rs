@@ -10,6 +10,10 @@
     clippy::panic,
     reason = "a test fails by panicking"
 )]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a test is one story, told from its beginning to its end"
+)]
 
 mod append;
 mod command;

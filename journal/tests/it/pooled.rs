@@ -81,7 +81,11 @@ async fn an_abandoned_statement_takes_its_connection_with_it() {
     let pool = pooled(&stage, 1);
     let slow = sqlx::query("select pg_sleep(0.3)").execute(&pool);
     let moment = std::time::Duration::from_millis(100);
-    assert!(tokio::time::timeout(moment, slow).await.is_err());
+    assert!(
+        local_postgres::testing::timeout(moment, slow)
+            .await
+            .is_err()
+    );
     let of_pool = "select count(*) from pg_stat_activity
                    where datname = current_database() and application_name = 'spacerent'";
     within("the statement ends", async {

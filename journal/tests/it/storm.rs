@@ -1,12 +1,13 @@
 //! Many who want the same: how many get it, and how long the others wait.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastrand::Rng;
 use futures::future::join_all;
 use jiff::Timestamp;
 use journal::append::{Append, Claim, Outcome};
 use journal::{Journal, schema};
+use local_postgres::testing::stopwatch;
 use serde_json::json;
 
 use crate::needs::ASTRAY;
@@ -100,7 +101,7 @@ async fn client(journal: &Journal, number: u16) -> (u64, u64, Vec<Duration>) {
         let units: Vec<i64> = (0..=venue % 3).map(|unit| venue * 10 + unit).collect();
         let from = random.i64(0..2_000) * 15;
         let to = from + random.i64(1..16) * 15;
-        let began = Instant::now();
+        let began = stopwatch();
         let outcome = append_one(journal, wish(key, units, from, to)).await;
         times.push(began.elapsed());
         match outcome.unwrap() {
@@ -124,7 +125,7 @@ async fn client(journal: &Journal, number: u16) -> (u64, u64, Vec<Duration>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_bookings_leaves_no_overlap_and_nobody_waiting() {
     let mut stage = Stage::open().await;
-    let began = Instant::now();
+    let began = stopwatch();
     let journal = journal(&stage);
     let clients = join_all((0..CLIENTS).map(|number| client(&journal, number))).await;
     let took = began.elapsed();

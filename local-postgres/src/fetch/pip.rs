@@ -12,6 +12,7 @@ use tokio::process::Command;
 
 use super::pin::{ABI, PYTHON, Pin};
 use super::{FETCH_WITHIN, Refused};
+use crate::wait;
 
 /// Ways to start pip, the more deliberate first: of an active venv, `python3` and `pip` are the first in `PATH`.
 const WAYS: [&[&str]; 4] = [
@@ -68,7 +69,7 @@ impl Pip {
     async fn works(&self) -> bool {
         let mut command = self.command();
         command.arg("--version");
-        let output = tokio::time::timeout(VERSION_WITHIN, command.output()).await;
+        let output = wait::timeout(VERSION_WITHIN, command.output()).await;
         matches!(output, Ok(Ok(output)) if output.status.success())
     }
 
@@ -101,7 +102,7 @@ impl Pip {
             .arg(&requirements);
         // Whatever a killed run leaves of its work lies in the folder that the next one removes.
         command.env("TMPDIR", folder);
-        let output = match tokio::time::timeout(FETCH_WITHIN, command.output()).await {
+        let output = match wait::timeout(FETCH_WITHIN, command.output()).await {
             Err(_) => return Err(Refused::TooSlow),
             Ok(output) => output.map_err(Refused::file(&self.program))?,
         };

@@ -10,8 +10,8 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use super::discard::discard;
 use super::shared::Shared;
 use super::template::Template;
-use crate::Error;
 use crate::server::quoted;
+use crate::{Error, wait};
 
 /// How long a test may wait for a connection of its pool.
 const ACQUIRE_WITHIN: Duration = Duration::from_secs(30);
@@ -95,7 +95,7 @@ fn drop_blocking(shared: &Shared, name: &str, url: &str) -> Result<(), Error> {
         discard(name, url, &mut connection).await?;
         Ok(connection.close().await?)
     };
-    let bounded = async { tokio::time::timeout(DROP_WITHIN, drop).await };
+    let bounded = async { wait::timeout(DROP_WITHIN, drop).await };
     runtime.block_on(bounded).unwrap_or_else(|_| {
         let what = format!("dropping the test database {name}");
         Err(Error::TooSlow {

@@ -184,7 +184,7 @@ async fn a_start_waits_for_an_orphan_it_does_not_recognise(folder: &Path) {
     foreign.wait().unwrap();
 
     let mut starting = Box::pin(start(folder));
-    let early = tokio::time::timeout(Duration::from_secs(1), &mut starting).await;
+    let early = local_postgres::testing::timeout(Duration::from_secs(1), &mut starting).await;
     assert!(early.is_err(), "started beside an orphan");
     signal(orphan, rustix::process::Signal::CONT);
     stop(starting.await).await;

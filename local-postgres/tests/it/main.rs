@@ -17,7 +17,7 @@ mod watching;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use local_postgres::{Options, Profile, Server, Stopped};
 use sqlx::{Connection, PgConnection};
@@ -72,7 +72,7 @@ async fn number(url: &str, query: &str) -> i64 {
 /// Looks until there is something to see.
 #[expect(clippy::disallowed_methods, reason = "a server lives in real time")]
 async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    let began = Instant::now();
+    let began = local_postgres::testing::stopwatch();
     loop {
         if let Some(seen) = look().await {
             return seen;

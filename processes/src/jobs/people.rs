@@ -1,7 +1,7 @@
 //! What people decide about charges and refunds that were left to them.
 //!
 //! A refund cannot be asked for, so one whose key the gateway may have forgotten goes out again only when somebody says
-//! that it was not made; who said so stays with the decision. What somebody says became of a charge or refund is
+//! that it was not made; the name stays with the decision. What somebody says became of a charge or refund is
 //! recorded as a worker records it, in their name, and the order goes on from there.
 
 use std::collections::HashMap;
@@ -33,8 +33,8 @@ pub enum Retried {
     NoRefund,
 }
 
-/// Gives a job that is for people back to its worker. `not_refunded` says that the gateway has not made the refund: who
-/// decides has looked there.
+/// Gives a job that is for people back to its worker. `not_refunded` says that the gateway has not made the refund: the
+/// person that decides has looked there.
 ///
 /// # Errors
 /// [`StoreError`] when the database does not answer, or the decision names nobody or no reason.
@@ -115,7 +115,7 @@ pub enum NotResolved {
     Store(#[from] StoreError),
 }
 
-/// Ends a job that is for people, by what they say: it is appended to the payment, in the name of who decides.
+/// Ends a job that is for people, by what they say: it is appended to the payment, in the name of the person that decides.
 ///
 /// # Errors
 /// [`NotResolved`]: the job is as it was. When it is for another reason than the database, nothing was appended.

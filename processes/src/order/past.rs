@@ -2,7 +2,7 @@
 //!
 //! Acting is sending commands. Those of events that the other saga had acted on are not sent: what they did stands
 //! in the journal. Those of the events behind have the ids that the other saga would have given them, so what it sent
-//! after all is found stored and left away, and only the rest is sent. Jobs are rows here and were not imported, so they are
+//! after all is found stored and left out, and only the rest is sent. Jobs are rows here and were not imported, so they are
 //! scheduled for the whole past: a worker that finds the outcome in the journal asks nobody.
 
 use journal::transfer::Imported;

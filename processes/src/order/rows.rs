@@ -10,7 +10,7 @@ use sqlx::{PgConnection, Row};
 /// An order as it is stored.
 #[derive(Clone, Debug)]
 pub struct StoredOrder {
-    /// Whose.
+    /// Of which booking.
     pub bookid: i64,
     /// The last event that is in it.
     pub position: i64,

@@ -9,6 +9,10 @@
     clippy::panic,
     reason = "a test fails by panicking"
 )]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a test is one story, told from its beginning to its end"
+)]
 
 mod charges;
 mod charges_time;

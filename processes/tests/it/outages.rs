@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use domain::ports::{TakePayment, Taken};
 use journal::runtime::{Runtime, Tokio};
+use local_postgres::testing::timeout;
 use processes::payment::InlinePayment;
 use processes::settings::PaymentSettings;
 use processes::{jobs, order};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::scripted::{Say, Scripted};

@@ -124,7 +124,7 @@ impl Scripted {
     /// Waits until the gateway was asked what `enough` wants to see.
     pub(crate) async fn until_asked(&self, enough: impl FnMut(&Asked) -> bool) {
         let mut asked = self.asked.subscribe();
-        tokio::time::timeout(PATIENCE, asked.wait_for(enough))
+        local_postgres::testing::timeout(PATIENCE, asked.wait_for(enough))
             .await
             .unwrap_or_else(|_| panic!("the gateway was asked only {:?}", self.asked()))
             .unwrap();

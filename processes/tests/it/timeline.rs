@@ -7,6 +7,7 @@ use domain::ports::Clock;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use journal::runtime::{Runtime, SystemClock, Tokio};
+use local_postgres::testing::timeout;
 use tokio::sync::{oneshot, watch};
 
 use crate::world::PATIENCE;
@@ -57,7 +58,7 @@ impl Timeline {
     pub(crate) async fn asleep(&self, asked: Duration) {
         let mut lay_down = self.lay_down.subscribe();
         let sleeps = |s: &Sleeper| s.asked == asked && !s.wake.is_closed();
-        tokio::time::timeout(PATIENCE, async {
+        timeout(PATIENCE, async {
             while !self.sleepers.lock().unwrap().iter().any(sleeps) {
                 lay_down.changed().await.unwrap();
             }
@@ -74,7 +75,7 @@ impl Timeline {
     /// Waits until the clock was looked at so often.
     pub(crate) async fn looked_at(&self, looks: u64) {
         let mut seen = self.looks.subscribe();
-        tokio::time::timeout(PATIENCE, seen.wait_for(|seen| *seen >= looks))
+        timeout(PATIENCE, seen.wait_for(|seen| *seen >= looks))
             .await
             .unwrap_or_else(|_| panic!("the clock was looked at {} times", self.looks()))
             .unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::BookId;
 use domain::order::{CHARGE_JOB, REFUND_JOB};
 use domain::ports::{PaymentDue, Random};
-use processes::jobs::{self, Worker};
+use processes::jobs::{self, Desk, Worker};
 use processes::settings::PaymentSettings;
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 use uuid::Uuid;
@@ -38,38 +38,23 @@ impl Office {
 
     /// A worker for charges, as a process of its own would have it.
     pub(crate) fn charges(&self) -> Arc<Worker> {
-        let (journal, gateway) = (self.world.journal.clone(), self.gateway.clone());
-        let runtime = self.world.timeline.clone();
-        Arc::new(Worker::charges(
-            journal,
-            gateway,
-            runtime,
-            self.settings.clone(),
-        ))
+        Arc::new(Worker::charges(self.desk()))
     }
 
     /// A worker for refunds.
     pub(crate) fn refunds(&self) -> Arc<Worker> {
-        let (journal, gateway) = (self.world.journal.clone(), self.gateway.clone());
-        let runtime = self.world.timeline.clone();
-        Arc::new(Worker::refunds(
-            journal,
-            gateway,
-            runtime,
-            self.settings.clone(),
-        ))
+        Arc::new(Worker::refunds(self.desk()))
     }
 
     /// A worker for no-shows.
     pub(crate) fn no_shows(&self) -> Arc<Worker> {
+        Arc::new(Worker::no_shows(self.desk()))
+    }
+
+    fn desk(&self) -> Desk {
         let (journal, gateway) = (self.world.journal.clone(), self.gateway.clone());
         let runtime = self.world.timeline.clone();
-        Arc::new(Worker::no_shows(
-            journal,
-            gateway,
-            runtime,
-            self.settings.clone(),
-        ))
+        Desk::new(journal, gateway, runtime, self.settings.clone())
     }
 
     /// A booking whose charge nobody is at work on any more; something may have been sent.

@@ -281,7 +281,7 @@ pub(crate) const fn ms(count: u64) -> Duration {
 
 /// Bounds a wait.
 pub(crate) async fn within<T>(wait: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, wait)
+    local_postgres::testing::timeout(PATIENCE, wait)
         .await
         .expect("waited too long")
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use journal::Journal;
 use journal::runtime::{Runtime, Tokio};
+use local_postgres::testing::timeout;
 use projections::file::{MypageFile, OpenError};
 use projections::{BookingFilter, MypageRow, PageRequest, ReadModels, TimelineRow};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -99,7 +100,7 @@ impl Kept {
 
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(SOON, self.ended)
+        timeout(SOON, self.ended)
             .await
             .expect("the keeper ends when it is told to")
             .unwrap();
@@ -113,7 +114,7 @@ pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> b
             Tokio.sleep(std::time::Duration::from_millis(5)).await;
         }
     };
-    let waited = tokio::time::timeout(SOON, waiting).await;
+    let waited = timeout(SOON, waiting).await;
     waited.unwrap_or_else(|_| panic!("{what}"));
 }
 

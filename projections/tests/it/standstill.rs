@@ -37,7 +37,7 @@ async fn a_standstill_is_told_of_when_it_begins_and_when_it_ends() {
             watch.look().await.unwrap();
         }
     };
-    tokio::time::timeout(crate::world::SOON, waited)
+    local_postgres::testing::timeout(crate::world::SOON, waited)
         .await
         .unwrap();
     watch.look().await.unwrap();

@@ -21,7 +21,7 @@ pub(crate) enum Step {
     Unknown,
     NotCharged,
     Register,
-    Refuse,
+    Stop,
     Confirm,
     Reject,
     Prepare,
@@ -51,7 +51,7 @@ pub(crate) const STEPS: [Step; 28] = [
     Step::Unknown,
     Step::NotCharged,
     Step::Register,
-    Step::Refuse,
+    Step::Stop,
     Step::Confirm,
     Step::Reject,
     Step::Prepare,
@@ -227,10 +227,8 @@ fn of_space(bookid: BookId, user: UserId, spacename: &str, step: Step) -> Option
             no_show_grace_minutes: None,
             slot: None,
         },
-        Step::Refuse => space::Command::Refuse {
-            bookid,
-            reason: "flooded".into(),
-        },
+        // A registration that comes behind it is refused.
+        Step::Stop => space::Command::Stop { spaceid: bookid },
         Step::Prepare => space::Command::StartPreparation { by: by() },
         Step::Ready => space::Command::CompletePreparation { by: by() },
         Step::HandOver => space::Command::HandOver {

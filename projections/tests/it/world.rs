@@ -9,6 +9,7 @@ use domain::Command;
 use journal::runtime::{Runtime, SystemClock, SystemRandom, Tokio};
 use journal::{Actor, CommandError, Done, Journal, Request, Trace, schema};
 use local_postgres::testing::Database;
+use local_postgres::testing::timeout;
 use projections::rebuild::{Goal, Rebuilder, ReplayError, Report};
 use projections::{NAMES, ReadModels};
 use sqlx::{Connection, PgConnection};
@@ -41,7 +42,7 @@ pub(crate) struct Followers {
 impl Followers {
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(SOON, self.ended)
+        timeout(SOON, self.ended)
             .await
             .expect("the followers end when they are told to")
             .unwrap();
@@ -128,7 +129,7 @@ impl World {
     /// Asks until the answer is `expected`.
     pub(crate) async fn until(&self, sql: &str, expected: &str) {
         let asking = async { while self.text(sql).await != expected {} };
-        let asked = tokio::time::timeout(SOON, asking).await;
+        let asked = timeout(SOON, asking).await;
         asked.unwrap_or_else(|_| panic!("it never became {expected:?}: {sql}"));
     }
 

@@ -36,7 +36,7 @@ impl Told {
             bar.set_prefix(name);
             bar
         });
-        let said = Instant::now();
+        let said = output::stopwatch();
         Self {
             name,
             bar,
@@ -55,7 +55,7 @@ impl Told {
 impl Progress for Told {
     fn moved(&self, events: i64, position: i64, last: i64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
+        let now = output::stopwatch();
         let (since, then) = *state.first.get_or_insert((now, events));
         let millis = now.duration_since(since).as_millis();
         let rate = u128::from(events.abs_diff(then))

@@ -45,7 +45,7 @@ impl Told {
             bar.enable_steady_tick(TICK);
             bar
         });
-        let now = Instant::now();
+        let now = output::stopwatch();
         Self {
             name: name.to_owned(),
             bar,
@@ -88,7 +88,7 @@ impl Progress for Told {
             Some(bar) => bar.set_message(stage.as_str()),
             // Short work is told by its result alone.
             None if state.begun.elapsed() >= LINE_EVERY => {
-                state.said = Instant::now();
+                state.said = output::stopwatch();
                 output::say(&format!("{}: {}", self.name, stage.as_str()));
             }
             None => {}
@@ -97,7 +97,7 @@ impl Progress for Told {
 
     fn filled(&self, events: u64, position: i64, last: i64) {
         let mut state = self.state();
-        let now = Instant::now();
+        let now = output::stopwatch();
         let (since, events_then, position_then) =
             *state.first.get_or_insert((now, events, position));
         let figures = figures(

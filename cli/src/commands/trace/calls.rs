@@ -41,6 +41,10 @@ pub fn of(events: &[Told<'_>]) -> Vec<Call> {
     calls
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "an arm for each event, and each is short"
+)]
 fn take(calls: &mut Vec<Call>, stored: &Stored, event: Event) {
     let name = event.name();
     match event {

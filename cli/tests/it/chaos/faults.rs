@@ -1,10 +1,11 @@
 //! Faults on a real Postgres under load, each in a test of its own, with the same verdict after it.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use local_postgres::Profile;
 use local_postgres::testing::Cluster;
+use local_postgres::testing::stopwatch;
 use rustix::process::Signal;
 use sqlx::postgres::PgPoolOptions;
 
@@ -35,7 +36,7 @@ fn load(nodes: &[&Node]) -> Load {
 /// Waits until so many more bookings were accepted.
 async fn accepts(load: &Load, more: usize) {
     let wanted = load.accepted() + more;
-    let began = Instant::now();
+    let began = stopwatch();
     while load.accepted() < wanted {
         assert!(began.elapsed() < ACCEPTED_MAX, "bookings are not taken");
         moment().await;
@@ -84,7 +85,7 @@ async fn stopped_inside_its_transaction(point: &str, follower: &str) {
     accepts(&load, ACCEPTED_MIN).await;
     world.arm(point, "stop");
     assert!(world.taken().await, "nobody came to {point}");
-    let stopped = Instant::now();
+    let stopped = stopwatch();
     let (owner, epoch) = lease(&world, follower).await;
     while lease(&world, follower).await.1 == epoch {
         assert!(

@@ -4,8 +4,9 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use local_postgres::testing::stopwatch;
 use local_postgres::{Options, Profile, Server, testing};
 use tempfile::TempDir;
 
@@ -128,7 +129,7 @@ async fn a_full_disk_refuses_bookings_and_loses_none() {
         moment().await;
     }
     disk.fill();
-    let filled = Instant::now();
+    let filled = stopwatch();
     let refused = async || -> bool {
         let (status, _) = book(&world.http, &node.url("/books"), "numberfour", None).await;
         status == 503
@@ -144,7 +145,7 @@ async fn a_full_disk_refuses_bookings_and_loses_none() {
     drop(server);
     server = server_again(&disk).await;
     let before = load.accepted();
-    let freed = Instant::now();
+    let freed = stopwatch();
     while load.accepted() < before + 20 {
         assert!(
             freed.elapsed() < TAKEN_AGAIN_MAX,

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use local_postgres::testing::stopwatch;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -234,7 +235,7 @@ impl Customer {
 
     /// Whether it is, within a while.
     async fn is_registered(&mut self, bookid: i64) -> bool {
-        let began = Instant::now();
+        let began = stopwatch();
         while began.elapsed() < REGISTERED_MAX {
             let path = format!("{}/books/{bookid}", self.place());
             let (_, shown) = ask(self.http.get(path)).await;
@@ -269,7 +270,7 @@ impl Customer {
         key: Option<&str>,
         request: impl Fn(&Client, &str, Option<&str>) -> RequestBuilder,
     ) -> Option<Value> {
-        let began = Instant::now();
+        let began = stopwatch();
         loop {
             let base = self.place();
             match ask(request(&self.http, &base, key)).await {

@@ -1,8 +1,9 @@
 //! The crash matrix: `kill -9` at every step of booking, cancellation, move, no-show and expiry, then a restart, and everything comes right.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use local_postgres::testing::stopwatch;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -195,7 +196,7 @@ async fn crash(row: &Row) -> Duration {
     assert!(world.taken().await, "{}: nobody came there", row.name());
     node.ended().await;
 
-    let began = Instant::now();
+    let began = stopwatch();
     let node = world.node(settings).await;
     match (key, first) {
         (_, (200..300, body)) => note(&mut answered, row.flow, &body),
@@ -229,7 +230,7 @@ async fn comes_to_its_end(world: &World, row: &Row) -> bool {
         return true;
     };
     let ended = format!("select count(*) from books.books where status = '{end}'");
-    let began = Instant::now();
+    let began = stopwatch();
     while world.count(&ended).await == 0 {
         if began.elapsed() > SETTLED_MAX {
             return false;
@@ -332,7 +333,7 @@ async fn until_answered(
     bookid: Option<i64>,
     key: Option<&str>,
 ) -> Value {
-    let began = Instant::now();
+    let began = stopwatch();
     while began.elapsed() < ANSWERED_MAX {
         let (status, body) = act(world, node, row.flow, bookid, key).await;
         if (200..300).contains(&status) {

@@ -1,8 +1,9 @@
 //! The chaos run: two processes on one Postgres, a steady load, one fault of a random kind after another, and a table.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use local_postgres::testing::stopwatch;
 use local_postgres::testing::{self, Cluster};
 use local_postgres::{Profile, Server};
 use rustix::process::Signal;
@@ -210,7 +211,7 @@ impl Chaos {
                 let Home::Disk(disk, server) = &mut self.home else {
                     return false;
                 };
-                let full = Instant::now();
+                let full = stopwatch();
                 while full.elapsed() < FULL_FOR {
                     disk.fill();
                     moment().await;
@@ -230,7 +231,7 @@ impl Chaos {
 
     /// How long it takes until each process takes a booking that is registered and shown; `None` when too long.
     async fn recovers(&self) -> Option<Duration> {
-        let mended = Instant::now();
+        let mended = stopwatch();
         for node in &self.nodes {
             let mut bookid = None;
             while bookid.is_none() {
@@ -259,8 +260,8 @@ impl Chaos {
 }
 
 async fn rest(time: Duration) {
-    let over = Instant::now() + time;
-    while Instant::now() < over {
+    let over = stopwatch() + time;
+    while stopwatch() < over {
         moment().await;
     }
 }
@@ -315,7 +316,7 @@ async fn a_chaos_run_ends_with_nothing_lost_doubled_or_stuck() {
     println!("chaos for {seconds} s, CHAOS_SEED={seed}");
     let mut chaos = Chaos::begin(seed).await;
     let load = Load::on(&chaos.places, CUSTOMERS, PAUSE, seed);
-    let began = Instant::now();
+    let began = stopwatch();
     let mut tallies: BTreeMap<Fault, Tally> = BTreeMap::new();
     let mut deck = Vec::new();
     while began.elapsed() < Duration::from_secs(seconds) {
@@ -347,7 +348,7 @@ async fn a_chaos_run_ends_with_nothing_lost_doubled_or_stuck() {
         rest(REST).await;
     }
     let answered = load.end().await;
-    let settling = Instant::now();
+    let settling = stopwatch();
     let verdict = verdict::of(&chaos.world, &answered, SETTLED_MAX).await;
     println!();
     print(&tallies);

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use local_postgres::testing::timeout;
 use serde_json::Value;
-use tokio::time::timeout;
 
 use super::load::Answered;
 use super::world::World;

@@ -5,12 +5,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use local_postgres::testing::Database;
+use local_postgres::testing::timeout;
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::PgPool;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::Child;
-use tokio::time::timeout;
 
 use crate::server::{client, moment, spacerent};
 

@@ -1,6 +1,6 @@
 //! Broken connections: what was committed is answered, and nothing is sent for ever.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use journal::append::{Outcome, SENDS_MAX};
 use journal::{StoreError, schema};
@@ -67,7 +67,7 @@ async fn a_group_is_not_taken_apart_when_no_connection_comes_free() {
         .acquire_timeout(Duration::from_millis(100));
     let journal = journal_over(one.connect(stage.url()).await.unwrap());
     let _taken = journal.pool().pool().acquire().await.unwrap();
-    let began = Instant::now();
+    let began = local_postgres::testing::stopwatch();
     let outcomes = journal.append(bookings(64)).await;
     let busy = |o: &Result<_, StoreError>| matches!(o, Err(StoreError::Busy { .. }));
     assert_eq!(outcomes.iter().filter(|o| busy(o)).count(), 64);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
 
 use domain::ports::Clock;
 use futures::future::{FutureExt, pending};
@@ -226,7 +225,7 @@ async fn a_lease_that_is_given_back_is_taken_at_once() {
 
 /// Steps until it gets through; how often somebody else's transaction held the row for too long.
 async fn take_over(other: &mut Follower<Clerk>) -> (Step, u32) {
-    let (began, mut waits) = (Instant::now(), 0);
+    let (began, mut waits) = (local_postgres::testing::stopwatch(), 0);
     loop {
         match other.step().await {
             Ok(step) => return (step, waits),

@@ -8,7 +8,7 @@ use journal::StoreError;
 use journal::connections::TRANSACTION_MAX;
 use journal::follow::{Follower, HandlerError, Step};
 use journal::recover::{Decision, ParkedAt};
-use tokio::time::timeout;
+use local_postgres::testing::timeout;
 
 use super::clerk::{Clerk, clerk, effects, end_the_lease, failure, refusing, stage_with};
 use crate::samples::{Compose, append};

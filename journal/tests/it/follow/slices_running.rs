@@ -1,7 +1,6 @@
 //! Slices at work: nodes that share them, and what is said of them.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use futures::future::join;
@@ -120,7 +119,7 @@ async fn two_nodes_share_the_slices_and_follow_each_cut() {
             let owned = format!(
                 "select count(*) from followers where lease_until > clock_timestamp() having count(distinct owner) = {slices}"
             );
-            let began = Instant::now();
+            let began = local_postgres::testing::stopwatch();
             until("every slice is somebody's", async || {
                 sql::numbers(&mut stage.owner, &owned).await == [i64::from(slices)]
             })

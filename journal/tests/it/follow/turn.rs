@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::{FutureExt, ready};
 use journal::follow::{LEASE_MS, run};
@@ -152,7 +152,10 @@ async fn a_node_that_stepped_aside_is_there_when_the_other_one_is_gone() {
             () = taken => {}
         }
         fails.store(false, Ordering::SeqCst);
-        let (gone, epoch) = (Instant::now(), stage.number(lease).await);
+        let (gone, epoch) = (
+            local_postgres::testing::stopwatch(),
+            stage.number(lease).await,
+        );
         until("the lease is taken", async || {
             stage.number(lease).await > epoch
         })
