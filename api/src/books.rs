@@ -118,7 +118,7 @@ impl BookView {
             status: book.status(),
             spacename: book.spacename().to_owned(),
             bookid: bookid.0,
-            phase: phase(book),
+            phase: book.phase(),
             amount: book.price().minor,
             currency: book.price().currency,
             starts_at: slot.map(|slot| slot.start),
@@ -134,20 +134,5 @@ impl BookView {
             phase,
             ..self
         }
-    }
-}
-
-/// How far a booking is, as far as its own stream tells.
-fn phase(book: &Book) -> Phase {
-    match book.status() {
-        Status::Timeout => Phase::PaymentPending,
-        Status::SuccessRegister => Phase::Registered,
-        Status::PayFailed => Phase::PaymentFailed,
-        Status::Expired => Phase::Expired,
-        Status::CancelBooking => Phase::Cancelling,
-        Status::CancelRegister => Phase::Cancelled,
-        Status::Completed => Phase::Completed,
-        Status::NoShow => Phase::NoShow,
-        _ => Phase::Placed,
     }
 }

@@ -37,6 +37,25 @@ pub enum Currency {
     JPY,
 }
 
+impl Currency {
+    /// The ISO 4217 code, as it is sent and stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::KRW => "KRW",
+            Self::USD => "USD",
+            Self::EUR => "EUR",
+            Self::JPY => "JPY",
+        }
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// An amount in minor units of its currency.
 ///
 /// In events and JSON it stands as two flat fields, `amount` and `currency`.

@@ -3,6 +3,7 @@
 //! A booking is on the day of its use, by the clock of its venue. One without a time is used when it is booked, as in
 //! the seed; nobody said where, so its day is one of UTC (docs/adr/0024). Days are numbers that read as dates, 20260501.
 
+use domain::payment::{PaymentStatus, RefundStatus};
 use domain::terms::{Slot, Terms};
 use domain::{Currency, Event, Phase, Status, book, payment, space, venue};
 use jiff::tz::TimeZone;
@@ -10,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use journal::Recorded;
 
 use crate::booking;
-use crate::money::{PaymentStatus, RefundStatus, Standing};
+use crate::money::{Standing, shows_money};
 use crate::progress;
 use crate::projection::{Projection, Table, Unfit, row};
 use crate::rows::Rows;
@@ -186,6 +187,8 @@ fn made(bookid: i64, booked: &book::Event, at: Timestamp) -> Result<BoardRow, Un
     Ok(row)
 }
 
+shows_money!(BoardRow);
+
 impl BoardRow {
     fn takes_place(&mut self, slot: &Slot) {
         self.unit = slot.unit;
@@ -200,24 +203,8 @@ impl BoardRow {
 
     fn pay(&mut self, event: &payment::Event, at: Timestamp) -> Result<(), Unfit> {
         use payment::Event as E;
-        let before = Standing {
-            payment: self.payment_status,
-            refund: self.refund_status,
-            captured: self.captured,
-            refunded: self.refunded,
-            outstanding: self.outstanding,
-            unanswered: std::mem::take(&mut self.unanswered),
-            refunds_open: self.refunds_open,
-        };
-        let after = before.after(event)?;
-        self.payment_status = after.payment;
-        self.refund_status = after.refund;
-        self.captured = after.captured;
-        self.refunded = after.refunded;
-        self.outstanding = after.outstanding;
-        self.unanswered = after.unanswered;
-        self.refunds_open = after.refunds_open;
-        self.refund_since = (after.refunds_open > 0).then(|| self.refund_since.unwrap_or(at));
+        self.take_in(event)?;
+        self.refund_since = (self.refunds_open > 0).then(|| self.refund_since.unwrap_or(at));
         match event {
             E::PointsSpent { points, .. } => {
                 self.points_spent = self.points_spent.saturating_add(*points);

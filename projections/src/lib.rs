@@ -31,7 +31,6 @@ pub use board::BoardRow;
 pub use books::BookRow;
 pub use generation::{PrepareError, outdated, prepare};
 pub use live::run;
-pub use money::{PaymentStatus, RefundStatus};
 pub use mypage::{MypageRow, TimelineRow};
 pub use payments::PaymentRow;
 pub use points::{BalanceRow, LedgerRow};

@@ -13,7 +13,7 @@ use journal::append::Answer;
 use journal::{CommandError, Done, Request, StreamId, fail_point};
 
 use super::patch::Patch;
-use super::{BookView, STREAM, phase};
+use super::{BookView, STREAM};
 use crate::command::{Call, Command};
 use crate::conditions::Expected;
 use crate::input::Form;
@@ -189,7 +189,7 @@ pub(super) fn too_late(refusal: &space::Error) -> Problem {
 /// A booking that is where it cannot be cancelled any more.
 pub(super) fn refused(book: &Book) -> Problem {
     Problem::IllegalTransition {
-        current: phase(book),
+        current: book.phase(),
     }
 }
 

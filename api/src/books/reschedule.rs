@@ -15,7 +15,7 @@ use journal::venues::{Bookable, Place};
 use journal::{CommandError, Request, StreamId, fail_point};
 
 use super::order::Order;
-use super::{BookView, STREAM, cancel, phase};
+use super::{BookView, STREAM, cancel};
 use crate::command::{Call, Command};
 use crate::input::{Form, ItemId};
 use crate::position;
@@ -123,7 +123,7 @@ fn refused(book: &Book, refusal: &Refusal) -> Problem {
         Refusal::Book(book::Error::MovedTooOften) => Problem::MovedTooOften,
         Refusal::Book(book::Error::Started { start }) => Problem::Started { start: *start },
         Refusal::Book(_) => Problem::NotMovable {
-            current: phase(book),
+            current: book.phase(),
         },
         Refusal::Payment(payment::Error::DifferenceOpen | payment::Error::NotAdjustable { .. }) => {
             Problem::PaymentOpen

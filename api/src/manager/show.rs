@@ -1,9 +1,10 @@
 //! What a manager is shown of bookings.
 
+use domain::payment::{PaymentStatus, RefundStatus};
 use domain::{Currency, Phase, Status};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use projections::{BoardFilter, BoardRow, PaymentStatus, RefundStatus};
+use projections::{BoardFilter, BoardRow};
 use serde::Serialize;
 
 use crate::client::Client;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use journal::append::Answer;
 use journal::{Actor, CommandError, Done, Request, StreamId, Trace};
 
-use super::{SpaceView, phase, status};
+use super::SpaceView;
 use crate::command::{Call, Command};
 use crate::input::{Form, ItemId};
 use crate::methods::{Methods, post};
@@ -182,8 +182,8 @@ async fn carry_out(
         Ok(Done::Stored(answer)) => {
             let stage = step.leads_to();
             let view = SpaceView {
-                status: status(stage),
-                phase: phase(stage),
+                status: stage.status(),
+                phase: stage.phase(),
                 ..SpaceView::of(id, &before)
             };
             Ok((view, answer))
@@ -212,7 +212,7 @@ fn refused(step: Step, refusal: &space::Error, space: &Space, now: Timestamp) ->
         }
         (_, stage) => Problem::ImpossibleStep {
             step: step.name(),
-            current: phase(stage),
+            current: stage.phase(),
             allowed: Step::possible(space, now),
         },
     }

@@ -116,7 +116,7 @@ impl Payment {
                 }
                 self.surplus.insert(gateway_ref, captured.minor);
             }
-            Event::RefundFailed { .. } => {}
+            Event::RefundFailed { .. } => self.refund_failed = true,
         }
     }
 
@@ -143,6 +143,7 @@ impl Payment {
     fn refund_done(&mut self, refund_no: u32) {
         if let Some(refund) = self.refunds.get_mut(&refund_no) {
             refund.done = true;
+            self.refund_failed = false;
         }
     }
 
@@ -153,6 +154,7 @@ impl Payment {
             .filter(|r| r.purpose == Purpose::Cancellation)
         {
             refund.done = true;
+            self.refund_failed = false;
         }
     }
 }
