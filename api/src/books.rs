@@ -21,9 +21,6 @@ use crate::problem::Problem;
 use crate::resource::{Resource, view};
 use crate::state::Api;
 
-/// The aggregate type of a booking's stream.
-const STREAM: &str = "Book";
-
 /// `POST /books`: books a space and waits for the payment as long as a customer waits.
 pub(crate) async fn place(State(api): State<Api>, call: Call) -> Result<Response, Problem> {
     let order = order::Order::read(&call.body)?;

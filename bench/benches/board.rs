@@ -196,13 +196,12 @@ fn questions() -> Vec<(&'static str, BoardQuestion)> {
 
 /// A place in a list, at nine in the morning of a day.
 fn place(on: Date) -> Place {
-    let day = i64::from(on.year()) * 10_000 + i64::from(on.month()) * 100 + i64::from(on.day());
     let at = on
         .at(0, 0, 0, 0)
         .in_tz("UTC")
         .map(|zoned| zoned.timestamp());
     Place {
-        day,
+        day: on.into(),
         at: at.unwrap_or_default(),
         bookid: 0,
     }

@@ -18,10 +18,10 @@ pub mod venue;
 pub mod version;
 pub mod written;
 
-use cqrs_es::Aggregate;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use cqrs_es::Aggregate;
 pub use status::{Phase, Status};
 pub use value::{BookId, Currency, Money, UserId};
 

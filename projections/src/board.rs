@@ -1,7 +1,7 @@
 //! The board: everything that the people of a venue ask about its bookings, one row a booking.
 //!
 //! A booking is on the day of its use, by the clock of its venue. One without a time is used when it is booked, as in
-//! the seed; nobody said where, so its day is one of UTC (docs/adr/0024). Days are numbers that read as dates, 20260501.
+//! the seed; nobody said where, so its day is one of UTC (docs/adr/0024).
 
 use domain::payment::{PaymentStatus, RefundStatus};
 use domain::terms::{Slot, Terms};
@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use journal::Recorded;
 
 use crate::booking;
+use crate::day::Day;
 use crate::money::{Standing, shows_money};
 use crate::progress;
 use crate::projection::{Projection, Table, Unfit, row};
@@ -56,10 +57,10 @@ row! {
         pub minutes: i64,
         /// The time zone of the days.
         pub timezone: String,
-        /// The first day of its use there: 20260501 is the first of May.
-        pub day: i64,
+        /// The first day of its use there.
+        pub day: Day,
         /// The last day, if it is another one.
-        pub last_day: Option<i64>,
+        pub last_day: Option<Day>,
         /// How far the booking is, in the words of all resources.
         pub phase: Phase,
         /// My Page's status.
@@ -261,16 +262,10 @@ fn timezone(terms: Option<&Terms>) -> String {
     terms.map_or_else(|| NOWHERE.to_owned(), |terms| terms.timezone.clone())
 }
 
-/// The day on which `at` is in a time zone, as 20260501. A zone that this program does not know is UTC.
-fn day_in(timezone: &str, at: Timestamp) -> i64 {
+/// The day on which `at` is in a time zone. A zone that this program does not know is UTC.
+fn day_in(timezone: &str, at: Timestamp) -> Day {
     let zone = venue::zone(timezone).unwrap_or(TimeZone::UTC);
-    number(at.to_zoned(zone).date())
-}
-
-/// A date as a number that reads as one: 20260501.
-#[must_use]
-pub(crate) fn number(date: jiff::civil::Date) -> i64 {
-    i64::from(date.year()) * 10_000 + i64::from(date.month()) * 100 + i64::from(date.day())
+    at.to_zoned(zone).date().into()
 }
 
 /// A time as the database keeps it.

@@ -11,6 +11,7 @@ pub mod booking;
 mod books;
 mod calendar;
 pub mod cell;
+mod day;
 pub mod file;
 mod generation;
 mod live;
@@ -29,6 +30,7 @@ mod store;
 
 pub use board::BoardRow;
 pub use books::BookRow;
+pub use day::Day;
 pub use generation::{PrepareError, outdated, prepare};
 pub use live::run;
 pub use mypage::{MypageRow, TimelineRow};
@@ -36,8 +38,8 @@ pub use payments::PaymentRow;
 pub use points::{BalanceRow, LedgerRow};
 pub use query::{
     BoardFilter, BoardList, BoardPage, BoardQuestion, Booked, BookedDay, BookingFilter, Freshness,
-    LedgerPart, OfBooking, PageRequest, Paged, Place, ReadModels, RevenueDay, SIZE_MAX, Standstill,
-    Watch,
+    LedgerPart, OfBooking, PageRequest, Paged, Place, ReadModels, RevenueDay, SIZE_DEFAULT,
+    SIZE_MAX, Standstill, Watch,
 };
 pub use spaces::SpaceRow;
 

@@ -20,7 +20,7 @@ pub use board::{
     BoardFilter, BoardList, BoardPage, BoardQuestion, Booked, BookedDay, Place, RevenueDay,
 };
 pub use filter::{BookingFilter, OfBooking};
-pub use page::{PageRequest, Paged, SIZE_MAX};
+pub use page::{PageRequest, Paged, SIZE_DEFAULT, SIZE_MAX};
 pub use standstill::{Standstill, Watch};
 pub use wait::Freshness;
 

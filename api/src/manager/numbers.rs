@@ -15,7 +15,6 @@ use serde::Serialize;
 
 use super::BOARD;
 use super::ask::Ask;
-use super::show::date;
 use crate::client::Client;
 use crate::input::Parameters;
 use crate::problem::Problem;
@@ -45,7 +44,7 @@ pub(crate) async fn revenue(
         }
     }
     let days = days.iter().map(|day| EarnedDay {
-        date: date(day.day),
+        date: day.day.date(),
         earned: Earned::of(day),
     });
     Ok(lag.on(client.plain(&Revenue {
@@ -186,7 +185,7 @@ fn days(
             .map(|date| (date, Day::empty(date)))
             .collect();
     for found in &booked.days {
-        if let Some(day) = date(found.day).and_then(|date| days.get_mut(&date)) {
+        if let Some(day) = found.day.date().and_then(|date| days.get_mut(&date)) {
             day.bookings += found.bookings;
             day.booked_minutes = day.booked_minutes.saturating_add(found.minutes);
             day.no_shows += found.no_shows;

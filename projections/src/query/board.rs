@@ -17,7 +17,8 @@ use self::days::{booked_day, longer, money, revenue_day, within_days};
 use self::list::statement;
 pub use self::list::{BoardFilter, BoardList, BoardPage, Place};
 use super::{ReadModels, SIZE_MAX};
-use crate::board::{BoardRow, number};
+use crate::board::BoardRow;
+use crate::day::Day;
 use crate::projection::Row;
 use crate::{booking, store};
 
@@ -73,7 +74,7 @@ impl ReadModels {
         from: Date,
         to: Date,
     ) -> Result<Booked, StoreError> {
-        let (spacename, from, to) = (booking::short(spacename), number(from), number(to));
+        let (spacename, from, to) = (booking::short(spacename), Day::from(from), Day::from(to));
         let (mut by_day, mut longer) = (
             within_days("", &spacename, from, to),
             longer("", &spacename, from, to),
@@ -114,7 +115,8 @@ impl ReadModels {
                 vec![money(HEAD, spacename.as_deref(), *from, *to)]
             }
             BoardQuestion::Booked(spacename, from, to) => {
-                let (name, from, to) = (booking::short(spacename), number(*from), number(*to));
+                let (name, from, to) =
+                    (booking::short(spacename), Day::from(*from), Day::from(*to));
                 vec![
                     within_days(HEAD, &name, from, to),
                     longer(HEAD, &name, from, to),

@@ -7,9 +7,10 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::Sql;
-use crate::board::{BoardRow, number};
+use crate::board::BoardRow;
 use crate::booking;
 use crate::cell::{Cell, Value as _};
+use crate::day::Day;
 use crate::projection::Row;
 use crate::query::names;
 
@@ -20,7 +21,7 @@ const GIVEN_BACK: &str = "('payment_failed', 'expired', 'cancelling', 'refunded'
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevenueDay {
     /// The day of use.
-    pub day: i64,
+    pub day: Day,
     /// How many bookings brought money, or are to.
     pub bookings: i64,
     /// What was captured.
@@ -37,7 +38,7 @@ pub struct RevenueDay {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BookedDay {
     /// The day.
-    pub day: i64,
+    pub day: Day,
     /// How many bookings.
     pub bookings: i64,
     /// How many minutes of them.
@@ -63,9 +64,9 @@ pub(super) fn money(head: &str, spacename: Option<&str>, from: Date, to: Date) -
                 sum(outstanding)::bigint as outstanding, sum(points_spent)::bigint as points_spent
          from board.bookings where day between "
     ));
-    sql.push_bind(number(from))
+    sql.push_bind(Day::from(from).number())
         .push(" and ")
-        .push_bind(number(to));
+        .push_bind(Day::from(to).number());
     if let Some(spacename) = spacename {
         sql.push(" and spacename = ")
             .push_bind(booking::short(spacename));
@@ -79,7 +80,7 @@ pub(super) fn money(head: &str, spacename: Option<&str>, from: Date, to: Date) -
 }
 
 /// The statement for what is booked of some days by bookings of one day.
-pub(super) fn within_days(head: &str, spacename: &str, from: i64, to: i64) -> Sql {
+pub(super) fn within_days(head: &str, spacename: &str, from: Day, to: Day) -> Sql {
     let mut sql = Sql::new(format!(
         "{head}select day, count(*) as bookings, sum(minutes)::bigint as minutes,
                 count(*) filter (where phase = 'no_show') as no_shows
@@ -88,15 +89,15 @@ pub(super) fn within_days(head: &str, spacename: &str, from: i64, to: i64) -> Sq
     ));
     sql.push_bind(spacename.to_owned())
         .push(" and day between ")
-        .push_bind(from)
+        .push_bind(from.number())
         .push(" and ")
-        .push_bind(to)
+        .push_bind(to.number())
         .push(" group by day order by day");
     sql
 }
 
 /// The statement for bookings of more than one day.
-pub(super) fn longer(head: &str, spacename: &str, from: i64, to: i64) -> Sql {
+pub(super) fn longer(head: &str, spacename: &str, from: Day, to: Day) -> Sql {
     let mut sql = Sql::new(format!(
         "{head}select {} from board.bookings
          where phase not in {GIVEN_BACK} and spacename = ",
@@ -104,9 +105,9 @@ pub(super) fn longer(head: &str, spacename: &str, from: i64, to: i64) -> Sql {
     ));
     sql.push_bind(spacename.to_owned())
         .push(" and last_day >= ")
-        .push_bind(from)
+        .push_bind(from.number())
         .push(" and day <= ")
-        .push_bind(to)
+        .push_bind(to.number())
         .push(" order by day, starts_at, bookid");
     sql
 }
@@ -114,7 +115,7 @@ pub(super) fn longer(head: &str, spacename: &str, from: i64, to: i64) -> Sql {
 pub(super) fn revenue_day(row: &PgRow) -> Result<RevenueDay, StoreError> {
     let currency: String = row.try_get("currency")?;
     Ok(RevenueDay {
-        day: row.try_get("day")?,
+        day: Day::numbered(row.try_get("day")?),
         bookings: row.try_get("bookings")?,
         captured: Money {
             minor: row.try_get("captured")?,
@@ -128,7 +129,7 @@ pub(super) fn revenue_day(row: &PgRow) -> Result<RevenueDay, StoreError> {
 
 pub(super) fn booked_day(row: &PgRow) -> Result<BookedDay, StoreError> {
     Ok(BookedDay {
-        day: row.try_get("day")?,
+        day: Day::numbered(row.try_get("day")?),
         bookings: row.try_get("bookings")?,
         minutes: row.try_get("minutes")?,
         no_shows: row.try_get("no_shows")?,
