@@ -38,8 +38,8 @@ pub use payments::PaymentRow;
 pub use points::{BalanceRow, LedgerRow};
 pub use query::{
     BoardFilter, BoardList, BoardPage, BoardQuestion, Booked, BookedDay, BookingFilter, Freshness,
-    LedgerPart, OfBooking, PageRequest, Paged, Place, ReadModels, RevenueDay, SIZE_DEFAULT,
-    SIZE_MAX, Standstill, Watch,
+    LAG_EVENTS_MAX, LedgerPart, OfBooking, PageRequest, Paged, Place, ReadModels, RevenueDay,
+    SIZE_DEFAULT, SIZE_MAX, Standstill, Watch,
 };
 pub use spaces::SpaceRow;
 

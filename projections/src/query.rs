@@ -22,7 +22,7 @@ pub use board::{
 pub use filter::{BookingFilter, OfBooking};
 pub use page::{PageRequest, Paged, SIZE_DEFAULT, SIZE_MAX};
 pub use standstill::{Standstill, Watch};
-pub use wait::Freshness;
+pub use wait::{Freshness, LAG_EVENTS_MAX};
 
 use crate::file::MypageFile;
 use crate::projection::{Column, Row};
