@@ -12,6 +12,7 @@
 )]
 
 mod as_of;
+mod board;
 mod bulk;
 mod calendar;
 mod conformance;

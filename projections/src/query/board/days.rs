@@ -47,23 +47,41 @@ pub struct BookedDay {
     pub no_shows: i64,
 }
 
-/// What is booked of a venue.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Booked {
-    /// By day.
-    pub days: Vec<BookedDay>,
-    /// Bookings of more than one day.
-    pub longer: Vec<BoardRow>,
+/// A part of the bookings of more than one day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LongerPart {
+    /// The bookings, by their last day.
+    pub rows: Vec<BoardRow>,
+    /// Where the next part begins: behind this place. None behind the last one.
+    pub next: Option<LongerPlace>,
+}
+
+/// A place among the bookings of more than one day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LongerPlace {
+    last_day: Day,
+    day: Day,
+    bookid: i64,
+}
+
+impl LongerPlace {
+    pub(super) fn of(row: &BoardRow) -> Self {
+        Self {
+            last_day: row.last_day.unwrap_or(row.day),
+            day: row.day,
+            bookid: row.bookid,
+        }
+    }
 }
 
 /// The statement for the money of some days.
-pub(super) fn money(head: &str, spacename: Option<&str>, from: Date, to: Date) -> Sql {
-    let mut sql = Sql::new(format!(
-        "{head}select day, currency, count(*) filter (where captured > 0) as bookings,
+pub(super) fn money(spacename: Option<&str>, from: Date, to: Date) -> Sql {
+    let mut sql = Sql::new(
+        "select day, currency, count(*) filter (where captured > 0) as bookings,
                 sum(captured)::bigint as captured, sum(refunded)::bigint as refunded,
                 sum(outstanding)::bigint as outstanding, sum(points_spent)::bigint as points_spent
-         from board.bookings where day between "
-    ));
+         from board.bookings where day between ",
+    );
     sql.push_bind(Day::from(from).number())
         .push(" and ")
         .push_bind(Day::from(to).number());
@@ -80,9 +98,9 @@ pub(super) fn money(head: &str, spacename: Option<&str>, from: Date, to: Date) -
 }
 
 /// The statement for what is booked of some days by bookings of one day.
-pub(super) fn within_days(head: &str, spacename: &str, from: Day, to: Day) -> Sql {
+pub(super) fn within_days(spacename: &str, from: Day, to: Day) -> Sql {
     let mut sql = Sql::new(format!(
-        "{head}select day, count(*) as bookings, sum(minutes)::bigint as minutes,
+        "select day, count(*) as bookings, sum(minutes)::bigint as minutes,
                 count(*) filter (where phase = 'no_show') as no_shows
          from board.bookings
          where last_day is null and phase not in {GIVEN_BACK} and spacename = "
@@ -96,10 +114,16 @@ pub(super) fn within_days(head: &str, spacename: &str, from: Day, to: Day) -> Sq
     sql
 }
 
-/// The statement for bookings of more than one day.
-pub(super) fn longer(head: &str, spacename: &str, from: Day, to: Day) -> Sql {
+/// The statement for `limit` bookings of more than one day, behind a place, in the order of their index.
+pub(super) fn longer(
+    spacename: &str,
+    from: Day,
+    to: Day,
+    after: Option<LongerPlace>,
+    limit: i64,
+) -> Sql {
     let mut sql = Sql::new(format!(
-        "{head}select {} from board.bookings
+        "select {} from board.bookings
          where phase not in {GIVEN_BACK} and spacename = ",
         names(BoardRow::COLUMNS)
     ));
@@ -107,8 +131,18 @@ pub(super) fn longer(head: &str, spacename: &str, from: Day, to: Day) -> Sql {
         .push(" and last_day >= ")
         .push_bind(from.number())
         .push(" and day <= ")
-        .push_bind(to.number())
-        .push(" order by day, starts_at, bookid");
+        .push_bind(to.number());
+    if let Some(after) = after {
+        sql.push(" and (last_day, day, bookid) > (")
+            .push_bind(after.last_day.number())
+            .push(", ")
+            .push_bind(after.day.number())
+            .push(", ")
+            .push_bind(after.bookid)
+            .push(")");
+    }
+    sql.push(" order by last_day, day, bookid limit ")
+        .push_bind(limit);
     sql
 }
 

@@ -241,16 +241,15 @@ impl BoardFilter {
     }
 }
 
-/// The statement for `limit` rows of a list behind a place; `head` stands before it.
+/// The statement for `limit` rows of a list behind a place.
 pub(super) fn statement(
-    head: &str,
     list: BoardList,
     filter: &BoardFilter,
     after: Option<Place>,
     limit: i64,
 ) -> Sql {
     let (columns, order) = (names(BoardRow::COLUMNS), list.order());
-    let mut sql = Sql::new(format!("{head}select {columns} from ("));
+    let mut sql = Sql::new(format!("select {columns} from ("));
     for (place, way) in list.ways().iter().enumerate() {
         if place > 0 {
             sql.push(" union all ");
