@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::payment::{self, Charge, ChargeState, Extra, Payment, Stage};
-use domain::{BookId, Command as Asked, Currency, Refusal};
+use domain::{Aggregate as _, BookId, Command as Asked, Currency, Refusal};
 use journal::{Actor, CommandError, Done, Request};
 use serde::Serialize;
 
@@ -15,9 +15,6 @@ use crate::input::{Form, ItemId, pointer};
 use crate::position;
 use crate::problem::{Invalid, Problem};
 use crate::state::Api;
-
-/// The aggregate type of a payment's stream.
-const STREAM: &str = "Payment";
 
 /// `POST /payments/{id}/refunds {"amount":3000,"reason":"broken heater"}`, in minor units of the payment's currency.
 pub(crate) async fn refund(
@@ -122,7 +119,7 @@ fn accepted(command: &Command, id: BookId, done: &Done, payment: &Payment) -> Re
     let answer = done.answer();
     let standing = Standing::of(id, payment);
     let response = (StatusCode::ACCEPTED, axum::Json(standing)).into_response();
-    let response = position::at(response, answer.position, answer.version_of(STREAM));
+    let response = position::at(response, answer.position, answer.version_of(Payment::TYPE));
     command.client.located::<PaymentView>(response, id.0)
 }
 
