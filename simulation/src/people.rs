@@ -99,9 +99,12 @@ async fn place_booking(
     mutation: Option<Mutation>,
 ) -> Result<Told, CommandError> {
     let Node {
-        journal, payment, ..
+        journal,
+        line,
+        payment,
+        ..
     } = node;
-    let fresh = journal.next_book_id().await?;
+    let fresh = line.next_book_id().await?;
     let spacename = || "numberone".to_owned();
     let to_pay = PRICE.with_minor(PRICE.minor - order.points);
     let due = |bookid: BookId, price: Money| PaymentDue {

@@ -300,7 +300,7 @@ impl Stage for OnPostgres {
     }
 
     async fn schedule(&self, new: &[NewJob]) {
-        let mut connection = self.pool.acquire().await.unwrap();
+        let mut connection = self.pool.pool().acquire().await.unwrap();
         let mut tx = connection.begin().await.unwrap();
         jobs::schedule(&mut tx, new).await.unwrap();
         tx.commit().await.unwrap();
@@ -308,7 +308,7 @@ impl Stage for OnPostgres {
 
     async fn settle(&self, kind: &str, keys: &[&str]) {
         let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
-        let mut connection = self.pool.acquire().await.unwrap();
+        let mut connection = self.pool.pool().acquire().await.unwrap();
         let mut tx = connection.begin().await.unwrap();
         jobs::settle(&mut tx, kind, &keys).await.unwrap();
         tx.commit().await.unwrap();
@@ -316,7 +316,7 @@ impl Stage for OnPostgres {
 
     async fn look_again(&self, kind: &str, keys: &[&str]) {
         let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
-        let mut connection = self.pool.acquire().await.unwrap();
+        let mut connection = self.pool.pool().acquire().await.unwrap();
         let mut tx = connection.begin().await.unwrap();
         jobs::look_again(&mut tx, kind, &keys).await.unwrap();
         tx.commit().await.unwrap();
