@@ -204,23 +204,6 @@ impl Journal {
     pub fn moved(&self) -> watch::Receiver<Moves> {
         self.moved.subscribe()
     }
-
-    /// The number of the next booking.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn next_book_id(&self) -> Result<domain::BookId, StoreError> {
-        Ok(domain::BookId(self.store.next_book_id().await?))
-    }
-
-    /// Whether the database answers a query: what readiness asks.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it does not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("select").execute(&self.pool).await?;
-        Ok(())
-    }
 }
 
 /// Waits for a reason to look at the journal again.

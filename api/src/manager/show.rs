@@ -214,7 +214,7 @@ impl Attention {
     pub(super) async fn ask(api: &Api, size: u64) -> Result<Self, Problem> {
         let limit = i64::try_from(size).unwrap_or(i64::MAX);
         let jobs = api.journal.jobs_for_people(limit).await?;
-        let parked = api.journal.parked().await?;
+        let parked = api.journal.parked(limit).await?;
         Ok(Self {
             jobs: jobs
                 .into_iter()
@@ -228,7 +228,6 @@ impl Attention {
                 .collect(),
             parked: parked
                 .into_iter()
-                .take(usize::try_from(size).unwrap_or(usize::MAX))
                 .map(|parked| Parked {
                     key: parked.key,
                     follower: parked.name,

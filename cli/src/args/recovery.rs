@@ -6,9 +6,12 @@ use clap::{Args, Subcommand};
 /// What to do with events that a follower could not take.
 #[derive(Debug, Subcommand)]
 pub enum ParkedCommand {
-    /// Every booking that a follower has parked, and why
+    /// Bookings that a follower has parked, and why
     #[command(after_help = "Example: spacerent parked list --json | jq '.parked[].reason'")]
     List {
+        /// At most N
+        #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        limit: i64,
         /// One JSON document on stdout
         #[arg(long)]
         json: bool,
