@@ -21,9 +21,6 @@ use crate::problem::Problem;
 use crate::resource::{Resource, view};
 use crate::state::Api;
 
-/// The aggregate type of a booking's stream.
-const STREAM: &str = "Book";
-
 /// `POST /books`: books a space and waits for the payment as long as a customer waits.
 pub(crate) async fn place(State(api): State<Api>, call: Call) -> Result<Response, Problem> {
     let order = order::Order::read(&call.body)?;
@@ -118,7 +115,7 @@ impl BookView {
             status: book.status(),
             spacename: book.spacename().to_owned(),
             bookid: bookid.0,
-            phase: phase(book),
+            phase: book.phase(),
             amount: book.price().minor,
             currency: book.price().currency,
             starts_at: slot.map(|slot| slot.start),
@@ -134,20 +131,5 @@ impl BookView {
             phase,
             ..self
         }
-    }
-}
-
-/// How far a booking is, as far as its own stream tells.
-fn phase(book: &Book) -> Phase {
-    match book.status() {
-        Status::Timeout => Phase::PaymentPending,
-        Status::SuccessRegister => Phase::Registered,
-        Status::PayFailed => Phase::PaymentFailed,
-        Status::Expired => Phase::Expired,
-        Status::CancelBooking => Phase::Cancelling,
-        Status::CancelRegister => Phase::Cancelled,
-        Status::Completed => Phase::Completed,
-        Status::NoShow => Phase::NoShow,
-        _ => Phase::Placed,
     }
 }

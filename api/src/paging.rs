@@ -6,17 +6,12 @@
 
 use std::fmt::Write;
 
-use projections::PageRequest;
+use projections::{PageRequest, SIZE_DEFAULT, SIZE_MAX};
 use serde::Serialize;
 
 use crate::client::Client;
 use crate::hal::{Link, Links};
 use crate::input::Parameters;
-
-/// How many rows a page has when nobody says.
-const SIZE_DEFAULT: u64 = 20;
-/// How many rows a page has at most.
-pub(crate) const SIZE_MAX: u64 = 1_000;
 
 /// How a collection is shown to somebody who asks for no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,10 +9,10 @@ pub(crate) mod money;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use domain::payment::{Payment, Stage};
+use domain::payment::{Payment, PaymentStatus, RefundStatus};
 use domain::ports::{PaymentDue, Taken};
 use domain::{BookId, Currency, Money, Phase, Status};
-use projections::{PaymentRow, PaymentStatus, RefundStatus};
+use projections::PaymentRow;
 use serde::Serialize;
 
 use crate::command::{Call, Command};
@@ -174,28 +174,13 @@ impl PaymentView {
 
     /// A payment that was captured before, as its own stream knows it.
     fn of(bookid: BookId, payment: &Payment) -> Self {
-        let (status, phase) = match payment.stage {
-            Stage::Refunding => (Status::SuccessPay, Phase::Cancelling),
-            Stage::Cancelled => (Status::CancelPay, Phase::Refunded),
-            _ => (Status::SuccessPay, Phase::Paid),
-        };
-        let (captured, refunded) = (payment.captured(), payment.refunded());
         Self {
-            status: Some(status),
-            phase,
-            captured,
-            refunded,
-            payment_status: if payment.outstanding() > 0 {
-                PaymentStatus::Outstanding
-            } else {
-                PaymentStatus::Paid
-            },
-            refund_status: match refunded {
-                _ if payment.is_refund_open() => RefundStatus::Pending,
-                0 => RefundStatus::None,
-                refunded if refunded < captured => RefundStatus::Partial,
-                _ => RefundStatus::Refunded,
-            },
+            status: payment.status(),
+            phase: payment.phase(),
+            captured: payment.captured(),
+            refunded: payment.refunded(),
+            payment_status: payment.money_status(),
+            refund_status: payment.refund_status(),
             outstanding: payment.outstanding(),
             ..Self::paid(bookid, payment)
         }

@@ -2,7 +2,9 @@
 //!
 //! A command answers with `X-Event-Position` (the last event that the answer speaks of) and an `ETag` (the
 //! stream's version). A read that carries `?min_position=` waits until its projection has passed that
-//! position, for at most [`WAIT_MAX`], and answers anyway; `X-Projection-Lag` then says how many events behind.
+//! position, for at most [`WAIT_MAX`], and answers anyway. Where that position was not reached, `X-Projection-Lag` then
+//! says how many events of the journal are not in the projection: all that there are behind its own position, not those
+//! up to the one asked for. It is counted up to 10,000, which means so many or more.
 
 use std::time::Duration;
 
@@ -19,10 +21,11 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Where in the journal the last event is that an answer speaks of.
 pub(crate) const EVENT_POSITION: HeaderName = HeaderName::from_static("x-event-position");
-/// How many events behind the asked position a read model is.
+/// How many events of the journal are not in a read model that did not reach the position asked for, up to
+/// [`LAG_EVENTS_MAX`](projections::LAG_EVENTS_MAX).
 pub(crate) const PROJECTION_LAG: HeaderName = HeaderName::from_static("x-projection-lag");
 
-/// How far behind the asked position a read model is: nothing when it has caught up, or nobody asked.
+/// How far behind a read model is that did not reach the position asked for: nothing where it did, or nobody asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lag(Option<i64>);
 

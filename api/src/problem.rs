@@ -90,6 +90,11 @@ pub(crate) enum Problem {
     PaymentOpen,
     #[error("only {available} can still be given back")]
     NotRefundable { available: i64 },
+    /// What a cancellation kept, in minor units.
+    #[error(
+        "the booking was cancelled by its terms, which kept {kept}; that cannot be given back here"
+    )]
+    KeptByTerms { kept: i64 },
     #[error("nothing that was declined is to be paid for the booking")]
     NothingOutstanding,
     #[error("there is no booking of this number that could be paid")]
@@ -183,7 +188,9 @@ impl Problem {
             Self::TooEarly { .. } => (S::CONFLICT, "too-early", None),
             Self::Unscheduled => (S::CONFLICT, "unscheduled", None),
             Self::PaymentOpen => (S::CONFLICT, "payment-open", None),
-            Self::NotRefundable { .. } => (S::CONFLICT, "not-refundable", None),
+            Self::NotRefundable { .. } | Self::KeptByTerms { .. } => {
+                (S::CONFLICT, "not-refundable", None)
+            }
             Self::NothingOutstanding => (S::CONFLICT, "nothing-outstanding", None),
             Self::NoSuchBooking => (S::CONFLICT, "no-such-booking", None),
             Self::SlotTaken { .. } => (S::CONFLICT, "slot-taken", None),

@@ -6,10 +6,11 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use domain::payment::{PaymentStatus, RefundStatus};
 use domain::{BookId, Currency, Phase, Status, UserId};
 use jiff::Timestamp;
 use projections::projection::Row;
-use projections::{BookingFilter, OfBooking, PaymentStatus, RefundStatus};
+use projections::{BookingFilter, OfBooking};
 use serde::Serialize;
 
 use crate::client::Client;

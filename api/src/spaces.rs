@@ -2,7 +2,7 @@
 
 pub(crate) mod staff;
 
-use domain::space::{Space, Stage};
+use domain::space::Space;
 use domain::{BookId, Phase, Status};
 use projections::SpaceRow;
 
@@ -46,41 +46,10 @@ impl SpaceView {
         Self {
             userid: space.userid().map(|user| user.0),
             spacename: space.spacename().to_owned(),
-            status: status(space.reached()),
+            status: space.status(),
             bookid: spaceid.0,
             spaceid: spaceid.0,
-            phase: phase(space.stage),
+            phase: space.phase(),
         }
-    }
-}
-
-/// How far a registration is, in the words of its resource.
-fn status(stage: Stage) -> Option<Status> {
-    match stage {
-        Stage::None | Stage::Refused | Stage::Stopped => None,
-        Stage::Registered => Some(Status::SuccessRegister),
-        Stage::Preparing => Some(Status::Preparing),
-        Stage::Prepared => Some(Status::Ready),
-        Stage::HandedOver => Some(Status::Delivered),
-        Stage::CheckedIn => Some(Status::InUse),
-        Stage::CheckedOut => Some(Status::Completed),
-        Stage::NoShow => Some(Status::NoShow),
-        Stage::Cancelled => Some(Status::CancelRegister),
-    }
-}
-
-/// How far its booking is, as far as the registration's own stream tells.
-fn phase(stage: Stage) -> Phase {
-    match stage {
-        Stage::None => Phase::Paid,
-        Stage::Registered => Phase::Registered,
-        Stage::Preparing => Phase::Preparing,
-        Stage::Prepared => Phase::Ready,
-        Stage::HandedOver => Phase::HandedOver,
-        Stage::CheckedIn => Phase::InUse,
-        Stage::CheckedOut => Phase::Completed,
-        Stage::NoShow => Phase::NoShow,
-        Stage::Refused | Stage::Stopped => Phase::Cancelling,
-        Stage::Cancelled => Phase::Cancelled,
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use domain::{BookId, Command, Money, book, payment};
+use domain::{Command, Money, book, payment};
 use futures::future::try_join_all;
 use journal::runtime::{SystemClock, SystemRandom};
 use journal::{Actor, Journal, Request, Trace};
@@ -115,8 +115,9 @@ where
 }
 
 async fn place(journal: &Journal) -> anyhow::Result<Request> {
-    let bookid: BookId = journal.next_book_id().await.context("no booking number")?;
     let spacename = "numberone".to_owned();
+    let next = journal.next_booking(&spacename).await;
+    let bookid = next.context("no booking number")?.bookid;
     let price = Money::krw(10_000);
     Ok(Request {
         command_id: journal.random().uuid(),

@@ -29,7 +29,7 @@ pub async fn many_bookings(
     owner: &mut PgConnection,
     events: i64,
 ) -> anyhow::Result<()> {
-    for commands in story(journal.next_book_id().await?) {
+    for commands in story(journal.next_booking("numberone").await?.bookid) {
         let request = Request {
             command_id: journal.random().uuid(),
             trace: Trace {

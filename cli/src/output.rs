@@ -86,6 +86,19 @@ pub fn usage(error: &clap::Error, form: Form) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
+/// The first `limit` of what was found, and whether there was more, which is said.
+pub fn at_most<T>(limit: i64, mut found: Vec<T>) -> (Vec<T>, bool) {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    if more {
+        found.truncate(limit);
+        say(&format!(
+            "spacerent: only the first {limit} are shown; --limit shows more"
+        ));
+    }
+    (found, more)
+}
+
 /// Progress and remarks, on stderr.
 pub fn say(line: &str) {
     // Nobody is left to tell when stderr is gone.

@@ -7,6 +7,7 @@
 
 mod command;
 mod event;
+mod phase;
 mod time;
 
 use cqrs_es::Aggregate;

@@ -18,11 +18,11 @@ pub mod venue;
 pub mod version;
 pub mod written;
 
-use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use cqrs_es::Aggregate;
 pub use status::{Phase, Status};
 pub use value::{BookId, Currency, Money, UserId};
 

@@ -16,6 +16,7 @@ mod command;
 mod decide;
 mod event;
 mod fold;
+mod phase;
 mod refund;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::command::{Command, Difference, Points};
 pub use self::event::{Event, Extra, Purpose};
+pub use self::phase::{GivenBack, PaymentStatus, RefundStatus};
 pub use self::refund::Back;
 use crate::tell;
 use crate::value::{BasisPoints, BookId, Currency, Money, UserId};
@@ -123,6 +125,8 @@ pub struct Payment {
     void: Option<Void>,
     surplus: BTreeMap<String, i64>,
     refunds: BTreeMap<u32, Refund>,
+    /// Whether a try to give money back failed, and nothing went back since.
+    refund_failed: bool,
     points_earned: i64,
     points_clawed_back: i64,
     points_spent: i64,
@@ -152,6 +156,15 @@ pub enum Error {
         captured: i64,
         /// Minor units that were asked.
         asked: i64,
+    },
+    /// A charge without a reference, under which nothing could be given back.
+    #[error("the gateway's reference is missing")]
+    NoReference,
+    /// A reference is one charge's: refunds are sent under it, and two charges under one would share them.
+    #[error("the reference {reference} is that of another charge of this payment")]
+    ReferenceTaken {
+        /// The gateway's reference.
+        reference: String,
     },
     /// More points than the price, or less than none.
     #[error("points can pay for 0 to {price} of the price, not for {asked}")]

@@ -359,6 +359,25 @@ fn a_cheaper_time_gives_back_the_part_that_the_policy_leaves() {
     assert!(moved.is_empty(), "{moved:?}");
 }
 
+/// Refunds go out under a charge's reference: two charges under one would share them.
+#[test]
+fn a_reference_is_one_charges_and_not_blank() {
+    let (payment, _) = after([request(0), approval(1, 10_000), adjust(10_000, 12_500)]);
+    let approve = |reference: &str| {
+        payment.decide(Command::RecordApproval {
+            charge_no: 2,
+            gateway_ref: reference.to_owned(),
+            captured: Money::krw(2_500),
+        })
+    };
+    let reference = "tx-1".to_owned();
+    assert_eq!(approve("tx-1"), Err(Error::ReferenceTaken { reference }));
+    for blank in ["", "  "] {
+        assert_eq!(approve(blank), Err(Error::NoReference));
+    }
+    assert_eq!(approve("tx-2").map(|events| events.len()), Ok(2));
+}
+
 #[test]
 fn what_a_cheaper_time_kept_pays_for_a_dearer_one_unless_people_gave_it_back() {
     let back_to = |to: i64| {

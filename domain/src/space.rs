@@ -5,6 +5,7 @@
 
 mod decide;
 mod event;
+mod phase;
 
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;

@@ -1,131 +1,109 @@
 //! The two vocabularies of progress: the seed's status strings, one set per resource, and the canonical
 //! phase that is the same on all of them.
 
-use serde::{Deserialize, Serialize};
-
-/// A status string of the seed's wire contract (`seed` = the Java project that this system replaces), with
-/// the additions for steps the seed did not have. The strings are fixed: other people's scripts compare them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// The booking is taken.
-    Booking,
-    /// Nobody knows yet whether the money moved; it is being found out.
-    #[serde(rename = "Timeout")]
-    Timeout,
-    /// The money is captured.
-    SuccessPay,
-    /// The payment was refused, or its booking was rejected.
-    PayFailed,
-    /// The space is registered for the booking.
-    SuccessRegister,
-    /// The same, as My Page of the seed writes it.
-    #[serde(rename = "Registered")]
-    Registered,
-    /// Staff are preparing the space.
-    Preparing,
-    /// The space can be handed over.
-    Ready,
-    /// Key or code are with the customer.
-    Delivered,
-    /// The customer is in the space.
-    InUse,
-    /// The rental is over.
-    Completed,
-    /// The customer did not come.
-    NoShow,
-    /// The hold ran out before it was paid.
-    Expired,
-    /// The customer cancelled; money and registration are being undone.
-    CancelBooking,
-    /// The money is back, or was never taken.
-    CancelPay,
-    /// The registration is undone: the cancellation is complete.
-    CancelRegister,
-}
-
-impl Status {
-    /// The string on the wire and in the read models.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Booking => "booking",
-            Self::Timeout => "Timeout",
-            Self::SuccessPay => "success-pay",
-            Self::PayFailed => "pay-failed",
-            Self::SuccessRegister => "success-register",
-            Self::Registered => "Registered",
-            Self::Preparing => "preparing",
-            Self::Ready => "ready",
-            Self::Delivered => "delivered",
-            Self::InUse => "in-use",
-            Self::Completed => "completed",
-            Self::NoShow => "no-show",
-            Self::Expired => "expired",
-            Self::CancelBooking => "cancel-booking",
-            Self::CancelPay => "cancel-pay",
-            Self::CancelRegister => "cancel-register",
+/// An enum whose members are words on the wire and in the read models. Each word is written once: here, so that what
+/// is sent, what is read and the list of all of them cannot disagree.
+macro_rules! words {
+    (
+        $(#[$about:meta])*
+        pub enum $name:ident {
+            $($(#[$what:meta])* $member:ident = $word:literal,)+
         }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name {
+            $($(#[$what])* #[serde(rename = $word)] $member,)+
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$member),+];
+
+            /// The word on the wire and in the read models.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$member => $word,)+
+                }
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// A status string of the seed's wire contract (`seed` = the Java project that this system replaces), with
+    /// the additions for steps the seed did not have. The strings are fixed: other people's scripts compare them.
+    pub enum Status {
+        /// The booking is taken.
+        Booking = "booking",
+        /// Nobody knows yet whether the money moved; it is being found out.
+        Timeout = "Timeout",
+        /// The money is captured.
+        SuccessPay = "success-pay",
+        /// The payment was refused, or its booking was rejected.
+        PayFailed = "pay-failed",
+        /// The space is registered for the booking.
+        SuccessRegister = "success-register",
+        /// The same, as My Page of the seed writes it.
+        Registered = "Registered",
+        /// Staff are preparing the space.
+        Preparing = "preparing",
+        /// The space can be handed over.
+        Ready = "ready",
+        /// Key or code are with the customer.
+        Delivered = "delivered",
+        /// The customer is in the space.
+        InUse = "in-use",
+        /// The rental is over.
+        Completed = "completed",
+        /// The customer did not come.
+        NoShow = "no-show",
+        /// The hold ran out before it was paid.
+        Expired = "expired",
+        /// The customer cancelled; money and registration are being undone.
+        CancelBooking = "cancel-booking",
+        /// The money is back, or was never taken.
+        CancelPay = "cancel-pay",
+        /// The registration is undone: the cancellation is complete.
+        CancelRegister = "cancel-register",
     }
 }
 
-/// How far a booking is, in one vocabulary for all resources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Taken, not paid.
-    Placed,
-    /// Waiting for the outcome of a charge.
-    PaymentPending,
-    /// Paid, not registered.
-    Paid,
-    /// The charge was declined.
-    PaymentFailed,
-    /// The hold ran out.
-    Expired,
-    /// Registered with the space.
-    Registered,
-    /// Being prepared.
-    Preparing,
-    /// Ready for hand-over.
-    Ready,
-    /// Handed over.
-    HandedOver,
-    /// The customer is in.
-    InUse,
-    /// Over.
-    Completed,
-    /// The customer did not come.
-    NoShow,
-    /// Cancellation under way.
-    Cancelling,
-    /// Money undone, registration not yet.
-    Refunded,
-    /// Cancellation complete.
-    Cancelled,
-}
-
-impl Phase {
-    /// The string on the wire and in the read models.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Placed => "placed",
-            Self::PaymentPending => "payment_pending",
-            Self::Paid => "paid",
-            Self::PaymentFailed => "payment_failed",
-            Self::Expired => "expired",
-            Self::Registered => "registered",
-            Self::Preparing => "preparing",
-            Self::Ready => "ready",
-            Self::HandedOver => "handed_over",
-            Self::InUse => "in_use",
-            Self::Completed => "completed",
-            Self::NoShow => "no_show",
-            Self::Cancelling => "cancelling",
-            Self::Refunded => "refunded",
-            Self::Cancelled => "cancelled",
-        }
+words! {
+    /// How far a booking is, in one vocabulary for all resources.
+    pub enum Phase {
+        /// Taken, not paid.
+        Placed = "placed",
+        /// Waiting for the outcome of a charge.
+        PaymentPending = "payment_pending",
+        /// Paid, not registered.
+        Paid = "paid",
+        /// The charge was declined.
+        PaymentFailed = "payment_failed",
+        /// The hold ran out.
+        Expired = "expired",
+        /// Registered with the space.
+        Registered = "registered",
+        /// Being prepared.
+        Preparing = "preparing",
+        /// Ready for hand-over.
+        Ready = "ready",
+        /// Handed over.
+        HandedOver = "handed_over",
+        /// The customer is in.
+        InUse = "in_use",
+        /// Over.
+        Completed = "completed",
+        /// The customer did not come.
+        NoShow = "no_show",
+        /// Cancellation under way.
+        Cancelling = "cancelling",
+        /// Money undone, registration not yet.
+        Refunded = "refunded",
+        /// Cancellation complete.
+        Cancelled = "cancelled",
     }
 }
 
@@ -135,44 +113,28 @@ mod tests {
 
     #[test]
     fn the_strings_and_the_json_agree() {
-        for status in [
-            Status::Booking,
-            Status::Timeout,
-            Status::SuccessPay,
-            Status::PayFailed,
-            Status::SuccessRegister,
-            Status::Registered,
-            Status::Preparing,
-            Status::Ready,
-            Status::Delivered,
-            Status::InUse,
-            Status::Completed,
-            Status::NoShow,
-            Status::Expired,
-            Status::CancelBooking,
-            Status::CancelPay,
-            Status::CancelRegister,
-        ] {
+        for status in Status::ALL {
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
         }
-        for phase in [
-            Phase::Placed,
-            Phase::PaymentPending,
-            Phase::Paid,
-            Phase::PaymentFailed,
-            Phase::Expired,
-            Phase::Registered,
-            Phase::Preparing,
-            Phase::Ready,
-            Phase::HandedOver,
-            Phase::InUse,
-            Phase::Completed,
-            Phase::NoShow,
-            Phase::Cancelling,
-            Phase::Refunded,
-            Phase::Cancelled,
-        ] {
+        for phase in Phase::ALL {
             assert_eq!(serde_json::to_value(phase).unwrap(), phase.as_str());
         }
+    }
+
+    /// Other people's scripts compare them.
+    #[test]
+    fn the_strings_stay_as_they_are() {
+        let words: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).collect();
+        assert_eq!(
+            words.join(" "),
+            "booking Timeout success-pay pay-failed success-register Registered preparing ready \
+             delivered in-use completed no-show expired cancel-booking cancel-pay cancel-register"
+        );
+        let words: Vec<_> = Phase::ALL.iter().map(|phase| phase.as_str()).collect();
+        assert_eq!(
+            words.join(" "),
+            "placed payment_pending paid payment_failed expired registered preparing ready \
+             handed_over in_use completed no_show cancelling refunded cancelled"
+        );
     }
 }

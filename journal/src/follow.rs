@@ -217,7 +217,7 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
         self.lease = Some(Lease { position, ..lease });
         self.journal
             .moved
-            .send_modify(|moves| *moves = moves.wrapping_add(1));
+            .send_modify(|moves| moves.count(self.checkpoints.name()));
         metrics::counter!("follower_events_total", "follower" => self.name())
             .increment(events as u64);
         Ok(Step::Advanced { events, position })

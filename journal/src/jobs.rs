@@ -229,15 +229,7 @@ impl Journal {
         Ok(held)
     }
 
-    /// How many jobs of a kind are open: waiting, or at work.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn open_jobs(&self, kind: &str) -> Result<i64, StoreError> {
-        self.store.open_jobs(kind, "").await
-    }
-
-    /// The same, of those only whose key ends so.
+    /// How many jobs of a kind are open, waiting or at work, of those whose key ends so.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.

@@ -24,6 +24,7 @@ pub mod keys;
 mod latest;
 pub mod measure;
 mod metadata;
+pub mod moves;
 pub mod notify;
 pub mod recover;
 pub mod repository;
@@ -51,6 +52,7 @@ pub use history::History;
 pub use identity::Identity;
 pub use latest::Latest;
 pub use metadata::{Actor, Metadata, Trace};
+use moves::Moves;
 pub use session::Session;
 
 use store::{Postgres, Store};
@@ -93,7 +95,7 @@ pub struct Journal {
     /// Counts what other processes said they appended.
     heard: Arc<watch::Sender<u64>>,
     /// Counts checkpoints that moved in this process; readers of their own writes wait on it.
-    moved: Arc<watch::Sender<u64>>,
+    moved: Arc<watch::Sender<Moves>>,
 }
 
 impl Journal {
@@ -132,7 +134,7 @@ impl Journal {
             events: version::TODAY,
             appended: signal(),
             heard: signal(),
-            moved: signal(),
+            moved: Arc::new(watch::Sender::new(Moves::default())),
         }
     }
 
@@ -199,25 +201,8 @@ impl Journal {
 
     /// A signal that a checkpoint moved in this process.
     #[must_use]
-    pub fn moved(&self) -> watch::Receiver<u64> {
+    pub fn moved(&self) -> watch::Receiver<Moves> {
         self.moved.subscribe()
-    }
-
-    /// The number of the next booking.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn next_book_id(&self) -> Result<domain::BookId, StoreError> {
-        Ok(domain::BookId(self.store.next_book_id().await?))
-    }
-
-    /// Whether the database answers a query: what readiness asks.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it does not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("select").execute(&self.pool).await?;
-        Ok(())
     }
 }
 

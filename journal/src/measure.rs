@@ -35,18 +35,20 @@ pub struct RecordedBy {
 }
 
 impl Journal {
-    /// How many committed events stand behind a position. Asked among the questions of people
-    /// ([`Journal::questions`]).
+    /// How many committed events stand behind a position, counted up to `at_most`: to count more would cost more. Asked
+    /// among the questions of people ([`Journal::questions`]).
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
-    pub async fn events_behind(&self, position: i64) -> Result<i64, StoreError> {
-        Ok(
-            sqlx::query_scalar("select count(*) from events where position > $1")
-                .bind(position)
-                .fetch_one(self.questions())
-                .await?,
-        )
+    pub async fn events_behind(&self, position: i64, at_most: i64) -> Result<i64, StoreError> {
+        let behind = sqlx::query_scalar(
+            "select count(*) from (select from events where position > $1 limit $2) behind",
+        );
+        Ok(behind
+            .bind(position)
+            .bind(at_most)
+            .fetch_one(self.questions())
+            .await?)
     }
 
     /// The age in seconds of the first event behind a position; none when there is none.

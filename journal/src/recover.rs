@@ -5,6 +5,7 @@
 
 mod jobs;
 mod parked;
+mod references;
 
 pub use jobs::{Decided, JobRow};
 pub use parked::{ParkedEvent, ParkedKey};

@@ -93,9 +93,6 @@ pub trait Store: Send + Sync {
     /// The imports that brought events between these positions.
     async fn imported(&self, first: i64, last: i64) -> Result<Vec<Imported>, StoreError>;
 
-    /// The number of the next booking.
-    async fn next_book_id(&self) -> Result<i64, StoreError>;
-
     /// Claims up to `limit` jobs of these kinds that are due, for `lease_ms`; due by `set_time` where a clock was set by
     /// hand, else by the database's clock.
     async fn claim_jobs(

@@ -1,8 +1,9 @@
 //! The board: everything that the people of a venue ask about its bookings, one row a booking.
 //!
 //! A booking is on the day of its use, by the clock of its venue. One without a time is used when it is booked, as in
-//! the seed; nobody said where, so its day is one of UTC (docs/adr/0024). Days are numbers that read as dates, 20260501.
+//! the seed; nobody said where, so its day is one of UTC (docs/adr/0024).
 
+use domain::payment::{PaymentStatus, RefundStatus};
 use domain::terms::{Slot, Terms};
 use domain::{Currency, Event, Phase, Status, book, payment, space, venue};
 use jiff::tz::TimeZone;
@@ -10,7 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use journal::Recorded;
 
 use crate::booking;
-use crate::money::{PaymentStatus, RefundStatus, Standing};
+use crate::day::Day;
+use crate::money::{Standing, shows_money};
 use crate::progress;
 use crate::projection::{Projection, Table, Unfit, row};
 use crate::rows::Rows;
@@ -55,10 +57,10 @@ row! {
         pub minutes: i64,
         /// The time zone of the days.
         pub timezone: String,
-        /// The first day of its use there: 20260501 is the first of May.
-        pub day: i64,
+        /// The first day of its use there.
+        pub day: Day,
         /// The last day, if it is another one.
-        pub last_day: Option<i64>,
+        pub last_day: Option<Day>,
         /// How far the booking is, in the words of all resources.
         pub phase: Phase,
         /// My Page's status.
@@ -186,6 +188,8 @@ fn made(bookid: i64, booked: &book::Event, at: Timestamp) -> Result<BoardRow, Un
     Ok(row)
 }
 
+shows_money!(BoardRow);
+
 impl BoardRow {
     fn takes_place(&mut self, slot: &Slot) {
         self.unit = slot.unit;
@@ -200,24 +204,8 @@ impl BoardRow {
 
     fn pay(&mut self, event: &payment::Event, at: Timestamp) -> Result<(), Unfit> {
         use payment::Event as E;
-        let before = Standing {
-            payment: self.payment_status,
-            refund: self.refund_status,
-            captured: self.captured,
-            refunded: self.refunded,
-            outstanding: self.outstanding,
-            unanswered: std::mem::take(&mut self.unanswered),
-            refunds_open: self.refunds_open,
-        };
-        let after = before.after(event)?;
-        self.payment_status = after.payment;
-        self.refund_status = after.refund;
-        self.captured = after.captured;
-        self.refunded = after.refunded;
-        self.outstanding = after.outstanding;
-        self.unanswered = after.unanswered;
-        self.refunds_open = after.refunds_open;
-        self.refund_since = (after.refunds_open > 0).then(|| self.refund_since.unwrap_or(at));
+        self.take_in(event)?;
+        self.refund_since = (self.refunds_open > 0).then(|| self.refund_since.unwrap_or(at));
         match event {
             E::PointsSpent { points, .. } => {
                 self.points_spent = self.points_spent.saturating_add(*points);
@@ -274,16 +262,10 @@ fn timezone(terms: Option<&Terms>) -> String {
     terms.map_or_else(|| NOWHERE.to_owned(), |terms| terms.timezone.clone())
 }
 
-/// The day on which `at` is in a time zone, as 20260501. A zone that this program does not know is UTC.
-fn day_in(timezone: &str, at: Timestamp) -> i64 {
+/// The day on which `at` is in a time zone. A zone that this program does not know is UTC.
+fn day_in(timezone: &str, at: Timestamp) -> Day {
     let zone = venue::zone(timezone).unwrap_or(TimeZone::UTC);
-    number(at.to_zoned(zone).date())
-}
-
-/// A date as a number that reads as one: 20260501.
-#[must_use]
-pub(crate) fn number(date: jiff::civil::Date) -> i64 {
-    i64::from(date.year()) * 10_000 + i64::from(date.month()) * 100 + i64::from(date.day())
+    at.to_zoned(zone).date().into()
 }
 
 /// A time as the database keeps it.

@@ -7,14 +7,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use domain::payment::{PaymentStatus, RefundStatus};
 use domain::{Currency, Phase, Status};
 use jiff::Timestamp;
 use journal::{Actor, StoreError};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as WordError, StrDeserializer};
-
-use crate::money::{PaymentStatus, RefundStatus};
 
 /// The SQL type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,12 +216,7 @@ words! {
     Actor, "an actor", Actor::as_str;
     PaymentStatus, "a payment status", PaymentStatus::as_str;
     RefundStatus, "a refund status", RefundStatus::as_str;
-    Currency, "a currency", |currency| match currency {
-        Currency::KRW => "KRW",
-        Currency::USD => "USD",
-        Currency::EUR => "EUR",
-        Currency::JPY => "JPY",
-    };
+    Currency, "a currency", Currency::as_str;
 }
 
 #[cfg(test)]
@@ -239,28 +233,11 @@ mod tests {
         back(&"numberone".to_owned());
         back(&Some(1_i64));
         back(&None::<String>);
-        back(&Status::Timeout);
-        back(&Phase::HandedOver);
         back(&Actor::System);
-        for status in [
-            PaymentStatus::Awaiting,
-            PaymentStatus::Unknown,
-            PaymentStatus::Paid,
-            PaymentStatus::Declined,
-            PaymentStatus::Outstanding,
-            PaymentStatus::Voided,
-        ] {
-            back(&status);
-        }
-        for status in [
-            RefundStatus::None,
-            RefundStatus::Pending,
-            RefundStatus::Failed,
-            RefundStatus::Partial,
-            RefundStatus::Refunded,
-        ] {
-            back(&status);
-        }
+        Status::ALL.iter().for_each(back);
+        Phase::ALL.iter().for_each(back);
+        PaymentStatus::ALL.iter().for_each(back);
+        RefundStatus::ALL.iter().for_each(back);
         for currency in [Currency::KRW, Currency::USD, Currency::EUR, Currency::JPY] {
             back(&currency);
         }

@@ -26,6 +26,7 @@ use journal::{Journal, StoreError};
 use sqlx::SqlitePool;
 use tokio::sync::watch;
 
+pub(crate) use checkpoints::NAME as FOLLOWER;
 pub(crate) use fault::fault;
 pub use keeper::Keeper;
 pub use taken::OpenError;

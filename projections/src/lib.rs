@@ -11,6 +11,7 @@ pub mod booking;
 mod books;
 mod calendar;
 pub mod cell;
+mod day;
 pub mod file;
 mod generation;
 mod live;
@@ -29,16 +30,16 @@ mod store;
 
 pub use board::BoardRow;
 pub use books::BookRow;
+pub use day::Day;
 pub use generation::{PrepareError, outdated, prepare};
 pub use live::run;
-pub use money::{PaymentStatus, RefundStatus};
 pub use mypage::{MypageRow, TimelineRow};
 pub use payments::PaymentRow;
 pub use points::{BalanceRow, LedgerRow};
 pub use query::{
-    BoardFilter, BoardList, BoardPage, BoardQuestion, Booked, BookedDay, BookingFilter, Freshness,
-    LedgerPart, OfBooking, PageRequest, Paged, Place, ReadModels, RevenueDay, SIZE_MAX, Standstill,
-    Watch,
+    BoardFilter, BoardList, BoardPage, BookedDay, BookingFilter, Freshness, LAG_EVENTS_MAX,
+    LedgerPart, LongerPart, LongerPlace, OfBooking, PageRequest, Paged, Place, ReadModels,
+    RevenueDay, SIZE_DEFAULT, SIZE_MAX, Standstill, Watch,
 };
 pub use spaces::SpaceRow;
 
@@ -73,29 +74,4 @@ pub fn by_name(name: &str) -> Option<&'static Projection> {
         .iter()
         .find(|projection| projection.name == name)
         .copied()
-}
-
-/// The SQL of everything that [`prepare`] makes in an empty database, without rights: for people, and to tell
-/// one shape of the read models from another.
-#[must_use]
-pub fn schema_sql() -> String {
-    let sql = PROJECTIONS.iter().map(|projection| {
-        let schema = projection.schema(1);
-        let views = projection.tables.iter().map(|table| {
-            format!(
-                "create view {}.{} as {};\n",
-                projection.name,
-                table.name,
-                table.view(&schema)
-            )
-        });
-        format!(
-            "{}{}create schema {};\n{}",
-            projection.create(&schema),
-            projection.index(&schema),
-            projection.name,
-            views.collect::<String>()
-        )
-    });
-    sql.collect()
 }

@@ -1,75 +1,11 @@
 //! How a booking's money stands: what came, what went back, what is still to come, and two words for it.
 //!
-//! Payment and refund are axes of their own: a booking can be paid, and part of it on its way back. Both are folded here
-//! for every projection that shows them, so that they cannot disagree.
+//! It is folded here for every projection that shows it. What the two words mean is said by `domain`, beside the payment
+//! itself; the tests hold this fold against that payment.
 
-use domain::payment::{Event, Extra, Purpose};
-use serde::{Deserialize, Serialize};
+use domain::payment::{Event, Extra, GivenBack, PaymentStatus, Purpose, RefundStatus};
 
 use crate::projection::Unfit;
-
-/// How far the payment of a booking is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PaymentStatus {
-    /// Nothing is known of the charge yet.
-    Awaiting,
-    /// A charge was sent, and nobody knows what became of it; it is being found out.
-    Unknown,
-    /// The money is captured.
-    Paid,
-    /// The charge was declined.
-    Declined,
-    /// The booking is paid, and a further charge was declined: a difference, or time past the end.
-    Outstanding,
-    /// Given up before anything was captured.
-    Voided,
-}
-
-/// How far refunds of a booking are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RefundStatus {
-    /// Nothing went back, and nothing is to.
-    None,
-    /// Money is on its way back.
-    Pending,
-    /// The gateway did not give it back so far; it is tried again.
-    Failed,
-    /// Part of what was captured is back.
-    Partial,
-    /// All of it is back.
-    Refunded,
-}
-
-impl PaymentStatus {
-    /// The word on the wire and in the read models.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Awaiting => "awaiting",
-            Self::Unknown => "unknown",
-            Self::Paid => "paid",
-            Self::Declined => "declined",
-            Self::Outstanding => "outstanding",
-            Self::Voided => "voided",
-        }
-    }
-}
-
-impl RefundStatus {
-    /// The word on the wire and in the read models.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Pending => "pending",
-            Self::Failed => "failed",
-            Self::Partial => "partial",
-            Self::Refunded => "refunded",
-        }
-    }
-}
 
 /// A booking's money. Amounts are minor units of the booking's currency.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,11 +94,7 @@ impl Standing {
             }
             _ => {}
         }
-        self.payment = match (self.payment, self.outstanding) {
-            (P::Paid, 1..) => P::Outstanding,
-            (P::Outstanding, ..=0) => P::Paid,
-            (payment, _) => payment,
-        };
+        self.payment = self.payment.owing(self.outstanding);
         Ok(())
     }
 
@@ -191,11 +123,11 @@ impl Standing {
     }
 
     fn give_back(&mut self, event: &Event) {
-        use RefundStatus as R;
-        let failed = match event {
+        let was_failed = self.refund == RefundStatus::Failed;
+        let has_failed = match event {
             Event::RefundRequested { .. } => {
                 self.refunds_open = self.refunds_open.saturating_add(1);
-                self.refund == R::Failed
+                was_failed
             }
             Event::RefundFailed { .. } => true,
             Event::PartiallyRefunded { .. } | Event::SurplusRefunded { .. } => {
@@ -206,17 +138,46 @@ impl Standing {
                 self.refunds_open = self.refunds_open.saturating_sub(1).max(0);
                 false
             }
-            _ => self.refund == R::Failed,
+            _ => was_failed,
         };
-        self.refund = match (self.refunds_open, failed) {
-            (1.., true) => R::Failed,
-            (1.., false) => R::Pending,
-            _ if self.refunded <= 0 => R::None,
-            _ if self.refunded < self.captured => R::Partial,
-            _ => R::Refunded,
+        let given_back = GivenBack {
+            is_open: self.refunds_open > 0,
+            has_failed,
+            refunded: self.refunded,
+            captured: self.captured,
         };
+        self.refund = given_back.status();
     }
 }
+
+/// Gives a row that shows how its booking's money stands the way in which it takes an event of the payment in.
+macro_rules! shows_money {
+    ($row:ty) => {
+        impl $row {
+            fn take_in(&mut self, event: &domain::payment::Event) -> Result<(), Unfit> {
+                let before = Standing {
+                    payment: self.payment_status,
+                    refund: self.refund_status,
+                    captured: self.captured,
+                    refunded: self.refunded,
+                    outstanding: self.outstanding,
+                    unanswered: std::mem::take(&mut self.unanswered),
+                    refunds_open: self.refunds_open,
+                };
+                let after = before.after(event)?;
+                self.payment_status = after.payment;
+                self.refund_status = after.refund;
+                self.captured = after.captured;
+                self.refunded = after.refunded;
+                self.outstanding = after.outstanding;
+                self.unanswered = after.unanswered;
+                self.refunds_open = after.refunds_open;
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use shows_money;
 
 /// The minor units that an event says were captured.
 fn captured(event: &Event) -> i64 {

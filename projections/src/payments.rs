@@ -3,12 +3,13 @@
 //! The row is made when the booking is, because its phase follows the booking from there on; it gets a status,
 //! and with it readers, when the customer is told to wait or the gateway has spoken.
 
+use domain::payment::{PaymentStatus, RefundStatus};
 use domain::{Currency, Event, Phase, Status, book, payment};
 use jiff::Timestamp;
 use journal::Recorded;
 
 use crate::booking;
-use crate::money::{PaymentStatus, RefundStatus, Standing};
+use crate::money::{Standing, shows_money};
 use crate::progress;
 use crate::projection::{Projection, Table, Unfit, row};
 use crate::rows::Rows;
@@ -106,7 +107,7 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
     }
     if let Event::Payment(payment) = &event.event {
         row.version = event.sequence;
-        row.pay(payment)?;
+        row.take_in(payment)?;
         if matches!(payment, payment::Event::PaymentRequested { .. }) {
             row.created_at = at;
         }
@@ -114,25 +115,4 @@ fn fold(rows: &mut Rows, event: &Recorded) -> Result<(), Unfit> {
     Ok(())
 }
 
-impl PaymentRow {
-    fn pay(&mut self, event: &payment::Event) -> Result<(), Unfit> {
-        let before = Standing {
-            payment: self.payment_status,
-            refund: self.refund_status,
-            captured: self.captured,
-            refunded: self.refunded,
-            outstanding: self.outstanding,
-            unanswered: std::mem::take(&mut self.unanswered),
-            refunds_open: self.refunds_open,
-        };
-        let after = before.after(event)?;
-        self.payment_status = after.payment;
-        self.refund_status = after.refund;
-        self.captured = after.captured;
-        self.refunded = after.refunded;
-        self.outstanding = after.outstanding;
-        self.unanswered = after.unanswered;
-        self.refunds_open = after.refunds_open;
-        Ok(())
-    }
-}
+shows_money!(PaymentRow);

@@ -4,8 +4,10 @@
 //! Events of the three streams of a booking may come in several orders. What holds in all of them: the phase
 //! only moves forward; a booking that is being undone, or is over, is never moved back by a late event; and a
 //! payment's and a registration's own status follows its own stream, also while the booking is being undone.
+//!
+//! What a stage of one stream is called stands in `domain`, beside the stage. That this fold of a booking's events says
+//! what the three streams say together is tried in `together_tests.rs`, on stories that chance writes.
 
-use domain::book::Outcome;
 use domain::{Event, Phase, Status, book, payment, space};
 
 /// What an event makes of a booking. A status that is `None` stays as it is.
@@ -62,48 +64,45 @@ fn after_book(before: Phase, event: &book::Event) -> Progress {
             }
         }
         E::Bookcancelled { .. } => both(Phase::Cancelling, Status::CancelBooking),
-        E::BookClosed { outcome, .. } => {
-            let phase = match outcome {
-                Outcome::Cancelled => Phase::Cancelled,
-                Outcome::Completed => Phase::Completed,
-                Outcome::NoShow => Phase::NoShow,
-            };
-            both(phase, outcome.status())
-        }
+        E::BookClosed { outcome, .. } => both(outcome.phase(), outcome.status()),
     }
 }
 
 fn after_payment(before: Phase, event: &payment::Event) -> Progress {
-    use payment::Event as E;
+    use payment::{Event as E, Stage};
     // The payment's own status; once it is undone it stays undone.
-    let own = |status| {
+    let own = |stage: Stage| {
         let undone = matches!(before, Phase::Expired | Phase::Refunded | Phase::Cancelled);
-        (!undone).then_some(status)
+        stage.status().filter(|_| !undone)
     };
     match event {
-        E::Approved { .. } => Progress {
-            payment: own(Status::SuccessPay),
-            ..forward(
-                before,
-                Phase::Paid,
-                Some(Status::Booking),
-                Some(Status::SuccessPay),
-            )
-        },
-        E::PaymentDeclined { .. } => {
-            let status = Some(Status::PayFailed);
+        E::Approved { .. } => {
+            let stage = Stage::Approved;
+            let book = Some(Status::Booking);
             Progress {
-                payment: own(Status::PayFailed),
-                ..forward(before, Phase::PaymentFailed, status, status)
+                payment: own(stage),
+                ..forward(before, stage.phase(), book, stage.status())
+            }
+        }
+        E::PaymentDeclined { .. } => {
+            let stage = Stage::Declined;
+            Progress {
+                payment: own(stage),
+                ..forward(before, stage.phase(), stage.status(), stage.status())
             }
         }
         E::Cancelled { .. } if before == Phase::Cancelling => Progress {
-            payment: Some(Status::CancelPay),
-            ..forward(before, Phase::Refunded, None, Some(Status::CancelPay))
+            payment: Stage::Cancelled.status(),
+            ..forward(
+                before,
+                Stage::Cancelled.phase(),
+                None,
+                Stage::Cancelled.status(),
+            )
         },
         // The booking expired or was rejected, and says so itself.
         E::Cancelled { .. } => Progress {
-            payment: Some(Status::CancelPay),
+            payment: Stage::Cancelled.status(),
             ..unmoved(before)
         },
         // A further charge moves no booking.
@@ -127,27 +126,27 @@ fn after_payment(before: Phase, event: &payment::Event) -> Progress {
 }
 
 fn after_space(before: Phase, event: &space::Event) -> Progress {
-    use space::Event as E;
-    let step = |phase, book, status, mypage| Progress {
-        space: Some(status),
-        ..forward(before, phase, book, Some(mypage))
+    use space::{Event as E, Stage};
+    let step = |stage: Stage, book, mypage| Progress {
+        space: stage.status(),
+        ..forward(before, stage.phase(), book, mypage)
     };
-    let staff = |phase, status| step(phase, None, status, status);
-    let over = |phase, status| step(phase, Some(status), status, status);
+    let staff = |stage: Stage| step(stage, None, stage.status());
+    let over = |stage: Stage| step(stage, stage.status(), stage.status());
     match event {
         E::Registered { .. } => {
-            let status = Status::SuccessRegister;
-            step(Phase::Registered, Some(status), status, Status::Registered)
+            let stage = Stage::Registered;
+            step(stage, stage.status(), Some(Status::Registered))
         }
-        E::PreparationStarted { .. } => staff(Phase::Preparing, Status::Preparing),
-        E::Prepared { .. } => staff(Phase::Ready, Status::Ready),
-        E::HandedOver { .. } => staff(Phase::HandedOver, Status::Delivered),
-        E::CheckedIn { .. } => staff(Phase::InUse, Status::InUse),
-        E::CheckedOut { .. } => over(Phase::Completed, Status::Completed),
-        E::NoShowMarked { .. } => over(Phase::NoShow, Status::NoShow),
+        E::PreparationStarted { .. } => staff(Stage::Preparing),
+        E::Prepared { .. } => staff(Stage::Prepared),
+        E::HandedOver { .. } => staff(Stage::HandedOver),
+        E::CheckedIn { .. } => staff(Stage::CheckedIn),
+        E::CheckedOut { .. } => over(Stage::CheckedOut),
+        E::NoShowMarked { .. } => over(Stage::NoShow),
         // The booking is cancelled when it is closed, which follows.
         E::Registercancelled { .. } => Progress {
-            space: Some(Status::CancelRegister),
+            space: Stage::Cancelled.status(),
             ..unmoved(before)
         },
         // `Bookcancelled` says it, in the same commit.
@@ -203,3 +202,7 @@ const fn rank(phase: Phase) -> u8 {
 #[cfg(test)]
 #[path = "progress_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "together_tests.rs"]
+mod together;

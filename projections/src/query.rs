@@ -17,17 +17,16 @@ use domain::{BookId, UserId};
 use journal::{Journal, StoreError};
 
 pub use board::{
-    BoardFilter, BoardList, BoardPage, BoardQuestion, Booked, BookedDay, Place, RevenueDay,
+    BoardFilter, BoardList, BoardPage, BookedDay, LongerPart, LongerPlace, Place, RevenueDay,
 };
 pub use filter::{BookingFilter, OfBooking};
-pub use page::{PageRequest, Paged, SIZE_MAX};
+pub use page::{PageRequest, Paged, SIZE_DEFAULT, SIZE_MAX};
 pub use standstill::{Standstill, Watch};
-pub use wait::Freshness;
+pub use wait::{Freshness, LAG_EVENTS_MAX};
 
 use crate::file::MypageFile;
 use crate::projection::{Column, Row};
 use crate::{BalanceRow, LedgerRow, TimelineRow};
-use page::Conditions;
 use source::{Source, Value};
 
 /// How many lines of a booking's story one answer holds at most; a story of twenty is long.
@@ -138,22 +137,8 @@ impl ReadModels {
         Ok(balance.map_or(0, |balance| balance.points))
     }
 
-    /// Where a user's points came from and went, oldest first unless the request says otherwise.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn ledger(
-        &self,
-        userid: UserId,
-        page: &PageRequest,
-    ) -> Result<Paged<LedgerRow>, StoreError> {
-        let source = self.source::<LedgerRow>();
-        let mut conditions = Conditions::new(source.dialect());
-        conditions.equal("userid", userid.0);
-        page::ask(&source, conditions, page).await
-    }
-
-    /// The same, oldest first, from behind a position on.
+    /// Where a user's points came from and went, oldest first, from behind a position on: at most `size` lines (1 to
+    /// 1,000).
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.

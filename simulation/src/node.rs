@@ -41,6 +41,8 @@ pub(crate) struct Parts {
 pub(crate) struct Node {
     pub(crate) place: Place,
     pub(crate) journal: Journal,
+    /// What the journal lies on, which also numbers bookings.
+    pub(crate) line: Line,
     pub(crate) payment: Arc<dyn TakePayment>,
     /// For the mutation that goes past all of it.
     pub(crate) gateway: Arc<dyn PaymentGateway>,
@@ -90,6 +92,7 @@ impl Parts {
         Node {
             place,
             journal,
+            line: Line::new(database.clone()),
             payment: Arc::new(payment),
             gateway: ours,
         }

@@ -100,7 +100,7 @@ async fn place_booking(
     order: Order,
     mutation: Option<Mutation>,
 ) -> Result<Told, CommandError> {
-    let fresh = node.journal.next_book_id().await?;
+    let fresh = node.line.next_book_id().await?;
     if mutation == Some(Mutation::ChargedBeforeIntent) {
         charge_unasked(node, fresh).await;
     }

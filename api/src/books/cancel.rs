@@ -7,13 +7,13 @@
 use axum::response::Response;
 
 use domain::book::{self, Book};
-use domain::space;
-use domain::{BookId, Command as Asked, Phase, Refusal, Status, UserId};
+use domain::space::{self, Space};
+use domain::{Aggregate as _, BookId, Command as Asked, Phase, Refusal, Status, UserId};
 use journal::append::Answer;
 use journal::{CommandError, Done, Request, StreamId, fail_point};
 
+use super::BookView;
 use super::patch::Patch;
-use super::{BookView, STREAM, phase};
 use crate::command::{Call, Command};
 use crate::conditions::Expected;
 use crate::input::Form;
@@ -122,7 +122,7 @@ impl Cancelled {
         position::at(
             response,
             self.answer.position,
-            self.answer.version_of(STREAM),
+            self.answer.version_of(Book::TYPE),
         )
     }
 }
@@ -189,7 +189,7 @@ pub(super) fn too_late(refusal: &space::Error) -> Problem {
 /// A booking that is where it cannot be cancelled any more.
 pub(super) fn refused(book: &Book) -> Problem {
     Problem::IllegalTransition {
-        current: phase(book),
+        current: book.phase(),
     }
 }
 
@@ -206,7 +206,10 @@ async fn as_it_is(api: &Api, id: BookId) -> Result<Cancelled, Problem> {
     let (book, _) = load(api, id).await?;
     let answer = api
         .journal
-        .where_they_stand(&[StreamId::new(STREAM, &id), StreamId::new("Space", &id)])
+        .where_they_stand(&[
+            StreamId::new(Book::TYPE, &id),
+            StreamId::new(Space::TYPE, &id),
+        ])
         .await?;
     Ok(Cancelled {
         view: BookView::of(id, &book),

@@ -11,13 +11,13 @@ use axum::response::{IntoResponse, Response};
 use domain::book::{self, Book};
 use domain::payment::Payment;
 use domain::ports::{PaymentDue, PendingReason, Taken};
-use domain::{BookId, Command as Asked, Money, Phase, Status, UserId};
+use domain::{Aggregate as _, BookId, Command as Asked, Money, Phase, Status, UserId};
 use journal::append::Answer;
 use journal::venues::{NextBooking, Place};
 use journal::{CommandError, Done, Request, StreamId, fail_point};
 
+use super::BookView;
 use super::order::{Offer, Order};
-use super::{BookView, STREAM};
 use crate::command::Command;
 use crate::payments;
 use crate::position;
@@ -169,7 +169,7 @@ struct Now {
 impl Now {
     async fn of(api: &Api, bookid: BookId) -> Result<Self, Problem> {
         let book = there(api.journal.load::<Book>(bookid).await?)?;
-        let streams = [StreamId::new(STREAM, &bookid)];
+        let streams = [StreamId::new(Book::TYPE, &bookid)];
         Ok(Self {
             booking: BookView::of(bookid, &book),
             stands: api.journal.where_they_stand(&streams).await?,
@@ -182,7 +182,7 @@ impl Now {
         let bookid = booking.bookid;
         let response = command.client.done(status, booking);
         let position = position.max(stands.position);
-        let response = position::at(response, position, stands.version_of(STREAM));
+        let response = position::at(response, position, stands.version_of(Book::TYPE));
         command.client.located::<BookView>(response, bookid)
     }
 }
@@ -244,7 +244,7 @@ impl Placed {
             ends_at: None,
             unit: None,
         };
-        let version = answer.version_of(STREAM);
+        let version = answer.version_of(Book::TYPE);
         Self {
             booking,
             due,
@@ -286,7 +286,7 @@ fn bookid_of(answer: &Answer) -> Option<BookId> {
     let stream = answer
         .streams
         .iter()
-        .find(|stream| stream.aggregate_type == STREAM)?;
+        .find(|stream| stream.aggregate_type == Book::TYPE)?;
     stream.aggregate_id.parse().ok().map(BookId)
 }
 

@@ -8,14 +8,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use domain::book::{self, Book, Scheduled};
+use domain::payment::{self, Payment};
+use domain::space::Space;
 use domain::terms::Slot;
-use domain::{BookId, Command as Asked, Refusal, payment};
+use domain::{Aggregate as _, BookId, Command as Asked, Refusal};
 use journal::append::Claim;
 use journal::venues::{Bookable, Place};
 use journal::{CommandError, Request, StreamId, fail_point};
 
 use super::order::Order;
-use super::{BookView, STREAM, cancel, phase};
+use super::{BookView, cancel};
 use crate::command::{Call, Command};
 use crate::input::{Form, ItemId};
 use crate::position;
@@ -31,7 +33,7 @@ struct Wish {
 
 impl Wish {
     fn read(body: &[u8]) -> Result<Self, Problem> {
-        let mut form = Form::parse(body)?;
+        let mut form = Form::strict(body, &["start", "end", "expected_amount"])?;
         let (start, end) = (form.required_time("start"), form.required_time("end"));
         let expected_amount = form.integer("expected_amount");
         form.finish()?;
@@ -123,7 +125,7 @@ fn refused(book: &Book, refusal: &Refusal) -> Problem {
         Refusal::Book(book::Error::MovedTooOften) => Problem::MovedTooOften,
         Refusal::Book(book::Error::Started { start }) => Problem::Started { start: *start },
         Refusal::Book(_) => Problem::NotMovable {
-            current: phase(book),
+            current: book.phase(),
         },
         Refusal::Payment(payment::Error::DifferenceOpen | payment::Error::NotAdjustable { .. }) => {
             Problem::PaymentOpen
@@ -136,10 +138,10 @@ fn refused(book: &Book, refusal: &Refusal) -> Problem {
 
 async fn as_it_is(api: &Api, command: &Command, id: BookId) -> Result<Response, Problem> {
     let book = load(api, id).await?;
-    let streams = [STREAM, "Payment", "Space"].map(|stream| StreamId::new(stream, &id));
+    let streams = [Book::TYPE, Payment::TYPE, Space::TYPE].map(|stream| StreamId::new(stream, &id));
     let stands = api.journal.where_they_stand(&streams).await?;
     let response = command.client.done(StatusCode::OK, BookView::of(id, &book));
-    let version = stands.version_of(STREAM);
+    let version = stands.version_of(Book::TYPE);
     Ok(position::at(response, stands.position, version))
 }
 

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use domain::written;
+use domain::payment::{PaymentStatus, RefundStatus};
+use domain::{Phase, Status, written};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use projections::{BoardFilter, Place, SIZE_MAX};
+use projections::{BoardFilter, Day, Place, SIZE_MAX};
 
 use crate::client::Client;
 use crate::hal::{Link, Links};
@@ -156,8 +157,9 @@ impl<'p> Ask<'p> {
     }
 
     /// A text that must be one of these words.
-    fn word(&mut self, name: &str, known: &[&str]) -> Option<String> {
+    fn word(&mut self, name: &str, known: impl Iterator<Item = &'static str>) -> Option<String> {
         let text = self.text(name)?;
+        let known: Vec<_> = known.collect();
         if !known.contains(&text.as_str()) {
             let detail = format!("must be one of {}", known.join(", "));
             self.refuse(name, "unknown-value", &detail);
@@ -175,10 +177,16 @@ impl<'p> Ask<'p> {
         BoardFilter {
             spacename: self.text("spacename"),
             userid,
-            phase: self.word("phase", PHASES),
-            status: self.word("status", STATUSES),
-            payment_status: self.word("payment_status", PAYMENT),
-            refund_status: self.word("refund_status", REFUND),
+            phase: self.word("phase", Phase::ALL.iter().map(|it| it.as_str())),
+            status: self.word("status", of_mypage()),
+            payment_status: self.word(
+                "payment_status",
+                PaymentStatus::ALL.iter().map(|it| it.as_str()),
+            ),
+            refund_status: self.word(
+                "refund_status",
+                RefundStatus::ALL.iter().map(|it| it.as_str()),
+            ),
         }
     }
 
@@ -213,52 +221,13 @@ impl<'p> Ask<'p> {
     }
 }
 
-const PHASES: &[&str] = &[
-    "placed",
-    "payment_pending",
-    "paid",
-    "payment_failed",
-    "expired",
-    "registered",
-    "preparing",
-    "ready",
-    "handed_over",
-    "in_use",
-    "completed",
-    "no_show",
-    "cancelling",
-    "refunded",
-    "cancelled",
-];
-
-const STATUSES: &[&str] = &[
-    "booking",
-    "Timeout",
-    "success-pay",
-    "pay-failed",
-    "Registered",
-    "preparing",
-    "ready",
-    "delivered",
-    "in-use",
-    "completed",
-    "no-show",
-    "expired",
-    "cancel-booking",
-    "cancel-pay",
-    "cancel-register",
-];
-
-const PAYMENT: &[&str] = &[
-    "awaiting",
-    "unknown",
-    "paid",
-    "declined",
-    "outstanding",
-    "voided",
-];
-
-const REFUND: &[&str] = &["none", "pending", "failed", "partial", "refunded"];
+/// The words of My Page's status. It has one of its own for what the other resources call `success-register`.
+fn of_mypage() -> impl Iterator<Item = &'static str> {
+    let statuses = Status::ALL.iter();
+    statuses
+        .filter(|status| **status != Status::SuccessRegister)
+        .map(|status| status.as_str())
+}
 
 /// A place as it stands in a link: day, microseconds and booking.
 fn place(text: &str) -> Option<Place> {
@@ -268,6 +237,7 @@ fn place(text: &str) -> Option<Place> {
     let at = Timestamp::from_microsecond(at)
         .ok()
         .filter(|at| *at >= TIME_MIN)?;
+    let day = Day::numbered(day);
     numbers
         .next()
         .is_none()
@@ -283,7 +253,7 @@ pub(crate) fn links(
 ) -> Links {
     let mut links = vec![("self", link(client, path, parameters, &[], &[]))];
     if let Some(Place { day, at, bookid }) = next {
-        let after = format!("{day}.{}.{bookid}", at.as_microsecond());
+        let after = format!("{}.{}.{bookid}", day.number(), at.as_microsecond());
         let with = [("after", after.as_str())];
         links.push((
             "next",

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_place_reads_as_it_is_written_and_nothing_else_does() {
     let read = place("20260501.1777593600000000.17").unwrap();
-    assert_eq!((read.day, read.bookid), (20_260_501, 17));
+    assert_eq!((read.day.number(), read.bookid), (20_260_501, 17));
     assert_eq!(read.at.to_string(), "2026-05-01T00:00:00Z");
     for bad in [
         "",
@@ -30,7 +30,7 @@ fn the_next_part_keeps_what_was_asked() {
         ("min_position", "9"),
     ]);
     let next = Place {
-        day: 20_260_501,
+        day: Day::numbered(20_260_501),
         at: Timestamp::UNIX_EPOCH,
         bookid: 4,
     };
@@ -95,4 +95,35 @@ fn a_year_is_as_much_as_can_be_asked_for() {
         let found = ask.errors.first().map(|error| error.code);
         assert_eq!(found, code, "{from} {to}");
     }
+}
+
+#[test]
+fn every_word_that_a_row_can_say_can_be_asked_for() {
+    let words = [
+        ("phase", Phase::ALL.iter().map(|it| it.as_str()).collect()),
+        ("status", of_mypage().collect()),
+        (
+            "payment_status",
+            PaymentStatus::ALL.iter().map(|it| it.as_str()).collect(),
+        ),
+        (
+            "refund_status",
+            RefundStatus::ALL
+                .iter()
+                .map(|it| it.as_str())
+                .collect::<Vec<_>>(),
+        ),
+    ];
+    for (name, words) in words {
+        for word in words {
+            let asked = Parameters::of(&[(name, word)]);
+            let mut ask = Ask::of(&asked, &[], Ask::FILTERS);
+            ask.filter();
+            assert!(ask.finish().is_ok(), "{name} {word}");
+        }
+    }
+    let asked = Parameters::of(&[("status", "success-register")]);
+    let mut ask = Ask::of(&asked, &[], Ask::FILTERS);
+    ask.filter();
+    assert!(ask.finish().is_err(), "no booking would ever be found");
 }

@@ -10,12 +10,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use journal::venues::Bookable;
-use projections::{BoardRow, Booked, RevenueDay};
+use projections::{BoardRow, RevenueDay};
 use serde::Serialize;
 
 use super::BOARD;
 use super::ask::Ask;
-use super::show::date;
 use crate::client::Client;
 use crate::input::Parameters;
 use crate::problem::Problem;
@@ -45,7 +44,7 @@ pub(crate) async fn revenue(
         }
     }
     let days = days.iter().map(|day| EarnedDay {
-        date: date(day.day),
+        date: day.day.date(),
         earned: Earned::of(day),
     });
     Ok(lag.on(client.plain(&Revenue {
@@ -131,10 +130,9 @@ pub(crate) async fn occupancy(
     ask.finish()?;
     let spacename = filter.spacename.unwrap_or_default();
     let lag = api.caught_up(BOARD, &parameters).await?;
-    let (booked, venue) = (
-        api.read_models.booked(&spacename, from, to).await?,
-        api.venue(&spacename).await?,
-    );
+    let mut days = Days::between(from, to);
+    days.take_in(&api, &spacename).await?;
+    let venue = api.venue(&spacename).await?;
     let zone = venue
         .as_ref()
         .map_or(TimeZone::UTC, |venue| venue.venue.zone().clone());
@@ -144,7 +142,7 @@ pub(crate) async fn occupancy(
         units: venue.as_ref().map(|venue| venue.units.len()),
         from,
         to,
-        days: days(&booked, venue.as_ref(), &zone, from, to),
+        days: days.open_at(venue.as_ref(), &zone),
     })))
 }
 
@@ -172,41 +170,79 @@ struct Day {
     percent: Option<i64>,
 }
 
-/// Every day from `from` to `to`.
-fn days(
-    booked: &Booked,
-    venue: Option<&Bookable>,
-    zone: &TimeZone,
+/// Every day that was asked for.
+struct Days {
     from: Date,
     to: Date,
-) -> Vec<Day> {
-    let mut days: BTreeMap<Date, Day> =
-        std::iter::successors(Some(from), |day| day.tomorrow().ok())
+    days: BTreeMap<Date, Day>,
+}
+
+impl Days {
+    fn between(from: Date, to: Date) -> Self {
+        let days = std::iter::successors(Some(from), |day| day.tomorrow().ok())
             .take_while(|day| *day <= to)
             .map(|date| (date, Day::empty(date)))
             .collect();
-    for found in &booked.days {
-        if let Some(day) = date(found.day).and_then(|date| days.get_mut(&date)) {
-            day.bookings += found.bookings;
-            day.booked_minutes = day.booked_minutes.saturating_add(found.minutes);
-            day.no_shows += found.no_shows;
+        Self { from, to, days }
+    }
+
+    /// Adds what is booked of a space; bookings of several days are asked for part by part.
+    async fn take_in(&mut self, api: &Api, spacename: &str) -> Result<(), Problem> {
+        let (models, from, to) = (&api.read_models, self.from, self.to);
+        for found in models.booked(spacename, from, to).await? {
+            if let Some(day) = found.day.date().and_then(|date| self.days.get_mut(&date)) {
+                day.bookings += found.bookings;
+                day.booked_minutes = day.booked_minutes.saturating_add(found.minutes);
+                day.no_shows += found.no_shows;
+            }
+        }
+        let mut after = None;
+        loop {
+            let part = models.booked_longer(spacename, from, to, after).await?;
+            for row in &part.rows {
+                self.spread(row);
+            }
+            if part.next.is_none() {
+                return Ok(());
+            }
+            after = part.next;
         }
     }
-    for row in &booked.longer {
-        spread(row, &mut days);
+
+    /// A booking of several days: to each what of it is on it, by the clock that its days are of.
+    fn spread(&mut self, row: &BoardRow) {
+        let zone = zone(&row.timezone).unwrap_or(TimeZone::UTC);
+        let Some(end) = row.ends_at else { return };
+        let last = row.last_day.unwrap_or(row.day);
+        let (Some(first), Some(last)) = (row.day.date(), last.date()) else {
+            return;
+        };
+        for (date, day) in self.days.range_mut(first..=last.max(first)) {
+            let span = of_day(&zone, *date);
+            let (start, end) = (span.start.max(row.starts_at), span.end.min(end));
+            if start < end {
+                day.bookings += 1;
+                day.booked_minutes += end.duration_since(start).as_mins();
+                day.no_shows += i64::from(row.phase == domain::Phase::NoShow);
+            }
+        }
     }
-    for day in days.values_mut() {
-        day.open_minutes = venue.map(|venue| {
-            let units = i64::try_from(venue.units.len()).unwrap_or(i64::MAX);
-            let open = venue.venue.open_minutes(&of_day(zone, day.date));
-            open.saturating_mul(units)
-        });
-        day.percent = day
-            .open_minutes
-            .filter(|open| *open > 0)
-            .map(|open| (day.booked_minutes.saturating_mul(200) + open) / (2 * open));
+
+    /// With the hours that a venue is open, where it is one.
+    fn open_at(mut self, venue: Option<&Bookable>, zone: &TimeZone) -> Vec<Day> {
+        for day in self.days.values_mut() {
+            day.open_minutes = venue.map(|venue| {
+                let units = i64::try_from(venue.units.len()).unwrap_or(i64::MAX);
+                let open = venue.venue.open_minutes(&of_day(zone, day.date));
+                open.saturating_mul(units)
+            });
+            day.percent = day
+                .open_minutes
+                .filter(|open| *open > 0)
+                .map(|open| (day.booked_minutes.saturating_mul(200) + open) / (2 * open));
+        }
+        self.days.into_values().collect()
     }
-    days.into_values().collect()
 }
 
 impl Day {
@@ -218,21 +254,6 @@ impl Day {
             no_shows: 0,
             open_minutes: None,
             percent: None,
-        }
-    }
-}
-
-/// A booking of several days: to each what of it is on it, by the clock that its days are of.
-fn spread(row: &BoardRow, days: &mut BTreeMap<Date, Day>) {
-    let zone = zone(&row.timezone).unwrap_or(TimeZone::UTC);
-    let Some(end) = row.ends_at else { return };
-    for day in days.values_mut() {
-        let span = of_day(&zone, day.date);
-        let (start, end) = (span.start.max(row.starts_at), span.end.min(end));
-        if start < end {
-            day.bookings += 1;
-            day.booked_minutes += end.duration_since(start).as_mins();
-            day.no_shows += i64::from(row.phase == domain::Phase::NoShow);
         }
     }
 }

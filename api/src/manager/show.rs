@@ -1,9 +1,10 @@
 //! What a manager is shown of bookings.
 
+use domain::payment::{PaymentStatus, RefundStatus};
 use domain::{Currency, Phase, Status};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use projections::{BoardFilter, BoardRow, PaymentStatus, RefundStatus};
+use projections::{BoardFilter, BoardRow};
 use serde::Serialize;
 
 use crate::client::Client;
@@ -154,8 +155,8 @@ impl From<BoardRow> for Line {
             unit: row.unit,
             start: row.ends_at.map(|_| row.starts_at),
             end: row.ends_at,
-            date: date(row.day),
-            last_date: date(row.last_day.unwrap_or(row.day)),
+            date: row.day.date(),
+            last_date: row.last_day.unwrap_or(row.day).date(),
             timezone: row.timezone,
             phase: row.phase,
             status: row.status,
@@ -179,14 +180,6 @@ impl From<BoardRow> for Line {
             updated_at: row.updated_at,
         }
     }
-}
-
-/// The date that a number such as 20260501 reads as.
-pub(super) fn date(number: i64) -> Option<Date> {
-    let year = i16::try_from(number / 10_000).ok()?;
-    let month = i8::try_from(number / 100 % 100).ok()?;
-    let day = i8::try_from(number % 100).ok()?;
-    Date::new(year, month, day).ok()
 }
 
 /// What the machinery has left to people: `spacerent jobs` and `spacerent parked` show why, and decide.
@@ -221,7 +214,7 @@ impl Attention {
     pub(super) async fn ask(api: &Api, size: u64) -> Result<Self, Problem> {
         let limit = i64::try_from(size).unwrap_or(i64::MAX);
         let jobs = api.journal.jobs_for_people(limit).await?;
-        let parked = api.journal.parked().await?;
+        let parked = api.journal.parked(limit).await?;
         Ok(Self {
             jobs: jobs
                 .into_iter()
@@ -235,7 +228,6 @@ impl Attention {
                 .collect(),
             parked: parked
                 .into_iter()
-                .take(usize::try_from(size).unwrap_or(usize::MAX))
                 .map(|parked| Parked {
                     key: parked.key,
                     follower: parked.name,

@@ -5,19 +5,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::payment::{self, Charge, ChargeState, Extra, Payment, Stage};
-use domain::{BookId, Command as Asked, Currency, Refusal};
+use domain::{Aggregate as _, BookId, Command as Asked, Currency, Refusal};
 use journal::{Actor, CommandError, Done, Request};
 use serde::Serialize;
 
 use super::PaymentView;
 use crate::command::{Call, Command};
-use crate::input::{Form, ItemId};
+use crate::input::{Form, ItemId, pointer};
 use crate::position;
-use crate::problem::Problem;
+use crate::problem::{Invalid, Problem};
 use crate::state::Api;
-
-/// The aggregate type of a payment's stream.
-const STREAM: &str = "Payment";
 
 /// `POST /payments/{id}/refunds {"amount":3000,"reason":"broken heater"}`, in minor units of the payment's currency.
 pub(crate) async fn refund(
@@ -26,21 +23,48 @@ pub(crate) async fn refund(
     call: Call,
 ) -> Result<Response, Problem> {
     call.says_its_version(&api)?;
-    let mut form = Form::parse(&call.body)?;
+    let mut form = Form::strict(&call.body, &["amount", "reason", "currency"])?;
     let amount = form.required_integer("amount");
     if form.is_fine("amount") && amount < 1 {
         form.refuse("amount", "out-of-range", "must be 1 or more");
     }
     let reason = form.required_text("reason");
+    let currency = form.text("currency");
     form.finish()?;
     api.run(call, move |api, command| async move {
         let payment = load(&api, id).await?;
+        is_in(currency.as_deref(), payment.price().currency)?;
         let amount = payment.price().with_minor(amount);
         let refund = payment::Command::RefundPartially { amount, reason };
-        let (done, payment) = carry_out(&api, &command, id, refund).await?;
+        let (done, payment) = carry_out(&api, &command, id, refund)
+            .await
+            .map_err(|problem| or_kept(problem, &payment))?;
         Ok(accepted(&command, id, &done, &payment))
     })
     .await
+}
+
+/// Whoever names a currency means the payment's, or something else than this payment.
+fn is_in(named: Option<&str>, currency: Currency) -> Result<(), Problem> {
+    match named {
+        Some(named) if named != currency.as_str() => Err(Problem::Invalid(vec![Invalid {
+            pointer: pointer("currency"),
+            code: "other-currency",
+            detail: format!("the payment is in {currency}"),
+        }])),
+        _ => Ok(()),
+    }
+}
+
+/// A cancelled booking's money is not gone: its terms kept it.
+fn or_kept(problem: Problem, payment: &Payment) -> Problem {
+    match problem {
+        Problem::NotRefundable { .. } if payment.stage == Stage::Cancelled => {
+            let kept = payment.refundable();
+            Problem::KeptByTerms { kept }
+        }
+        other => other,
+    }
 }
 
 /// `POST /payments/{id}/charges`: charges once more for what was declined beside the booking's own charge. Whoever asks
@@ -95,7 +119,7 @@ fn accepted(command: &Command, id: BookId, done: &Done, payment: &Payment) -> Re
     let answer = done.answer();
     let standing = Standing::of(id, payment);
     let response = (StatusCode::ACCEPTED, axum::Json(standing)).into_response();
-    let response = position::at(response, answer.position, answer.version_of(STREAM));
+    let response = position::at(response, answer.position, answer.version_of(Payment::TYPE));
     command.client.located::<PaymentView>(response, id.0)
 }
 

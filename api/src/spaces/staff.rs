@@ -7,21 +7,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use domain::space::{self, Method, Space, Stage};
-use domain::{BookId, Command as Asked, Refusal};
+use domain::{Aggregate as _, BookId, Command as Asked, Refusal};
 use jiff::Timestamp;
 use journal::append::Answer;
 use journal::{Actor, CommandError, Done, Request, StreamId, Trace};
 
-use super::{SpaceView, phase, status};
+use super::SpaceView;
 use crate::command::{Call, Command};
 use crate::input::{Form, ItemId};
 use crate::methods::{Methods, post};
 use crate::position;
 use crate::problem::Problem;
 use crate::state::Api;
-
-/// The aggregate type of a registration's stream.
-const STREAM: &str = "Space";
 
 /// How a space is handed over, as a client writes it.
 const METHODS: [(&str, Method); 3] = [
@@ -152,7 +149,7 @@ async fn take(api: Api, step: Step, id: BookId, call: Call) -> Result<Response, 
     api.run(call, move |api, command| async move {
         let (view, answer) = carry_out(&api, &command, id, step, note).await?;
         let response = command.client.done(StatusCode::OK, view);
-        let version = answer.version_of(STREAM);
+        let version = answer.version_of(Space::TYPE);
         Ok(position::at(response, answer.position, version))
     })
     .await
@@ -182,8 +179,8 @@ async fn carry_out(
         Ok(Done::Stored(answer)) => {
             let stage = step.leads_to();
             let view = SpaceView {
-                status: status(stage),
-                phase: phase(stage),
+                status: stage.status(),
+                phase: stage.phase(),
                 ..SpaceView::of(id, &before)
             };
             Ok((view, answer))
@@ -191,7 +188,7 @@ async fn carry_out(
         // It was taken before, by this very request perhaps, whose answer was lost.
         Ok(Done::Unchanged(_) | Done::Already(_)) => {
             let view = SpaceView::of(id, &load(api, id).await?);
-            let streams = [StreamId::new(STREAM, &id)];
+            let streams = [StreamId::new(Space::TYPE, &id)];
             Ok((view, api.journal.where_they_stand(&streams).await?))
         }
         Err(CommandError::Refused(Refusal::Space(refusal))) => {
@@ -212,7 +209,7 @@ fn refused(step: Step, refusal: &space::Error, space: &Space, now: Timestamp) ->
         }
         (_, stage) => Problem::ImpossibleStep {
             step: step.name(),
-            current: phase(stage),
+            current: stage.phase(),
             allowed: Step::possible(space, now),
         },
     }

@@ -317,7 +317,32 @@ async fn a_manager_gives_back_a_part_and_no_more_than_there_is() {
             (&json!("/amount"), &json!("out-of-range"))
         );
     }
+    let path = format!("/payments/{bookid}/refunds");
+    for (field, value) in [("currency", json!("USD")), ("amuont", json!(1))] {
+        let mut body = json!({"amount": 1, "reason": "rain"});
+        body[field] = value;
+        let refused = app
+            .call(Role::Payment, "POST", &path)
+            .json(&body.to_string());
+        let refused = refused.send().await;
+        let pointer = refused.is_problem(422, "validation-failed")["errors"][0]["pointer"].clone();
+        assert_eq!(pointer, format!("/{field}"));
+    }
     assert_eq!(app.refund(999, 1).await.status, 404);
+}
+
+#[tokio::test]
+async fn what_the_terms_kept_of_a_cancelled_booking_is_said() {
+    let app = TestApp::start().await;
+    let bookid = app.confirmed(30, 1).await;
+    let path = format!("/books/{bookid}/cancel");
+    assert_eq!(app.post(&path, &json!({})).await.status, 200);
+    app.payment_has(bookid, "refunded", 5_000).await;
+    let refused = app.refund(bookid, 1).await;
+    let detail = refused.is_problem(409, "not-refundable")["detail"].clone();
+    let said =
+        "the booking was cancelled by its terms, which kept 5000; that cannot be given back here";
+    assert_eq!(detail, said);
 }
 
 #[tokio::test]

@@ -6,9 +6,12 @@ use clap::{Args, Subcommand};
 /// What to do with events that a follower could not take.
 #[derive(Debug, Subcommand)]
 pub enum ParkedCommand {
-    /// Every booking that a follower has parked, and why
+    /// Bookings that a follower has parked, and why
     #[command(after_help = "Example: spacerent parked list --json | jq '.parked[].reason'")]
     List {
+        /// At most N
+        #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        limit: i64,
         /// One JSON document on stdout
         #[arg(long)]
         json: bool,
@@ -86,11 +89,19 @@ pub struct SaidArgs {
     #[arg(long)]
     pub not_charged: bool,
     /// The charge was made, in full, under this reference of the gateway's
-    #[arg(long, value_name = "REFERENCE", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "REFERENCE", value_parser = reference)]
     pub charged: Option<String>,
     /// The money is back, under this reference: the gateway's, or a receipt's
-    #[arg(long, value_name = "REFERENCE", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "REFERENCE", value_parser = reference)]
     pub refunded: Option<String>,
+}
+
+/// A reference without the blanks around it that a terminal adds.
+fn reference(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("a reference is needed, as the gateway or the receipt has it"),
+        reference => Ok(reference.to_owned()),
+    }
 }
 
 /// What to do with charges and refunds that are worked off in the background.

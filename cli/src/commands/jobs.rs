@@ -18,6 +18,9 @@ use crate::settings::Settings;
 #[derive(Serialize)]
 struct List {
     jobs: Vec<JobRow>,
+    /// Whether there are more than were asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
 }
 
 pub async fn run(
@@ -27,9 +30,9 @@ pub async fn run(
 ) -> anyhow::Result<ExitCode> {
     on_journal(settings, folder, async |journal| match command {
         JobsCommand::List { all, limit, json } => {
-            let jobs = journal.jobs(all, limit).await?;
+            let (jobs, more) = output::at_most(limit, journal.jobs(all, limit + 1).await?);
             if json {
-                output::json(&List { jobs })?;
+                output::json(&List { jobs, more })?;
             } else {
                 table(&jobs)?;
             }

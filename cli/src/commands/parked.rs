@@ -22,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[derive(Serialize)]
 struct List {
     parked: Vec<ParkedKey>,
+    /// Whether there are more than were asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
 }
 
 #[derive(Serialize)]
@@ -52,7 +55,7 @@ pub async fn run(
     command: ParkedCommand,
 ) -> anyhow::Result<ExitCode> {
     on_journal(settings, folder, async |journal| match command {
-        ParkedCommand::List { json } => list(&journal, json).await,
+        ParkedCommand::List { limit, json } => list(&journal, limit, json).await,
         ParkedCommand::Show { at, json } => show(&journal, &at, json).await,
         ParkedCommand::Retry {
             at,
@@ -82,10 +85,10 @@ pub async fn run(
     .await
 }
 
-async fn list(journal: &Journal, json: bool) -> anyhow::Result<ExitCode> {
-    let parked = journal.parked().await?;
+async fn list(journal: &Journal, limit: i64, json: bool) -> anyhow::Result<ExitCode> {
+    let (parked, more) = output::at_most(limit, journal.parked(limit + 1).await?);
     if json {
-        output::json(&List { parked })?;
+        output::json(&List { parked, more })?;
     } else {
         let rows = parked.iter().map(|p| {
             [
@@ -165,10 +168,10 @@ fn reason(reason: Option<&str>) -> String {
 /// The parked booking that is meant.
 async fn find(journal: &Journal, at: &At) -> anyhow::Result<ParkedAt> {
     let generations: Vec<i32> = journal
-        .parked()
+        .parked_of(std::slice::from_ref(&at.key))
         .await?
         .into_iter()
-        .filter(|p| p.name == at.name && p.key == at.key)
+        .filter(|p| p.name == at.name)
         .map(|p| p.generation)
         .filter(|generation| at.generation.is_none_or(|wanted| wanted == *generation))
         .collect();

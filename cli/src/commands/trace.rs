@@ -92,7 +92,8 @@ async fn look(journal: &Journal, asked: &str) -> anyhow::Result<Report> {
         .collect();
     let bookings: Vec<i64> = bookings.into_iter().collect();
     let jobs = journal.jobs_of(&bookings).await?;
-    let parked = journal.parked().await?;
+    let keys: Vec<_> = bookings.iter().map(ToString::to_string).collect();
+    let parked = journal.parked_of(&keys).await?;
     let last = events.last().map_or(0, |event| event.position);
     let mut followers = Vec::new();
     for follower in journal.status().await?.followers {

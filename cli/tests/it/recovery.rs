@@ -28,6 +28,17 @@ async fn decisions(owner: &mut PgConnection) -> Vec<String> {
     .unwrap()
 }
 
+/// Of several, a list of one.
+async fn says_what_it_leaves_out(folder: &Folder, what: &str) {
+    let arguments = [what, "list", "--limit", "1"];
+    let (status, list) = json(folder, &arguments).await;
+    assert_eq!((status, &list["more"]), (Some(0), &true.into()), "{list}");
+    assert_eq!(list[what].as_array().unwrap().len(), 1, "{list}");
+    let output = folder.run(&arguments).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("--limit shows more"), "{said}");
+}
+
 #[tokio::test]
 async fn a_parked_booking_is_listed_retried_and_discarded() {
     let folder = Folder::new();
@@ -66,6 +77,9 @@ async fn a_parked_booking_is_listed_retried_and_discarded() {
         table.starts_with("follower") && table.contains("Rebooked"),
         "{table}"
     );
+
+    assert_eq!(list["more"], Value::Null, "{list}");
+    says_what_it_leaves_out(&folder, "parked").await;
 
     let (status, shown) = json(&folder, &["parked", "show", "mypage", "7"]).await;
     assert_eq!(
@@ -144,6 +158,7 @@ async fn a_job_for_people_is_listed_retried_and_resolved() {
     );
     let table = String::from_utf8(folder.run(&["jobs", "list"]).await.stdout).unwrap();
     assert!(table.contains("for people"), "{table}");
+    says_what_it_leaves_out(&folder, "jobs").await;
 
     let (status, job) = json(&folder, &["jobs", "retry", "1", "--by", "ann"]).await;
     assert_eq!((status, &job["id"]), (Some(0), &1.into()));
@@ -212,7 +227,10 @@ async fn what_people_say_of_a_charge_is_appended_in_their_name() {
     let (_, list) = json(&folder, &["jobs", "list"]).await;
     let id = list["jobs"][0]["id"].to_string();
     let both = ["resolve", &id, "--not-charged", "--refunded", "88"];
-    assert_eq!(refused(&both).await.0, Some(2));
+    let blank = ["resolve", &id, "--charged", " "];
+    for usage in [&both[..], &blank] {
+        assert_eq!(refused(usage).await.0, Some(2));
+    }
     for (arguments, why) in [
         (
             ["resolve", &id, "--refunded=88"],

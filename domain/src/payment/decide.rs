@@ -226,6 +226,7 @@ impl Payment {
                     asked: asked.minor,
                 });
             }
+            self.is_of_one_charge(&gateway_ref)?;
             return Ok(if further {
                 self.approve_more(payid, charge_no, gateway_ref, captured)
             } else {
@@ -233,6 +234,27 @@ impl Payment {
             });
         }
         Ok(self.approve_unwanted(payid, charge_no, gateway_ref, captured))
+    }
+
+    fn is_of_one_charge(&self, gateway_ref: &str) -> Result<(), Error> {
+        if gateway_ref.trim().is_empty() {
+            return Err(Error::NoReference);
+        }
+        if self.knows(gateway_ref) {
+            let reference = gateway_ref.to_owned();
+            return Err(Error::ReferenceTaken { reference });
+        }
+        Ok(())
+    }
+
+    /// Whether money arrived under this reference before.
+    fn knows(&self, gateway_ref: &str) -> bool {
+        let charges = self.charges.values().map(|charge| &charge.outcome);
+        let mut approved = charges.filter_map(|outcome| match outcome {
+            ChargeState::Approved(reference) => Some(reference),
+            _ => None,
+        });
+        approved.any(|reference| reference == gateway_ref) || self.surplus.contains_key(gateway_ref)
     }
 
     fn approve_in_time(&self, payid: BookId, gateway_ref: String, captured: Money) -> Vec<Event> {
@@ -299,13 +321,7 @@ impl Payment {
         gateway_ref: String,
         captured: Money,
     ) -> Vec<Event> {
-        let reference = |charge: &super::Charge| match &charge.outcome {
-            ChargeState::Approved(reference) => Some(reference.clone()),
-            _ => None,
-        };
-        let mut references = self.charges.values().filter_map(reference);
-        let known = references.any(|reference| reference == gateway_ref);
-        if known || self.surplus.contains_key(&gateway_ref) {
+        if self.knows(&gateway_ref) {
             return vec![];
         }
         let reason = "captured when it was no longer wanted";
@@ -317,15 +333,15 @@ impl Payment {
             gateway_ref.clone(),
             reason,
         );
-        let before = self.charges.get(&charge_no).and_then(reference);
+        let before = self.charges.get(&charge_no).map(|charge| &charge.outcome);
         let arrived = match before {
-            Some(_) => Event::DuplicateCharge {
+            Some(ChargeState::Approved(_)) => Event::DuplicateCharge {
                 payid,
                 charge_no,
                 captured,
                 gateway_ref,
             },
-            None => Event::LateApproval {
+            _ => Event::LateApproval {
                 payid,
                 charge_no,
                 captured,

@@ -81,7 +81,7 @@ impl Payment {
             E::PointsReturned { points, .. } => self.points_returned += points,
             E::PointsAccrued { points, .. } => self.points_earned += points,
             E::PointsClawedBack { points, .. } => self.points_clawed_back += points,
-            E::RefundFailed { .. } => {}
+            E::RefundFailed { .. } => self.refund_failed = true,
         }
     }
 
@@ -166,6 +166,7 @@ impl Payment {
     fn refund_done(&mut self, refund_no: u32) {
         if let Some(refund) = self.refunds.get_mut(&refund_no) {
             refund.done = true;
+            self.refund_failed = false;
         }
     }
 
@@ -177,6 +178,7 @@ impl Payment {
             .filter(|r| r.purpose == Purpose::Cancellation)
         {
             refund.done = true;
+            self.refund_failed = false;
         }
     }
 }

@@ -57,18 +57,6 @@ pub(super) struct Delivery<T> {
 
 impl Journal {
     /// One look at the rows behind `after`, with the verdict on `proof`. One statement: one snapshot.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn look(
-        &self,
-        after: i64,
-        limit: i64,
-        proof: Option<&Proof>,
-    ) -> Result<Look, StoreError> {
-        self.look_as(after, limit, proof, Slice::ALL).await
-    }
-
     pub(super) async fn look_as<T: Read>(
         &self,
         after: i64,

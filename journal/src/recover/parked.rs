@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 
 use super::{Decision, ParkedAt};
 use crate::{Journal, StoreError};
@@ -56,47 +57,82 @@ pub struct ParkedEvent {
     pub parked_at: Timestamp,
 }
 
+/// SQL for parked keys: which, and how many of them. What stands behind the first event of each is looked at for those
+/// alone.
+macro_rules! parked_keys {
+    ($limit:literal) => {
+        parked_keys!($limit, "")
+    };
+    ($limit:literal, $which:literal) => {
+        concat!(
+            "with first as (
+                 select distinct on (name, generation, key)
+                        name, generation, key, position, event_type, event_version, reason, parked_at
+                 from parked ",
+            $which,
+            " order by name, generation, key, position ",
+            $limit,
+            ")
+             select f.*, k.behind, k.unread as waits_for_upgrade, r.key is not null as retry_asked,
+                    coalesce(t.attempts, 0) as attempts, t.next_at, t.quarantined_at is not null as quarantined
+             from first f
+             cross join lateral (
+                 select count(*) - 1 as behind, bool_or(unread) as unread from parked p
+                 where p.name = f.name and p.generation = f.generation and p.key = f.key
+             ) k
+             left join parked_retries r on (r.name, r.generation, r.key) = (f.name, f.generation, f.key)
+             left join parked_tries t on (t.name, t.generation, t.key) = (f.name, f.generation, f.key)
+             order by f.name, f.generation, f.key"
+        )
+    };
+}
+
+impl ParkedKey {
+    fn from_row(row: &PgRow) -> Result<Self, StoreError> {
+        let parked_at: jiff_sqlx::Timestamp = row.try_get("parked_at")?;
+        let next_try_at: Option<jiff_sqlx::Timestamp> = row.try_get("next_at")?;
+        Ok(Self {
+            name: row.try_get("name")?,
+            generation: row.try_get("generation")?,
+            key: row.try_get("key")?,
+            position: row.try_get("position")?,
+            event_type: row.try_get("event_type")?,
+            event_version: row.try_get("event_version")?,
+            reason: row.try_get("reason")?,
+            behind: row.try_get("behind")?,
+            waits_for_upgrade: row.try_get("waits_for_upgrade")?,
+            parked_at: parked_at.to_jiff(),
+            retry_asked: row.try_get("retry_asked")?,
+            attempts: row.try_get("attempts")?,
+            next_try_at: next_try_at.map(jiff_sqlx::Timestamp::to_jiff),
+            quarantined: row.try_get("quarantined")?,
+        })
+    }
+}
+
 impl Journal {
-    /// Every parked key of every follower.
+    /// Up to `limit` parked keys, in order of follower, generation and key.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
-    pub async fn parked(&self) -> Result<Vec<ParkedKey>, StoreError> {
-        let rows = sqlx::query(
-            "select distinct on (k.name, k.generation, k.key)
-                    k.name, k.generation, k.key, k.position, k.event_type, k.event_version, k.reason, k.parked_at,
-                    bool_or(k.unread) over (partition by k.name, k.generation, k.key) as waits_for_upgrade,
-                    count(*) over (partition by k.name, k.generation, k.key) - 1 as behind,
-                    r.key is not null as retry_asked,
-                    coalesce(t.attempts, 0) as attempts, t.next_at, t.quarantined_at is not null as quarantined
-             from parked k
-             left join parked_retries r using (name, generation, key)
-             left join parked_tries t using (name, generation, key)
-             order by k.name, k.generation, k.key, k.position",
-        )
-        .fetch_all(self.pool())
-        .await?;
-        let read = |row: &sqlx::postgres::PgRow| {
-            let parked_at: jiff_sqlx::Timestamp = row.try_get("parked_at")?;
-            let next_try_at: Option<jiff_sqlx::Timestamp> = row.try_get("next_at")?;
-            Ok(ParkedKey {
-                name: row.try_get("name")?,
-                generation: row.try_get("generation")?,
-                key: row.try_get("key")?,
-                position: row.try_get("position")?,
-                event_type: row.try_get("event_type")?,
-                event_version: row.try_get("event_version")?,
-                reason: row.try_get("reason")?,
-                behind: row.try_get("behind")?,
-                waits_for_upgrade: row.try_get("waits_for_upgrade")?,
-                parked_at: parked_at.to_jiff(),
-                retry_asked: row.try_get("retry_asked")?,
-                attempts: row.try_get("attempts")?,
-                next_try_at: next_try_at.map(jiff_sqlx::Timestamp::to_jiff),
-                quarantined: row.try_get("quarantined")?,
-            })
-        };
-        rows.iter().map(read).collect()
+    pub async fn parked(&self, limit: i64) -> Result<Vec<ParkedKey>, StoreError> {
+        let rows = sqlx::query(parked_keys!("limit $1"))
+            .bind(limit)
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(ParkedKey::from_row).collect()
+    }
+
+    /// Which followers have these keys parked, in the same order.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn parked_of(&self, keys: &[String]) -> Result<Vec<ParkedKey>, StoreError> {
+        let rows = sqlx::query(parked_keys!("", "where key = any($1)"))
+            .bind(keys)
+            .fetch_all(self.pool())
+            .await?;
+        rows.iter().map(ParkedKey::from_row).collect()
     }
 
     /// The parked events of one key, in order.
@@ -113,7 +149,7 @@ impl Journal {
         .bind(&at.key)
         .fetch_all(self.pool())
         .await?;
-        let read = |row: &sqlx::postgres::PgRow| {
+        let read = |row: &PgRow| {
             let parked_at: jiff_sqlx::Timestamp = row.try_get("parked_at")?;
             Ok(ParkedEvent {
                 position: row.try_get("position")?,

@@ -157,12 +157,6 @@ impl Store for Postgres {
         rows.iter().map(read).collect()
     }
 
-    async fn next_book_id(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("select nextval('book_ids')")
-            .fetch_one(&self.pool)
-            .await?)
-    }
-
     async fn claim_jobs(
         &self,
         kinds: &[&str],

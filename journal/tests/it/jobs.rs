@@ -95,7 +95,7 @@ async fn a_job_is_one_row_however_often_it_is_scheduled() {
     );
     scheduled(&stage, &[job(7, past())]).await;
     assert_eq!(
-        stage.journal.open_jobs(CHARGE).await.unwrap(),
+        stage.journal.open_jobs_ending(CHARGE, "").await.unwrap(),
         0,
         "a finished one stays finished"
     );
@@ -209,7 +209,7 @@ async fn a_worker_whose_claim_ran_out_finishes_nothing() {
     let mut stage = Stage::open().await;
     let (now, finished) = finish_late(&mut stage).await;
     assert!(!finished);
-    assert_eq!(stage.journal.open_jobs(CHARGE).await.unwrap(), 1);
+    assert_eq!(stage.journal.open_jobs_ending(CHARGE, "").await.unwrap(), 1);
     let reason = "the card is gone".to_owned();
     let attention = Finish::Attention { reason };
     assert!(stage.journal.finish_job(&now, &attention).await.unwrap());

@@ -120,7 +120,7 @@ async fn a_parked_event_its_tries_and_the_end_of_them() {
             "{waits} s, not {seconds}"
         );
         assert_eq!(broken.step().await.unwrap(), Step::Idle { hole: None });
-        let [parked] = &stage.journal.parked().await.unwrap()[..] else {
+        let [parked] = &stage.journal.parked(9).await.unwrap()[..] else {
             panic!("one is parked")
         };
         assert_eq!(parked.attempts, i32::try_from(tries).unwrap());
@@ -153,7 +153,7 @@ async fn a_parked_event_its_tries_and_the_end_of_them() {
         "{}",
         heard.log()
     );
-    assert!(stage.journal.parked().await.unwrap()[0].quarantined);
+    assert!(stage.journal.parked(9).await.unwrap()[0].quarantined);
     let status = stage.journal.status().await.unwrap();
     assert_eq!(
         (
@@ -177,7 +177,7 @@ async fn a_parked_event_its_tries_and_the_end_of_them() {
         1,
         "once"
     );
-    assert!(stage.journal.parked().await.unwrap()[0].quarantined);
+    assert!(stage.journal.parked(9).await.unwrap()[0].quarantined);
     broken.release().await.unwrap();
     stage.journal.retry_parked(&at, "ann").await.unwrap();
     clerk("b").following(&stage.journal).step().await.unwrap();
@@ -237,7 +237,7 @@ async fn what_passes_is_taken_by_itself() {
     .await;
     follower.step().await.unwrap();
     assert_eq!(effects(&mut stage).await, ["a 1", "a 2", "a 3"]);
-    assert_eq!(stage.journal.parked().await.unwrap(), []);
+    assert_eq!(stage.journal.parked(9).await.unwrap(), []);
     assert_eq!(stage.number("select count(*) from parked_tries").await, 0);
 }
 

@@ -99,6 +99,14 @@ pub enum NotResolved {
     /// Something else is recorded.
     #[error("its payment has an outcome already")]
     Known,
+    /// The reference is that of another booking's charge: money would go back to somebody else.
+    #[error("{reference} is the reference of a charge of booking {bookid}")]
+    OfAnother {
+        /// The gateway's reference.
+        reference: String,
+        /// Whose it is.
+        bookid: i64,
+    },
     /// The payment refuses it.
     #[error("it cannot be recorded: {0}")]
     Refused(CommandError),
@@ -149,6 +157,10 @@ async fn record(
     match (job.kind.as_str(), said) {
         (CHARGE_JOB, Said::NotCharged) => Ok(Record::not_charged(payid, number)),
         (CHARGE_JOB, Said::Charged(gateway_ref)) => {
+            if let Some(bookid) = journal.charged_under(gateway_ref, payid.0).await? {
+                let reference = gateway_ref.clone();
+                return Err(NotResolved::OfAnother { reference, bookid });
+            }
             let payment = journal.load::<Payment>(payid).await?;
             let charge = payment.as_ref().and_then(|(it, _)| it.charge(number));
             let unclear = || NotResolved::Unclear("there is no such charge".to_owned());

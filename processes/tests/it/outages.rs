@@ -74,7 +74,7 @@ async fn survives(say: Say) {
                 look_again().await;
             }
         }
-        while journal.open_jobs("charge").await.unwrap() > 0 {
+        while journal.open_jobs_ending("charge", "").await.unwrap() > 0 {
             look_again().await;
         }
     };

@@ -166,6 +166,30 @@ async fn what_was_charged_confirms_a_booking_or_goes_back() {
 }
 
 #[tokio::test]
+async fn a_reference_of_another_charge_is_not_taken() {
+    let office = Office::open(Scripted::new([])).await;
+    let other = office.never_sent().await;
+    office.work(&office.charges()).await;
+    let payment = office.world.payment(other.bookid).await;
+    let reference = payment.gateway_ref().unwrap().to_owned();
+    let due = unknown(&office).await;
+    let id = left_to_people(&office).await;
+    let refused = say(&office, id, Said::Charged(reference))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, NotResolved::OfAnother { bookid, .. } if bookid == other.bookid.0),
+        "{refused}"
+    );
+    let refused = say(&office, id, Said::Charged(" ".to_owned())).await;
+    assert!(matches!(refused, Err(NotResolved::Refused(_))));
+    assert_eq!(office.charge_job(due.bookid).await.state, "attention");
+    say(&office, id, Said::Charged("its own".to_owned()))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn what_was_refunded_by_hand_ends_a_cancellation() {
     let office = Office::open(Scripted::new([])).await;
     let bookid = half_refunded(&office).await;

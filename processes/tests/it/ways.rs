@@ -104,7 +104,15 @@ async fn a_booking_is_paid_registered_and_confirmed() {
     let charges = running.ledger_of(&due).await;
     assert_eq!(charges.len(), 1);
     assert_eq!((charges[0].amount, charges[0].refunded), (PRICE.minor, 0));
-    assert_eq!(running.world.journal.open_jobs("charge").await.unwrap(), 0);
+    assert_eq!(
+        running
+            .world
+            .journal
+            .open_jobs_ending("charge", "")
+            .await
+            .unwrap(),
+        0
+    );
     running.stop().await;
 }
 

@@ -75,7 +75,8 @@ impl World {
         spacename: &str,
         scheduled: Option<Box<book::Scheduled>>,
     ) -> PaymentDue {
-        let bookid = self.journal.next_book_id().await.unwrap();
+        let next = self.journal.next_booking(spacename).await.unwrap();
+        let bookid = next.bookid;
         let spacename = spacename.to_owned();
         let userid = Some(domain::UserId(1));
         let place = book::Command::Place {

@@ -21,7 +21,7 @@ use super::{Reason, Shared, fault, schema, taken};
 use crate::batch;
 
 /// The follower's name in metrics and log lines.
-pub(super) const NAME: &str = "mypage_file";
+pub(crate) const NAME: &str = "mypage_file";
 /// A parked key is tried again after this, then after twice as long each time.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// At most after this.

@@ -282,7 +282,7 @@ impl Keeper {
         .fetch_one(&file.readers)
         .await
         .map_err(fault)?;
-        let lag = self.journal.events_behind(position).await?;
+        let lag = self.journal.events_behind(position, i64::MAX).await?;
         Ok((position, lag, parked))
     }
 

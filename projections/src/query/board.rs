@@ -10,14 +10,14 @@ mod list;
 use jiff::civil::Date;
 use journal::StoreError;
 use sqlx::postgres::PgRow;
-use sqlx::{Postgres, QueryBuilder, Row as _};
+use sqlx::{Postgres, QueryBuilder};
 
-pub use self::days::{Booked, BookedDay, RevenueDay};
+pub use self::days::{BookedDay, LongerPart, LongerPlace, RevenueDay};
 use self::days::{booked_day, longer, money, revenue_day, within_days};
 use self::list::statement;
 pub use self::list::{BoardFilter, BoardList, BoardPage, Place};
 use super::{ReadModels, SIZE_MAX};
-use crate::board::{BoardRow, number};
+use crate::board::BoardRow;
 use crate::projection::Row;
 use crate::{booking, store};
 
@@ -39,7 +39,7 @@ impl ReadModels {
         let size = usize::try_from(size.clamp(1, SIZE_MAX)).unwrap_or(1);
         // One more, to know whether there are more.
         let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-        let mut sql = statement("", list, filter, after, limit);
+        let mut sql = statement(list, filter, after, limit);
         let found = sql.build().fetch_all(self.journal.questions()).await?;
         let mut rows = rows(&found)?;
         let more = rows.len() > size;
@@ -58,12 +58,13 @@ impl ReadModels {
         from: Date,
         to: Date,
     ) -> Result<Vec<RevenueDay>, StoreError> {
-        let mut sql = money("", spacename, from, to);
+        let mut sql = money(spacename, from, to);
         let rows = sql.build().fetch_all(self.journal.questions()).await?;
         rows.iter().map(revenue_day).collect()
     }
 
-    /// What is booked of a space on these days, both included. Cancelled bookings are not; those nobody came to are.
+    /// What is booked of a space on these days, both included, by bookings that are of one day. Cancelled bookings are
+    /// not; those nobody came to are.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
@@ -72,63 +73,33 @@ impl ReadModels {
         spacename: &str,
         from: Date,
         to: Date,
-    ) -> Result<Booked, StoreError> {
-        let (spacename, from, to) = (booking::short(spacename), number(from), number(to));
-        let (mut by_day, mut longer) = (
-            within_days("", &spacename, from, to),
-            longer("", &spacename, from, to),
-        );
-        let by_day = by_day.build().fetch_all(self.journal.questions()).await?;
-        let longer = longer.build().fetch_all(self.journal.questions()).await?;
-        Ok(Booked {
-            days: by_day.iter().map(booked_day).collect::<Result<_, _>>()?,
-            longer: rows(&longer)?,
-        })
+    ) -> Result<Vec<BookedDay>, StoreError> {
+        let spacename = booking::short(spacename);
+        let mut sql = within_days(&spacename, from.into(), to.into());
+        let found = sql.build().fetch_all(self.journal.questions()).await?;
+        found.iter().map(booked_day).collect()
     }
-}
 
-/// A question about the board, for those who want to know how it is answered.
-#[derive(Clone, Debug)]
-pub enum BoardQuestion {
-    /// Of [`ReadModels::board`].
-    List(BoardList, BoardFilter, Option<Place>, u64),
-    /// Of [`ReadModels::revenue`].
-    Revenue(Option<String>, Date, Date),
-    /// Of [`ReadModels::booked`].
-    Booked(String, Date, Date),
-}
-
-impl ReadModels {
-    /// How the database answers a question: its plan, with the rows that each part of it met. It is asked for that.
+    /// The same by bookings of more than one day: a part of them, at most 1,000 behind a place.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
-    pub async fn plan(&self, question: &BoardQuestion) -> Result<Vec<String>, StoreError> {
-        const HEAD: &str = "explain (analyze, costs off, timing off, summary off) ";
-        let statements = match question {
-            BoardQuestion::List(list, filter, after, size) => {
-                let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-                vec![statement(HEAD, *list, filter, *after, limit)]
-            }
-            BoardQuestion::Revenue(spacename, from, to) => {
-                vec![money(HEAD, spacename.as_deref(), *from, *to)]
-            }
-            BoardQuestion::Booked(spacename, from, to) => {
-                let (name, from, to) = (booking::short(spacename), number(*from), number(*to));
-                vec![
-                    within_days(HEAD, &name, from, to),
-                    longer(HEAD, &name, from, to),
-                ]
-            }
-        };
-        let mut plan = vec![];
-        for mut sql in statements {
-            let lines = sql.build().fetch_all(self.journal.questions()).await?;
-            for line in &lines {
-                plan.push(line.try_get(0)?);
-            }
-        }
-        Ok(plan)
+    pub async fn booked_longer(
+        &self,
+        spacename: &str,
+        from: Date,
+        to: Date,
+        after: Option<LongerPlace>,
+    ) -> Result<LongerPart, StoreError> {
+        let spacename = booking::short(spacename);
+        let limit = i64::try_from(SIZE_MAX).unwrap_or(i64::MAX);
+        let mut sql = longer(&spacename, from.into(), to.into(), after, limit);
+        let found = sql.build().fetch_all(self.journal.questions()).await?;
+        let rows = rows(&found)?;
+        // A part that is full may be the last one; then the next one is empty.
+        let is_full = found.len() >= usize::try_from(SIZE_MAX).unwrap_or(usize::MAX);
+        let next = rows.last().filter(|_| is_full).map(LongerPlace::of);
+        Ok(LongerPart { rows, next })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::projection::{Column, Row};
 /// How many rows a page holds at most.
 pub const SIZE_MAX: u64 = 1_000;
 /// How many rows a page holds when nobody says.
-pub(super) const SIZE_DEFAULT: u64 = 20;
+pub const SIZE_DEFAULT: u64 = 20;
 
 /// Which page of a collection, and in which order.
 #[derive(Clone, Debug, PartialEq, Eq)]

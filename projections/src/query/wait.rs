@@ -6,16 +6,20 @@ use journal::StoreError;
 use journal::runtime::Runtime;
 
 use super::ReadModels;
+use crate::file;
 
 /// How often a waiting reader looks without a sign that something moved: the follower may be in another process.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// Up to how many events the lag is counted: whoever is behind that many is told so, and that is what counting costs.
+pub const LAG_EVENTS_MAX: i64 = 10_000;
 
 /// How far a projection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
     /// Everything up to here is in it, or parked.
     pub position: i64,
-    /// Committed events that are not; 0 when everything asked for is.
+    /// Committed events behind that position, counted up to [`LAG_EVENTS_MAX`]; 0 when everything asked for is in it.
     pub lag_events: i64,
 }
 
@@ -32,7 +36,11 @@ impl ReadModels {
         at_most: Duration,
     ) -> Result<Freshness, StoreError> {
         // Before the first look, so that nothing moves unseen between look and wait.
-        let mut moved = self.journal.moved();
+        let follower = match self.file(projection) {
+            Some(_) => file::FOLLOWER,
+            None => projection,
+        };
+        let mut moves = self.journal.moved_of(follower);
         let mut over = runtime.sleep(at_most);
         loop {
             let position = self.position(projection).await?;
@@ -46,8 +54,7 @@ impl ReadModels {
             tokio::select! {
                 biased;
                 () = &mut over => return self.freshness(projection).await,
-                // Never an error: the journal that signals is ours.
-                _ = moved.changed() => {}
+                () = moves.moved() => {}
                 () = runtime.sleep(LOOK_EVERY) => {}
             }
         }
@@ -72,7 +79,7 @@ impl ReadModels {
     /// than it is.
     async fn freshness(&self, projection: &str) -> Result<Freshness, StoreError> {
         let position = self.position(projection).await?;
-        let lag_events = self.journal.events_behind(position).await?;
+        let lag_events = self.journal.events_behind(position, LAG_EVENTS_MAX).await?;
         Ok(Freshness {
             position,
             lag_events,

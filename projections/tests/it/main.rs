@@ -16,6 +16,7 @@
 )]
 
 mod as_of;
+mod board;
 mod bulk;
 mod calendar;
 mod conformance;

@@ -300,11 +300,7 @@ async fn points_that_one_row_moves_twice_are_one_line_that_says_what_it_comes_to
     let schema = projections::by_name("points").unwrap().schema(1);
     assert_eq!(schema, "points_1");
     world.follow_to_the_end().await;
-    let ledger = world
-        .models
-        .ledger(UserId(1), &Default::default())
-        .await
-        .unwrap();
+    let ledger = world.models.ledger_after(UserId(1), 0, 100).await.unwrap();
     let lines: Vec<_> = ledger
         .rows
         .iter()

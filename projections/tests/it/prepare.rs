@@ -4,7 +4,7 @@ use projections::rebuild::Goal;
 use projections::{NAMES, PrepareError, prepare};
 
 use crate::story::{REGISTERED, play};
-use crate::world::{World, migrated};
+use crate::world::{World, migrated, schema_sql};
 
 const GENERATIONS: &str =
     "select string_agg(name || generation || state, ' ' order by name) from projections";
@@ -98,7 +98,7 @@ async fn an_index_that_a_newer_program_wants_is_made_in_every_generation() {
 
 #[test]
 fn the_tables_are_what_the_row_types_say() {
-    insta::assert_snapshot!(projections::schema_sql(), @r#"
+    insta::assert_snapshot!(schema_sql(), @r#"
     create schema books_1;
     create table books_1.books (
         bookid bigint not null,

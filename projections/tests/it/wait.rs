@@ -65,6 +65,11 @@ async fn who_waits_in_vain_is_told_how_much_is_missing() {
             lag_events
         }
     );
+    // No more are counted than was asked for: behind by a year costs what behind by a day does.
+    for (at_most, counted) in [(5, 5), (6, 6), (7, 6)] {
+        let behind = world.journal.events_behind(position, at_most).await;
+        assert_eq!(behind.unwrap(), counted);
+    }
     // A position that nothing was ever stored at.
     let fresh = world
         .models

@@ -55,8 +55,31 @@ fn template_key(what: &str) -> String {
     for migration in schema::MIGRATOR.iter() {
         migration.checksum.hash(&mut hasher);
     }
-    projections::schema_sql().hash(&mut hasher);
+    schema_sql().hash(&mut hasher);
     format!("projections-{what}-{:x}", hasher.finish())
+}
+
+/// The SQL of everything that `prepare` makes in an empty database, without rights.
+pub(crate) fn schema_sql() -> String {
+    let sql = projections::PROJECTIONS.iter().map(|projection| {
+        let schema = projection.schema(1);
+        let views = projection.tables.iter().map(|table| {
+            format!(
+                "create view {}.{} as {};\n",
+                projection.name,
+                table.name,
+                table.view(&schema)
+            )
+        });
+        format!(
+            "{}{}create schema {};\n{}",
+            projection.create(&schema),
+            projection.index(&schema),
+            projection.name,
+            views.collect::<String>()
+        )
+    });
+    sql.collect()
 }
 
 /// A database with migrations and nothing else.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use cqrs_es::persist::SerializedEvent;
+use domain::BookId;
 use jiff::Timestamp;
 use journal::append::{Answer, Append, Outcome, StreamVersion};
 use journal::feed::{Look, Proof, SeenRow, Span, Stored};
@@ -34,6 +35,18 @@ impl Line {
     #[must_use]
     pub fn new(database: Database) -> Self {
         Self { database }
+    }
+
+    /// The number of the next booking.
+    pub(crate) async fn next_book_id(&self) -> Result<BookId, StoreError> {
+        self.database
+            .at_once(|database| {
+                let mut inner = database.inner();
+                let id = inner.next_book;
+                inner.next_book += 1;
+                BookId(id)
+            })
+            .await
     }
 }
 
@@ -201,17 +214,6 @@ impl Store for Line {
 
     async fn imported(&self, _first: i64, _last: i64) -> Result<Vec<Imported>, StoreError> {
         self.database.at_once(|_| vec![]).await
-    }
-
-    async fn next_book_id(&self) -> Result<i64, StoreError> {
-        self.database
-            .at_once(|database| {
-                let mut inner = database.inner();
-                let id = inner.next_book;
-                inner.next_book += 1;
-                id
-            })
-            .await
     }
 
     async fn claim_jobs(

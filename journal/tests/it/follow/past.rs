@@ -145,7 +145,7 @@ async fn what_a_newer_program_wrote_is_parked_and_freed_by_that_program_by_itsel
             "{said}"
         );
     }
-    let list = stage.journal.parked().await.unwrap();
+    let list = stage.journal.parked(9).await.unwrap();
     assert_eq!(
         (
             list.len(),

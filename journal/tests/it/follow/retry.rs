@@ -71,12 +71,15 @@ async fn what_was_mended_is_taken_in_order_and_what_comes_goes_the_usual_way() {
     assert_eq!(mended.step().await.unwrap(), Step::Idle { hole: None });
     assert_eq!(parked(&stage, 1).await.len(), 2, "nobody asked yet");
 
-    let list = stage.journal.parked().await.unwrap();
+    let list = stage.journal.parked(9).await.unwrap();
     let [only] = &list[..] else {
         panic!("{list:?}")
     };
     assert_eq!((only.key.as_str(), only.position, only.behind), ("1", 3, 1));
     assert!(!only.retry_asked);
+    assert_eq!(stage.journal.parked(0).await.unwrap(), []);
+    let of = async |key: &str| stage.journal.parked_of(&[key.to_owned()]).await.unwrap();
+    assert_eq!((of("1").await, of("2").await), (list.clone(), vec![]));
     assert_eq!(
         stage
             .journal

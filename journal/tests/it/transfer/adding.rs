@@ -73,7 +73,8 @@ async fn bookings_that_are_not_there_are_added_behind_what_is_there() {
         panic!("it is new");
     };
     assert_eq!(answer.position, 16);
-    assert_eq!(stage.journal.next_book_id().await.unwrap().0, 902);
+    let next = stage.journal.next_booking("nowhere").await.unwrap();
+    assert_eq!(next.bookid.0, 902);
 }
 
 #[tokio::test]

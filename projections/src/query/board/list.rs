@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 
 use super::Sql;
-use crate::board::{BoardRow, number};
+use crate::board::BoardRow;
 use crate::booking;
+use crate::day::Day;
 use crate::projection::Row;
 use crate::query::names;
 
@@ -56,8 +57,8 @@ pub enum BoardList {
 /// A place in the order of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The day as a number, in lists by days.
-    pub day: i64,
+    /// The day, in lists by days.
+    pub day: Day,
     /// The time by which the list is ordered.
     pub at: Timestamp,
     /// The booking.
@@ -69,7 +70,7 @@ impl Place {
     fn push_behind(self, list: BoardList, time: &str, sql: &mut Sql) {
         if list.is_by_day() {
             sql.push(" and (day, starts_at, bookid) > (")
-                .push_bind(self.day)
+                .push_bind(self.day.number())
                 .push(", ");
         } else {
             sql.push(format!(" and ({time}, bookid) > ("));
@@ -193,20 +194,20 @@ impl Way {
                 let longest = SignedDuration::from_mins(i64::from(SLOT_MINUTES_MAX));
                 let latest = from.checked_add(longest).and_then(Date::tomorrow);
                 sql.push(" and last_day between ")
-                    .push_bind(number(from))
+                    .push_bind(Day::from(from).number())
                     .push(" and ")
-                    .push_bind(number(latest.unwrap_or(Date::MAX)))
+                    .push_bind(Day::from(latest.unwrap_or(Date::MAX)).number())
                     .push(" and day < ")
-                    .push_bind(number(from));
+                    .push_bind(Day::from(from).number());
             }
             (_, BoardList::Days { from, to }) => {
                 sql.push(" and day between ")
-                    .push_bind(number(from))
+                    .push_bind(Day::from(from).number())
                     .push(" and ")
-                    .push_bind(number(to));
+                    .push_bind(Day::from(to).number());
             }
             (_, BoardList::Arrivals { on }) => {
-                sql.push(" and day = ").push_bind(number(on));
+                sql.push(" and day = ").push_bind(Day::from(on).number());
             }
             (way, BoardList::Stuck { since }) => {
                 sql.push(format!(" and {} < ", way.time()))
@@ -240,16 +241,15 @@ impl BoardFilter {
     }
 }
 
-/// The statement for `limit` rows of a list behind a place; `head` stands before it.
+/// The statement for `limit` rows of a list behind a place.
 pub(super) fn statement(
-    head: &str,
     list: BoardList,
     filter: &BoardFilter,
     after: Option<Place>,
     limit: i64,
 ) -> Sql {
     let (columns, order) = (names(BoardRow::COLUMNS), list.order());
-    let mut sql = Sql::new(format!("{head}select {columns} from ("));
+    let mut sql = Sql::new(format!("select {columns} from ("));
     for (place, way) in list.ways().iter().enumerate() {
         if place > 0 {
             sql.push(" union all ");
