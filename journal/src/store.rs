@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::append::{Answer, Append, Outcome};
 use crate::feed::{Look, Proof, Span, Stored};
 use crate::jobs::{Finish, Job};
-use crate::transfer::Imported;
+use crate::transfer::{Caused, Imported, Led};
 use crate::{StoreError, StreamId};
 
 pub use postgres::Postgres;
@@ -92,6 +92,9 @@ pub trait Store: Send + Sync {
 
     /// The imports that brought events between these positions.
     async fn imported(&self, first: i64, last: i64) -> Result<Vec<Imported>, StoreError>;
+
+    /// Those of these events that follow from imported ones, at whatever distance.
+    async fn led_to_by_imports(&self, events: &[Caused]) -> Result<Vec<Led>, StoreError>;
 
     /// Claims up to `limit` jobs of these kinds that are due, for `lease_ms`; due by `set_time` where a clock was set by
     /// hand, else by the database's clock.

@@ -30,7 +30,7 @@ use crate::{Identity, StoreError};
 
 pub use export::{Export, Exported, MARK_EVERY, Resumed, Target};
 pub use import::{BATCH_MAX, Import, Source};
-pub use imported::{Imported, Unfinished};
+pub use imported::{Caused, Imported, Led, Unfinished};
 pub use line::{FORMAT, VERSION};
 pub use report::ImportReport;
 

@@ -16,7 +16,7 @@ mod rows;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::{Refusal, space};
+use domain::{Event, Refusal, payment, space};
 use journal::follow::{self, Cut, Follower, FollowerId, Handler, HandlerError, Slice};
 use journal::runtime::Runtime;
 use journal::{CommandError, Journal, Recorded, Request, StoreError, fail_point};
@@ -32,6 +32,8 @@ pub use rows::{InDatabase, Rows, StoredOrder, Written};
 const NAME: &str = "orders";
 /// Which generation of its rows; they are not rebuilt, because commands went out because of them.
 const GENERATION: i32 = 1;
+/// Where a journal begins.
+const FIRST: i64 = 1;
 
 /// Follows the feed until stopped, in as many slices as the saga is cut into.
 pub async fn run(
@@ -133,13 +135,21 @@ impl<R: Rows> OrderSaga<R> {
         Ok(())
     }
 
-    /// What of a batch happened elsewhere.
+    /// What of a batch happened elsewhere, or follows from that.
     async fn past(&self, events: &[Recorded]) -> Result<Past, StoreError> {
-        let (Some(first), Some(last)) = (events.first(), events.last()) else {
+        let Some(last) = events.last() else {
             return Ok(Past::default());
         };
-        let imports = self.journal.imported(first.position, last.position);
-        Ok(Past::new(imports.await?))
+        let imports = self.journal.imported(FIRST, last.position).await?;
+        if imports.is_empty() {
+            return Ok(Past::default());
+        }
+        let money: Vec<_> = events
+            .iter()
+            .filter(|it| asks_for_money(&it.event))
+            .collect();
+        let led = self.journal.led_to_by_imports(&money).await?;
+        Ok(Past::new(imports, led))
     }
 
     async fn load(&self, events: &[Recorded]) -> Result<Orders, HandlerError> {
@@ -173,7 +183,7 @@ impl<R: Rows> Handler<R::Connection> for OrderSaga<R> {
         };
         let mut plan = Plan::fold(orders, events, &terms)?;
         let mut requests = plan.take_requests();
-        if !terms.past.is_empty() {
+        if terms.past.has_any_of(events) {
             self.without_stored(&mut requests).await?;
         }
         let (causes, requests): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
@@ -205,6 +215,18 @@ impl<R: Rows> Handler<R::Connection> for OrderSaga<R> {
         };
         Ok(self.rows.write(tx, written).await?)
     }
+}
+
+/// Whether the gateway is to be called because of it.
+fn asks_for_money(event: &Event) -> bool {
+    use payment::Event as E;
+    let Event::Payment(event) = event else {
+        return false;
+    };
+    matches!(
+        event,
+        E::PaymentRequested { .. } | E::ChargeRequested { .. } | E::RefundRequested { .. }
+    )
 }
 
 /// What a command that did nothing means for the event that led to it.

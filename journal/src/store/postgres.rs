@@ -3,6 +3,7 @@
 mod append;
 mod columns;
 mod feed;
+mod imported;
 mod jobs;
 
 use std::collections::HashMap;
@@ -24,7 +25,7 @@ use crate::append::{Answer, Append, Outcome, StreamVersion};
 use crate::connections::statement;
 use crate::feed::{Look, Proof, Span, Stored};
 use crate::jobs::{Finish, Job};
-use crate::transfer::Imported;
+use crate::transfer::{Caused, Imported, Led};
 use crate::{Connections, StoreError, StreamId};
 
 /// A journal in Postgres, over the connections of the runtime role.
@@ -155,6 +156,10 @@ impl Store for Postgres {
             })
         };
         rows.iter().map(read).collect()
+    }
+
+    async fn led_to_by_imports(&self, events: &[Caused]) -> Result<Vec<Led>, StoreError> {
+        imported::led_to(&self.pool, events).await
     }
 
     async fn claim_jobs(

@@ -94,6 +94,7 @@ impl ChargeWork {
         let Some(requested_at) = requested_at(&history, notes.number) else {
             return Ok(Err("the payment has no such charge".to_owned()));
         };
+        let requested_at = notes.wanted_since(requested_at);
         Ok(Ok(Case {
             payid,
             void_at: void_at(&history, notes.number),

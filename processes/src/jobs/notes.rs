@@ -42,6 +42,8 @@ pub(crate) struct Told {
     pub(super) start: Option<Timestamp>,
     /// That the charge or refund was wanted in the journal that this one was imported from, and what then.
     pub(super) imported: Option<Elsewhere>,
+    /// Since when it may have been wanted there, where that is before it was wanted here.
+    wanted_since: Option<Timestamp>,
     correlation_id: Option<String>,
     causation_id: Option<String>,
     traceparent: Option<String>,
@@ -77,6 +79,15 @@ pub(crate) enum Elsewhere {
     Held,
 }
 
+/// A charge or refund that is wanted, or perhaps wanted, elsewhere too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// What becomes of it.
+    pub(crate) then: Elsewhere,
+    /// Since when, where that is before it was wanted here.
+    pub(crate) since: Option<Timestamp>,
+}
+
 impl Told {
     /// Of a charge, by the saga.
     pub(crate) fn of_charge(
@@ -84,9 +95,9 @@ impl Told {
         charge_no: u32,
         due: Due,
         held_until: Option<Timestamp>,
-        imported: Option<Elsewhere>,
+        wanted: Option<Wanted>,
     ) -> Self {
-        let sent = match (due, imported) {
+        let sent = match (due, wanted) {
             (Due::Now, None) => Sent::No,
             // A worker of the other system may have sent it after that: its notes stayed there.
             (Due::Now, Some(_)) | (Due::AfterInlineCall, _) => Sent::Maybe,
@@ -94,8 +105,7 @@ impl Told {
         Self {
             sent: Some(sent),
             held_until,
-            imported,
-            ..Self::of_journey(event, charge_no)
+            ..Self::of_money(event, charge_no, wanted)
         }
     }
 
@@ -108,10 +118,15 @@ impl Told {
     }
 
     /// Of a refund, by the saga.
-    pub(crate) fn of_refund(event: &Recorded, refund_no: u32, imported: Option<Elsewhere>) -> Self {
+    pub(crate) fn of_refund(event: &Recorded, refund_no: u32, wanted: Option<Wanted>) -> Self {
+        Self::of_money(event, refund_no, wanted)
+    }
+
+    fn of_money(event: &Recorded, number: u32, wanted: Option<Wanted>) -> Self {
         Self {
-            imported,
-            ..Self::of_journey(event, refund_no)
+            imported: wanted.map(|wanted| wanted.then),
+            wanted_since: wanted.and_then(|wanted| wanted.since),
+            ..Self::of_journey(event, number)
         }
     }
 
@@ -277,6 +292,12 @@ impl Notes {
         !self.inline_sent() && self.tries() == self.told.not_sent.unwrap_or(0)
     }
 
+    /// Since when it may have been wanted, here or elsewhere: its key is no younger.
+    pub(super) fn wanted_since(&self, requested_at: Timestamp) -> Timestamp {
+        let elsewhere = self.told.wanted_since.unwrap_or(requested_at);
+        elsewhere.min(requested_at)
+    }
+
     /// Since when the gateway may know a refund's key; none when it was never sent. The other system may have sent it
     /// since it was wanted there; what a person did not find at the gateway is as if it had been sent now for the first
     /// time.
@@ -284,7 +305,7 @@ impl Notes {
         let sent_at = match (self.told.imported, self.tries()) {
             (None, 0) => return None,
             (None, _) => self.told.first_sent_at.unwrap_or(requested_at),
-            (Some(_), _) => requested_at,
+            (Some(_), _) => self.wanted_since(requested_at),
         };
         let looked_at = self.told.looked_at;
         Some(looked_at.map_or(sent_at, |looked| looked.max(sent_at)))

@@ -83,7 +83,8 @@ fn samples() -> Vec<(Told, Value)> {
         at("2026-12-01T10:00:00Z"),
         at("2026-12-01T10:00:00.123456Z"),
     );
-    let charge = |due, until, imported| Told::of_charge(&event(), 1, due, until, imported);
+    let charge = |due, until, wanted| Told::of_charge(&event(), 1, due, until, wanted);
+    let wanted = |then, since| Some(Wanted { then, since });
     vec![
         (
             charge(Due::Now, Some(one), None),
@@ -97,12 +98,15 @@ fn samples() -> Vec<(Told, Value)> {
             journey("1", &json!({"sent": "maybe"})),
         ),
         (
-            charge(Due::Now, None, Some(Elsewhere::Asked)),
+            charge(Due::Now, None, wanted(Elsewhere::Asked, None)),
             journey("1", &json!({"sent": "maybe", "imported": "ask"})),
         ),
         (
-            Told::of_refund(&event(), 2, Some(Elsewhere::Held)),
-            journey("2", &json!({"imported": "hold"})),
+            Told::of_refund(&event(), 2, wanted(Elsewhere::Held, Some(one))),
+            journey(
+                "2",
+                &json!({"imported": "hold", "wanted_since": "2026-12-01T10:00:00Z"}),
+            ),
         ),
         (
             Told::of_no_show(&event(), one),

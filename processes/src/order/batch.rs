@@ -116,7 +116,7 @@ impl Plan {
         intent: Intent,
         terms: &Terms<'_>,
     ) -> Result<(), HandlerError> {
-        let origin = terms.past.origin(event.position);
+        let origin = terms.past.origin(event);
         match intent {
             // It was sent there, and what it did stands behind it.
             Intent::Command(_) if origin.is_done() => {}
@@ -137,7 +137,7 @@ impl Plan {
                 kind: CHARGE_JOB,
                 key: charge_key(bookid, charge_no),
                 bookid: bookid.0,
-                payload: Told::of_charge(event, charge_no, due, held_until, origin.imported())
+                payload: Told::of_charge(event, charge_no, due, held_until, origin.wanted())
                     .into_payload()?,
                 due_at: terms.charge_due_at(event, due),
                 timer: false,
@@ -146,7 +146,7 @@ impl Plan {
                 kind: REFUND_JOB,
                 key: refund_key(bookid, refund_no),
                 bookid: bookid.0,
-                payload: Told::of_refund(event, refund_no, origin.imported()).into_payload()?,
+                payload: Told::of_refund(event, refund_no, origin.wanted()).into_payload()?,
                 due_at: terms.now,
                 timer: false,
             }),

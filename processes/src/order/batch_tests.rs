@@ -191,12 +191,15 @@ fn what_the_saga_of_an_imported_journal_had_acted_on_is_folded_and_not_sent() {
     let events = refused();
     let here = fold(Orders::new(), &events, Timestamp::UNIX_EPOCH).unwrap();
     for (acted_to, sent) in [(0, 3), (2, 2), (3, 0)] {
-        let past = Past::new(vec![Imported {
-            first: 1,
-            last: 3,
-            acted_to,
-            payments_held: false,
-        }]);
+        let past = Past::new(
+            vec![Imported {
+                first: 1,
+                last: 3,
+                acted_to,
+                payments_held: false,
+            }],
+            vec![],
+        );
         let mut plan = fold_with(Orders::new(), &events, &past, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(plan.take_requests().len(), sent, "{acted_to}");
         assert_eq!(plan.orders, here.orders);
@@ -217,12 +220,15 @@ fn a_charge_that_people_had_in_hand_where_it_comes_from_is_left_to_them() {
     let here = fold(Orders::new(), &events, Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!(here.unwanted(), [charge_key(BookId(7), 1)]);
     for (acted_to, unwanted) in [(0, 1), (1, 0)] {
-        let past = Past::new(vec![Imported {
-            first: 1,
-            last: 1,
-            acted_to,
-            payments_held: false,
-        }]);
+        let past = Past::new(
+            vec![Imported {
+                first: 1,
+                last: 1,
+                acted_to,
+                payments_held: false,
+            }],
+            vec![],
+        );
         let plan = fold_with(Orders::new(), &events, &past, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(plan.unwanted().len(), unwanted, "{acted_to}");
     }

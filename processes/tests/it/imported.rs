@@ -279,6 +279,51 @@ async fn a_refund_whose_key_is_too_old_is_left_to_people() {
     assert_eq!(office.gateway.asked().refunds, [refund_key(due.bookid, 1)]);
 }
 
+/// A booking that was cancelled, and of which the saga had not read that when the file was written: no refund is asked for
+/// in it. The other system went on, and asked for one under the number that this one will give it.
+async fn cancelled_in_the_middle() -> (Office, PaymentDue) {
+    let from = Office::open(Scripted::new([])).await;
+    let due = from.never_sent().await;
+    from.work(&from.charges()).await;
+    from.world.run_saga().await;
+    let cancel = Command::cancel_booking(due.bookid, None, from.world.journal.clock().now());
+    from.world.execute(cancel).await;
+    assert_eq!(from.world.times(due.bookid, "Bookcancelled").await, 1);
+    assert_eq!(from.world.times(due.bookid, "RefundRequested").await, 0);
+    (from, due)
+}
+
+#[tokio::test]
+async fn a_refund_that_follows_from_what_was_imported_is_held_with_it() {
+    let (from, due) = cancelled_in_the_middle().await;
+    let office = Office::open(Scripted::new([])).await;
+    carry(&from.world, &office.world, Saga::Known, true).await;
+    everything(&office).await;
+    assert_eq!(office.world.times(due.bookid, "RefundRequested").await, 1);
+    nobody_called(&office);
+    assert_eq!(office.refund_job(due.bookid).await.state, "attention");
+    decide_retry(&office, "refund", true).await;
+    everything(&office).await;
+    assert_eq!(office.world.times(due.bookid, "BookClosed").await, 1);
+}
+
+#[tokio::test]
+async fn a_refund_that_follows_from_what_was_imported_is_as_old_as_that() {
+    for (old, refunds) in [(false, 1), (true, 0)] {
+        let (from, due) = cancelled_in_the_middle().await;
+        let office = imported(&from.world, Saga::Known).await;
+        if old {
+            // The other system's may have been made so long ago that the gateway has forgotten its key.
+            office.world.timeline.advance(RETENTION);
+        }
+        everything(&office).await;
+        assert_eq!(office.world.times(due.bookid, "RefundRequested").await, 1);
+        assert_eq!(office.gateway.asked().refunds.len(), refunds, "old: {old}");
+        let state = if old { "attention" } else { "done" };
+        assert_eq!(office.refund_job(due.bookid).await.state, state);
+    }
+}
+
 #[tokio::test]
 async fn a_refund_that_people_settled_by_hand_is_not_made() {
     let (from, due) = refund_in_the_middle().await;
