@@ -219,7 +219,7 @@ impl Standing {
 }
 
 /// The minor units that an event says were captured.
-fn captured(event: &Event) -> i64 {
+pub(crate) fn captured(event: &Event) -> i64 {
     match event {
         Event::Approved { captured, .. }
         | Event::ChargeApproved { captured, .. }
@@ -241,4 +241,4 @@ pub(crate) fn refunded(event: &Event) -> i64 {
 
 #[cfg(test)]
 #[path = "money_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -222,6 +222,12 @@ fn the_tables_are_what_the_row_types_say() {
     create view points.balances as select userid, points from points_1.balances;
     create view points.ledger as select position, userid, payid, kind, points, at from points_1.ledger;
     create schema calendar_1;
+    create table calendar_1.bookings (
+        bookid bigint not null,
+        spacename text not null,
+        currency text not null,
+        primary key (bookid)
+    ) with (fillfactor = 80);
     create table calendar_1.days (
         spacename text collate "C" not null,
         day text collate "C" not null,
@@ -234,6 +240,7 @@ fn the_tables_are_what_the_row_types_say() {
         primary key (spacename, day)
     ) with (fillfactor = 80);
     create schema calendar;
+    create view calendar.bookings as select bookid, spacename, currency from calendar_1.bookings;
     create view calendar.days as select spacename, day, bookings, cancelled, revenue_krw, revenue_usd, revenue_eur, revenue_jpy from calendar_1.days;
     create schema board_1;
     create table board_1.bookings (
