@@ -241,6 +241,11 @@ fn opening_hours_are_of_the_clock_there() {
         "the venue is not open for all of it; around it, it is open from 2026-12-01T00:00:00Z to 2026-12-01T05:00:00Z, \
          from 2026-12-01T13:00:00Z to 2026-12-01T17:00:00Z"
     );
+    let refused = venue(json!({"opening_hours": {}})).check(&wish, at(LONG_AGO));
+    assert_eq!(
+        refused.unwrap_err()[0].to_string(),
+        "the venue is not open for all of it, nor at any time from a day before it to a day after it"
+    );
 }
 
 #[test]
