@@ -96,7 +96,7 @@ pub struct SaidArgs {
 /// What to do with charges and refunds that are worked off in the background.
 #[derive(Debug, Subcommand)]
 pub enum JobsCommand {
-    /// Jobs that are not done: those for people first, then by when they are due
+    /// Jobs that are not done: those for people first, then by when they are due; timers whose time has not come are last
     #[command(
         after_help = "Example: spacerent jobs list --json | jq '.jobs[] | select(.state == \"attention\")'"
     )]
@@ -104,7 +104,7 @@ pub enum JobsCommand {
         /// Finished ones, too
         #[arg(long)]
         all: bool,
-        /// At most N
+        /// At most N; how many there are beside them stands on stderr
         #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         limit: i64,
         /// One JSON document on stdout

@@ -28,10 +28,14 @@ pub async fn run(
     on_journal(settings, folder, async |journal| match command {
         JobsCommand::List { all, limit, json } => {
             let jobs = journal.jobs(all, limit).await?;
+            let more = not_shown(&journal, all, limit, jobs.len()).await?;
             if json {
                 output::json(&List { jobs })?;
             } else {
                 table(&jobs)?;
+            }
+            if more > 0 {
+                output::say(&format!("{more} more; --limit N shows them"));
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -78,6 +82,15 @@ pub async fn run(
         }
     })
     .await
+}
+
+/// How many jobs there are beside those that are shown.
+async fn not_shown(journal: &Journal, all: bool, limit: i64, shown: usize) -> anyhow::Result<i64> {
+    let shown = i64::try_from(shown)?;
+    if shown < limit {
+        return Ok(0);
+    }
+    Ok(journal.count_jobs(all).await?.saturating_sub(shown))
 }
 
 fn table(jobs: &[JobRow]) -> anyhow::Result<()> {

@@ -144,6 +144,14 @@ async fn a_job_for_people_is_listed_retried_and_resolved() {
     );
     let table = String::from_utf8(folder.run(&["jobs", "list"]).await.stdout).unwrap();
     assert!(table.contains("for people"), "{table}");
+    for more in [&["--json"][..], &[]] {
+        let arguments = [&["jobs", "list", "--limit", "1"], more].concat();
+        let said = String::from_utf8(folder.run(&arguments).await.stderr).unwrap();
+        assert!(said.contains("1 more; --limit N shows"), "{said}");
+    }
+    let all = folder.run(&["jobs", "list", "--limit", "2"]).await;
+    let said = String::from_utf8(all.stderr).unwrap();
+    assert!(!said.contains("more"), "{said}");
 
     let (status, job) = json(&folder, &["jobs", "retry", "1", "--by", "ann"]).await;
     assert_eq!((status, &job["id"]), (Some(0), &1.into()));

@@ -46,6 +46,33 @@ async fn decisions(stage: &mut Stage) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn timers_whose_time_has_not_come_stand_behind_all_that_is_open() {
+    let stage = two_jobs().await;
+    let job = |key: i64, due_at, timer| NewJob {
+        kind: "refund",
+        key: key.to_string(),
+        bookid: key,
+        payload: HashMap::new(),
+        due_at,
+        timer,
+    };
+    let mut connection = stage.journal.pool().acquire().await.unwrap();
+    // Job 2 waits until long after today, and a timer until a bit less long.
+    let long = jiff::Timestamp::UNIX_EPOCH;
+    let jobs = [job(3, hour(999_999), true), job(4, long, true)];
+    schedule(&mut connection, &jobs).await.unwrap();
+    drop(connection);
+    let shown = stage.journal.jobs(false, 9).await.unwrap();
+    let shown: Vec<_> = shown.iter().map(|job| job.bookid).collect();
+    assert_eq!(shown, [7, 4, 8, 3]);
+    assert_eq!(stage.journal.jobs(false, 3).await.unwrap().len(), 3);
+    assert_eq!(stage.journal.count_jobs(false).await.unwrap(), 4);
+    stage.journal.resolve_job(1, &WHY).await.unwrap();
+    assert_eq!(stage.journal.count_jobs(false).await.unwrap(), 3);
+    assert_eq!(stage.journal.count_jobs(true).await.unwrap(), 4);
+}
+
+#[tokio::test]
 async fn a_job_for_people_is_tried_once_more() {
     let mut stage = two_jobs().await;
     let jobs = stage.journal.jobs(false, 9).await.unwrap();
