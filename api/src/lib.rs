@@ -19,6 +19,7 @@ mod cors;
 mod forwarded;
 mod hal;
 mod health;
+mod host;
 mod idempotency;
 mod input;
 mod ledger;

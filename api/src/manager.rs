@@ -107,7 +107,13 @@ pub(crate) async fn stuck(
     client: Client,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
-    let filters = ["spacename", "userid", "phase"];
+    let filters = [
+        "spacename",
+        "userid",
+        "phase",
+        "payment_status",
+        "refund_status",
+    ];
     let mut ask = Ask::of(&parameters, &["older_than_minutes"], &filters);
     let minutes = ask.number("older_than_minutes", 0, STUCK_MINUTES_MAX);
     let (filter, part) = (ask.filter(), ask.part());

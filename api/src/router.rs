@@ -5,7 +5,7 @@ use std::any::Any;
 use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -23,8 +23,8 @@ use crate::spaces::SpaceView;
 use crate::spaces::staff::{self, Step};
 use crate::state::Api;
 use crate::{
-    App, Role, correlation, cors, forwarded, health, ledger, limits, manager, points, proxy, slots,
-    venues,
+    App, Role, correlation, cors, forwarded, health, host, ledger, limits, manager, points, proxy,
+    slots, venues,
 };
 
 /// The routes of a role, with health and metrics beside them.
@@ -39,6 +39,7 @@ pub fn router(role: Role, app: App) -> Router {
         .layer(from_fn_with_state(api.clone(), limits::whole_body))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(api.clone(), forwarded::layer))
+        .layer(from_fn(host::layer))
         .layer(from_fn_with_state(origins, cors::layer))
         .layer(SetResponseHeaderLayer::overriding(
             X_CONTENT_TYPE_OPTIONS,

@@ -26,7 +26,7 @@ const FILL: &str = "
     select n, n % 5000, 'venue' || n % 50, n % 3 + 1, start, start + interval '1 hour', 60, 'Asia/Seoul',
            to_char(start at time zone 'Asia/Seoul', 'YYYYMMDD')::bigint,
            case when n % 200 = 0 then to_char(start at time zone 'Asia/Seoul' + interval '1 day', 'YYYYMMDD')::bigint end,
-           phase, 'Registered', 10000, 'KRW', 'paid',
+           phase, 'Registered', 10000, 'KRW', case when n % 1000 = 7 then 'outstanding' else 'paid' end,
            case when n % 1000 = 1 then 'pending' else 'none' end, 10000, 0, 0, 0, '',
            case when n % 1000 = 1 then 1 else 0 end, case when n % 1000 = 1 then start end,
            case phase when 'registered' then 'preparation' when 'ready' then 'arrival'

@@ -30,7 +30,7 @@ pub async fn fold(
 ) -> Result<(), HandlerError> {
     let mut rows = Rows::new(projection);
     for (place, table) in projection.tables.iter().enumerate() {
-        let keys = touched(table, events);
+        let keys = touched(table, &rows, events);
         if keys.is_empty() {
             continue;
         }

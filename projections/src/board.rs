@@ -33,6 +33,7 @@ pub(crate) static BOARD: Projection = Projection {
         "to_come as btree (day, starts_at, bookid) where waits_for in ('preparation', 'arrival')",
         "not_moving as btree (waits_since, bookid) where waits_for in ('payment', 'registration', 'cancellation')",
         "going_back as btree (refund_since, bookid) where refund_since is not null",
+        "owing as btree (bookid) where payment_status = 'outstanding'",
     ])],
     by_booking: true,
     fold,

@@ -180,7 +180,7 @@ macro_rules! shows_money {
 pub(crate) use shows_money;
 
 /// The minor units that an event says were captured.
-fn captured(event: &Event) -> i64 {
+pub(crate) fn captured(event: &Event) -> i64 {
     match event {
         Event::Approved { captured, .. }
         | Event::ChargeApproved { captured, .. }
@@ -202,4 +202,4 @@ pub(crate) fn refunded(event: &Event) -> i64 {
 
 #[cfg(test)]
 #[path = "money_tests.rs"]
-mod tests;
+pub(crate) mod tests;

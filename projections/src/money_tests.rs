@@ -7,10 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const PRICE: Money = Money::krw(10_000);
+pub(crate) const PRICE: Money = Money::krw(10_000);
 
 /// What can happen to a payment; numbers may name what is not there.
-fn command() -> impl Strategy<Value = Command> {
+pub(crate) fn command() -> impl Strategy<Value = Command> {
     let number = || 1..4_u32;
     let amount = || (1..12_000_i64).prop_map(Money::krw);
     prop_oneof![

@@ -110,8 +110,14 @@ pub struct Projection {
 /// randomness, sleep and spawn.
 pub type Fold = fn(&mut Rows, &Recorded) -> Result<(), Unfit>;
 
-/// Which row an event may change, if any.
-pub type Touched = fn(&Recorded) -> Option<Key>;
+/// Which rows of a table a batch may change.
+#[derive(Clone, Copy, Debug)]
+pub enum Touched {
+    /// At most one an event, which the event itself names.
+    ByEvent(fn(&Recorded) -> Option<Key>),
+    /// Those that the batch and the rows of the tables before this one name together.
+    ByRows(fn(&Rows, &[Recorded]) -> Vec<Key>),
+}
 
 /// Makes the typed row of a stored one.
 pub type Read = fn(Vec<Cell>) -> Result<Box<dyn AnyRow>, Misfit>;
@@ -190,12 +196,18 @@ pub trait AnyRow: Any + Send + Sync {
     /// Its cells, in the order of the columns.
     fn cells(&self) -> Vec<Cell>;
     /// The typed row inside.
+    fn as_any(&self) -> &dyn Any;
+    /// The typed row inside, to be changed.
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
 impl<R: Row> AnyRow for R {
     fn cells(&self) -> Vec<Cell> {
         Row::cells(self)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn as_any_mut(&mut self) -> &mut dyn Any {

@@ -10,7 +10,7 @@ use journal::Recorded;
 
 use crate::cell::{Cell, Misfit};
 use crate::packed;
-use crate::projection::{AnyRow, Key, Projection, Row, Table, Unfit};
+use crate::projection::{AnyRow, Key, Projection, Row, Table, Touched, Unfit};
 
 /// The rows that a batch touches, of every table of one projection.
 pub struct Rows {
@@ -99,6 +99,16 @@ impl Rows {
         Ok(())
     }
 
+    /// The row with this key, if there is one.
+    #[must_use]
+    pub fn get<R: Row>(&self, key: &Key) -> Option<&R> {
+        let table = self
+            .tables
+            .iter()
+            .find(|rows| rows.table.name == R::TABLE)?;
+        table.rows.get(key)?.row.as_any().downcast_ref()
+    }
+
     /// The row with this key, to be changed.
     ///
     /// # Errors
@@ -148,13 +158,14 @@ impl Rows {
     }
 }
 
-/// Which rows of a table a batch may change.
+/// Which rows of a table a batch may change; `rows` has those of the tables before it.
 #[must_use]
-pub fn touched(table: &Table, events: &[Recorded]) -> Vec<Key> {
-    let Some(touched) = table.touched else {
-        return vec![];
+pub fn touched(table: &Table, rows: &Rows, events: &[Recorded]) -> Vec<Key> {
+    let mut keys: Vec<_> = match table.touched {
+        None => return vec![],
+        Some(Touched::ByEvent(touched)) => events.iter().filter_map(touched).collect(),
+        Some(Touched::ByRows(touched)) => touched(rows, events),
     };
-    let mut keys: Vec<_> = events.iter().filter_map(touched).collect();
     keys.sort_unstable();
     keys.dedup();
     keys

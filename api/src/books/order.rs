@@ -67,10 +67,12 @@ impl Order {
         let offer = match (place, self.slot) {
             (Place::Retired, _) => return Err(retired()),
             (Place::Undefined, Some(_)) => return Err(no_such_venue()),
-            (Place::Undefined, None) => Offer::unscheduled(default_price, now),
+            (Place::Undefined, None) => {
+                Offer::unscheduled(default_price, Points::default().rate, now)
+            }
             (Place::Venue(of), Some(slot)) => Offer::at(of, slot, now)?,
             (Place::Venue(of), None) if of.venue.definition().unscheduled => {
-                Offer::unscheduled(default_price, now)
+                Offer::unscheduled(default_price, of.venue.definition().points_rate, now)
             }
             (Place::Venue(_), None) => return Err(needs_a_time()),
         };
@@ -107,11 +109,11 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
-    fn unscheduled(default_price: i64, made_at: Timestamp) -> Self {
+    fn unscheduled(default_price: i64, rate: BasisPoints, made_at: Timestamp) -> Self {
         Self {
             price: Money::krw(default_price),
             quote: None,
-            points: Points::default(),
+            points: Points { spent: 0, rate },
             units: vec![],
             made_at,
         }

@@ -75,6 +75,30 @@ async fn the_operators_word_counts_before_everybody_elses() {
 }
 
 #[tokio::test]
+async fn a_request_says_one_host() {
+    let app = app().await;
+    for (line, hosts, status) in [
+        ("GET / HTTP/1.1", &["host: a"][..], 200),
+        ("GET / HTTP/1.1", &["accept: */*"], 400),
+        ("GET / HTTP/1.1", &["host: a", "host: a"], 400),
+        ("GET / HTTP/1.1", &["host: a", "host: b"], 400),
+        ("GET /livez HTTP/1.1", &["accept: */*"], 400),
+        ("GET http://a/ HTTP/1.1", &["accept: */*"], 400),
+        ("GET / HTTP/1.0", &["accept: */*"], 200),
+        ("GET / HTTP/1.0", &["host: a", "host: b"], 400),
+    ] {
+        for role in [Role::Book, Role::Gateway] {
+            let lines = [&[line], hosts].concat();
+            let answer = raw(app.address(role), &lines, "").await;
+            assert_eq!(answer.status, status, "{line} {hosts:?}");
+            if status == 400 {
+                answer.is_problem(400, "malformed-request");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_host_that_is_none_stands_in_no_link() {
     let app = app().await;
     for host in [

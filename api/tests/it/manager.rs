@@ -217,6 +217,40 @@ async fn a_booking_that_nothing_happens_to_is_stuck() {
 }
 
 #[tokio::test]
+async fn who_owes_is_among_what_is_stuck_until_the_money_is_asked_for_again() {
+    // Nobody charges here, so what is asked for stays under way.
+    let app = TestApp::paid_by(crate::till::Till::answering(crate::till::approved())).await;
+    for bookid in 1..=3 {
+        assert_eq!(app.book("numberone").await.bookid(), bookid);
+        app.pay(bookid).await;
+        let register = crate::staff::register(bookid);
+        app.execute(domain::Command::Space(domain::BookId(bookid), register))
+            .await;
+        app.command(bookid, domain::book::Command::Confirm).await;
+    }
+    for bookid in [3, 1] {
+        app.declined_overtime(bookid, 2).await;
+    }
+    let stuck = async |parameters: &str| {
+        let head = app.journal.head().await.unwrap();
+        let path = format!("/manager/stuck?older_than_minutes=0{parameters}");
+        app.get_at(head, Role::Mypage, &path).await;
+        ask(&app, &path).await
+    };
+    assert_eq!(ids(&stuck("").await), [3, 1]);
+    let owing = "&payment_status=outstanding";
+    let first = stuck(&format!("{owing}&size=1")).await;
+    assert_eq!(ids(&first), [3]);
+    let next = first.json()["_links"]["next"]["href"].clone();
+    let next = next.as_str().unwrap().replace("http://localhost:8084", "");
+    assert_eq!(ids(&ask(&app, &next).await), [1]);
+    assert!(ids(&ask(&app, "/manager/stuck").await).is_empty());
+    let again = app.call(Role::Payment, "POST", "/payments/3/charges");
+    assert_eq!(again.send().await.status, 202);
+    assert_eq!(ids(&stuck(owing).await), [1]);
+}
+
+#[tokio::test]
 async fn what_is_left_to_people_stands_beside_what_is_stuck() {
     let app = TestApp::paid_by(crate::till::Till::answering(crate::till::approved())).await;
     app.as_owner(

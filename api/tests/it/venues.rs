@@ -317,6 +317,27 @@ async fn what_a_venue_does_not_allow_is_said() {
 }
 
 #[tokio::test]
+async fn what_a_booking_without_a_time_earns_its_venue_says_where_there_is_one() {
+    let app = paid().await;
+    for (rate, earns) in [(None, 100), (Some(0), 0), (Some(250), 250)] {
+        if let Some(rate) = rate {
+            let open_to_all = json!({"unscheduled": true, "points_rate": rate});
+            app.put(&open_to_all).await;
+        }
+        let here = json!({"spacename": "numberone"});
+        let quote = app.post("/quotes", &here).await.json();
+        assert_eq!(quote["earns_points"], earns, "{rate:?}");
+        let bookid = app.book("numberone").await.bookid();
+        app.pay(bookid).await;
+        let earned = format!(
+            "events where aggregate_id = '{bookid}' and event_type = 'PointsAccrued'
+             and (payload ->> 'points')::bigint = {earns}"
+        );
+        assert_eq!(app.count(&earned).await, 1, "{rate:?}");
+    }
+}
+
+#[tokio::test]
 async fn of_a_hundred_for_one_slot_one_has_it_and_the_others_are_told_what_is_free() {
     let app = paid().await;
     app.venue(seoul()).await;

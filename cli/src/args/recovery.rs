@@ -107,7 +107,7 @@ fn reference(text: &str) -> Result<String, &'static str> {
 /// What to do with charges and refunds that are worked off in the background.
 #[derive(Debug, Subcommand)]
 pub enum JobsCommand {
-    /// Jobs that are not done: those for people first, then by when they are due
+    /// Jobs that are not done: those for people first, then by when they are due; timers whose time has not come are last
     #[command(
         after_help = "Example: spacerent jobs list --json | jq '.jobs[] | select(.state == \"attention\")'"
     )]
@@ -115,7 +115,7 @@ pub enum JobsCommand {
         /// Finished ones, too
         #[arg(long)]
         all: bool,
-        /// At most N
+        /// At most N; when there are more, stderr says so
         #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         limit: i64,
         /// One JSON document on stdout

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use journal::Journal;
 use journal::recover::{Decision, ParkedAt, ParkedEvent, ParkedKey};
 use journal::runtime::{Runtime, Tokio};
+use processes::order;
 use serde::Serialize;
 
 use crate::args::recovery::{At, By, ParkedCommand};
@@ -165,6 +166,11 @@ fn reason(reason: Option<&str>) -> String {
     reason.unwrap_or("(behind another one)").to_owned()
 }
 
+/// Whether some follower has this name.
+fn is_a_follower(name: &str) -> bool {
+    name == order::follower_id().name || projections::NAMES.contains(&name)
+}
+
 /// The parked booking that is meant.
 async fn find(journal: &Journal, at: &At) -> anyhow::Result<ParkedAt> {
     let generations: Vec<i32> = journal
@@ -178,6 +184,11 @@ async fn find(journal: &Journal, at: &At) -> anyhow::Result<ParkedAt> {
     let (name, key) = (&at.name, &at.key);
     let generation = match generations[..] {
         [generation] => generation,
+        [] if !is_a_follower(name) => bail!(
+            "there is no follower {name}; there are {}, {}",
+            projections::NAMES.join(", "),
+            order::follower_id().name
+        ),
         [] => bail!(
             "{name} has nothing parked of booking {key}; `spacerent parked list` shows what there is"
         ),

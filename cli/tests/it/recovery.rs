@@ -131,6 +131,13 @@ async fn a_parked_booking_is_listed_retried_and_discarded() {
             "parked.discard by ann: no such thing"
         ]
     );
+    for (follower, said) in [
+        ("nope", "there is no follower nope; there are books, "),
+        ("orders", "orders has nothing parked of booking 3"),
+    ] {
+        let line = one_line(&folder.run(&["parked", "retry", follower, "3"]).await);
+        assert!(line.contains(said), "{line}");
+    }
     assert!(server.stop().await.success());
 
     let output = folder

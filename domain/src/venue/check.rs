@@ -85,11 +85,20 @@ impl Venue {
     fn notice(&self, span: Span, now: Timestamp) -> impl Iterator<Item = Refused> {
         let reach = self.in_reach(now);
         let (earliest, latest) = (reach.start, reach.end);
+        // A time that is named can be booked: it is on the grid, or a whole minute of the clock there.
+        let to_say = Grid {
+            minutes: self.definition.granularity_minutes.or(Some(1)),
+            ..self.grid()
+        };
         let too_soon = span.start < earliest;
         let too_far = span.end > latest;
         [
-            too_soon.then_some(Refused::TooSoon { earliest }),
-            too_far.then_some(Refused::TooFarAhead { latest }),
+            too_soon.then(|| Refused::TooSoon {
+                earliest: to_say.at_or_after(earliest).unwrap_or(earliest),
+            }),
+            too_far.then(|| Refused::TooFarAhead {
+                latest: to_say.at_or_before(latest).unwrap_or(latest),
+            }),
         ]
         .into_iter()
         .flatten()

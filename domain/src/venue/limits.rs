@@ -1,5 +1,7 @@
 //! What a definition may say: ranges, counts, and what must fit together. Everything that does not is found at once.
 
+use std::ops::RangeInclusive;
+
 use jiff::civil::Date;
 
 use super::definition::{Definition, GRANULARITY_DAY, Hours, WallTime};
@@ -25,13 +27,48 @@ const HOURS_MAX: usize = 10;
 /// How many steps a policy may have.
 const TIERS_MAX: usize = 10;
 /// Hundredths of a percent: all of it.
-const POINTS_RATE_MAX: u16 = 10_000;
+const POINTS_RATE_MAX: u32 = 10_000;
 /// How long a buffer or a grace may be: a week.
 const WEEK_MINUTES: u32 = 7 * 24 * 60;
 /// How far ahead notice may look: ten years.
 const NOTICE_MINUTES_MAX: u32 = 10 * SLOT_MINUTES_MAX;
 /// How long a hold may last.
 const HOLD_MINUTES_MAX: u32 = 120;
+
+/// What a grid must do.
+const DIVIDES_A_DAY: &str = "must divide a day: 5, 10, 15, 30, 60, 1440 and so on";
+
+/// From how much to how much a number may be, by the pointer to it. A field means the same wherever it stands.
+fn range(pointer: &str) -> Option<RangeInclusive<i64>> {
+    let (least, most) = match pointer.rsplit('/').next()? {
+        "amount" => return Some(0..=PER_HOUR_MAX),
+        "units" => (1, UNITS_MAX),
+        "points_rate" => (0, POINTS_RATE_MAX),
+        "min_duration_minutes" | "max_duration_minutes" => (SLOT_MINUTES_MIN, SLOT_MINUTES_MAX),
+        "min_notice_minutes" => (0, NOTICE_MINUTES_MAX),
+        "max_notice_minutes" => (1, NOTICE_MINUTES_MAX),
+        "buffer_before_minutes"
+        | "buffer_after_minutes"
+        | "no_show_grace_minutes"
+        | "grace_minutes" => (0, WEEK_MINUTES),
+        "hold_minutes" => (1, HOLD_MINUTES_MAX),
+        "hours_before" => (0, SLOT_MINUTES_MAX / 60),
+        "refund_percent" => (0, 100),
+        _ => return None,
+    };
+    Some(i64::from(least)..=i64::from(most))
+}
+
+/// What to say where something stands that is no number, or none that could be read.
+pub(super) fn a_number(pointer: &str) -> String {
+    if pointer == "/granularity_minutes" {
+        return DIVIDES_A_DAY.to_owned();
+    }
+    match range(pointer).map(RangeInclusive::into_inner) {
+        Some((least, most)) => format!("must be a whole number from {least} to {most}"),
+        None => "must be a whole number".to_owned(),
+    }
+}
 
 impl Definition {
     /// Everything that it may not say.
@@ -48,7 +85,7 @@ impl Definition {
             let detail = "must be the IANA name of a time zone, such as Asia/Seoul";
             found.add("/timezone", "no-such-timezone", detail);
         }
-        found.number("/units", self.units, 1, UNITS_MAX);
+        found.number("/units", self.units);
         self.check_prices(found);
         self.check_times(found);
         self.check_rules(found);
@@ -69,11 +106,7 @@ impl Definition {
                 currency,
             );
         }
-        if self.points_rate.0 > POINTS_RATE_MAX {
-            let detail =
-                format!("must be at most {POINTS_RATE_MAX} basis points, which is everything");
-            found.add("/points_rate", "out-of-range", detail);
-        }
+        found.number("/points_rate", self.points_rate.0);
     }
 
     fn check_times(&self, found: &mut Checks) {
@@ -120,57 +153,17 @@ impl Definition {
         }
     }
 
-    /// What is said in minutes: where, how many, and from how many to how many.
-    fn minutes(&self) -> [(&'static str, Option<u32>, u32, u32); 8] {
+    /// What is said in minutes: where, and how many.
+    fn minutes(&self) -> [(&'static str, Option<u32>); 8] {
         [
-            (
-                "/min_duration_minutes",
-                self.min_duration_minutes,
-                SLOT_MINUTES_MIN,
-                SLOT_MINUTES_MAX,
-            ),
-            (
-                "/max_duration_minutes",
-                self.max_duration_minutes,
-                SLOT_MINUTES_MIN,
-                SLOT_MINUTES_MAX,
-            ),
-            (
-                "/min_notice_minutes",
-                Some(self.min_notice_minutes),
-                0,
-                NOTICE_MINUTES_MAX,
-            ),
-            (
-                "/max_notice_minutes",
-                self.max_notice_minutes,
-                1,
-                NOTICE_MINUTES_MAX,
-            ),
-            (
-                "/buffer_before_minutes",
-                Some(self.buffer_before_minutes),
-                0,
-                WEEK_MINUTES,
-            ),
-            (
-                "/buffer_after_minutes",
-                Some(self.buffer_after_minutes),
-                0,
-                WEEK_MINUTES,
-            ),
-            (
-                "/hold_minutes",
-                Some(self.hold_minutes),
-                1,
-                HOLD_MINUTES_MAX,
-            ),
-            (
-                "/no_show_grace_minutes",
-                Some(self.no_show_grace_minutes),
-                0,
-                WEEK_MINUTES,
-            ),
+            ("/min_duration_minutes", self.min_duration_minutes),
+            ("/max_duration_minutes", self.max_duration_minutes),
+            ("/min_notice_minutes", Some(self.min_notice_minutes)),
+            ("/max_notice_minutes", self.max_notice_minutes),
+            ("/buffer_before_minutes", Some(self.buffer_before_minutes)),
+            ("/buffer_after_minutes", Some(self.buffer_after_minutes)),
+            ("/hold_minutes", Some(self.hold_minutes)),
+            ("/no_show_grace_minutes", Some(self.no_show_grace_minutes)),
         ]
     }
 
@@ -178,12 +171,11 @@ impl Definition {
         if let Some(minutes) = self.granularity_minutes
             && !GRANULARITY_DAY.is_multiple_of(minutes)
         {
-            let detail = "must divide a day: 5, 10, 15, 30, 60, 1440 and so on";
-            found.add("/granularity_minutes", "out-of-range", detail);
+            found.add("/granularity_minutes", "out-of-range", DIVIDES_A_DAY);
         }
-        for (pointer, minutes, least, most) in self.minutes() {
+        for (pointer, minutes) in self.minutes() {
             if let Some(minutes) = minutes {
-                found.number(pointer, minutes, least, most);
+                found.number(pointer, minutes);
             }
         }
         let (shortest, longest) = (self.min_duration_minutes, self.max_duration_minutes);
@@ -210,20 +202,15 @@ fn is_a_zone(name: &str) -> bool {
 }
 
 fn check_policy(policy: &Policy, found: &mut Checks) {
-    found.number(
-        "/cancellation/grace_minutes",
-        policy.grace_minutes,
-        0,
-        WEEK_MINUTES,
-    );
+    found.number("/cancellation/grace_minutes", policy.grace_minutes);
     found.count("/cancellation/tiers", policy.tiers.len(), TIERS_MAX);
     let mut before: Option<&Tier> = None;
     for (place, tier) in policy.tiers.iter().enumerate() {
         let pointer = format!("/cancellation/tiers/{place}");
         let hours = format!("{pointer}/hours_before");
         let percent = format!("{pointer}/refund_percent");
-        found.number(&hours, tier.hours_before, 0, SLOT_MINUTES_MAX / 60);
-        found.number(&percent, tier.refund_percent.into(), 0, 100);
+        found.number(&hours, tier.hours_before);
+        found.number(&percent, tier.refund_percent);
         if let Some(before) = before {
             if tier.hours_before >= before.hours_before {
                 found.add(
@@ -254,13 +241,12 @@ impl Checks {
         });
     }
 
-    fn number(&mut self, pointer: &str, number: u32, least: u32, most: u32) {
-        if !(least..=most).contains(&number) {
-            self.add(
-                pointer,
-                "out-of-range",
-                format!("must be from {least} to {most}"),
-            );
+    fn number(&mut self, pointer: &str, number: impl Into<i64>) {
+        let range = range(pointer).filter(|range| !range.contains(&number.into()));
+        if let Some(range) = range {
+            let (least, most) = range.into_inner();
+            let detail = format!("must be from {least} to {most}");
+            self.add(pointer, "out-of-range", detail);
         }
     }
 
@@ -310,10 +296,7 @@ impl Checks {
     }
 
     fn price(&mut self, pointer: &str, price: Money, currency: Currency) {
-        if !(0..=PER_HOUR_MAX).contains(&price.minor) {
-            let detail = format!("must be from 0 to {PER_HOUR_MAX} minor units");
-            self.add(&format!("{pointer}/amount"), "out-of-range", detail);
-        }
+        self.number(&format!("{pointer}/amount"), price.minor);
         if price.currency != currency {
             let detail = "must be the currency of price_per_hour: a venue has one";
             self.add(&format!("{pointer}/currency"), "other-currency", detail);

@@ -39,6 +39,8 @@ impl Definition {
         let price_per_hour = of
             .take("price_per_hour")
             .map_or(default_price, Price::money);
+        // It is the price of an hour when nobody says otherwise.
+        let overtime_per_hour = of.take("overtime_per_hour").map(Price::money);
         let definition = Self {
             spacename: of.required("spacename"),
             timezone: of.take("timezone").unwrap_or_else(|| "UTC".to_owned()),
@@ -63,21 +65,27 @@ impl Definition {
             no_show_grace_minutes: of
                 .take("no_show_grace_minutes")
                 .unwrap_or(NO_SHOW_GRACE_MINUTES),
-            overtime_per_hour: of
-                .take("overtime_per_hour")
-                .map_or(price_per_hour, Price::money),
+            overtime_per_hour: overtime_per_hour.unwrap_or(price_per_hour),
             hand_over: of.take("hand_over").unwrap_or(Method::Key),
             unscheduled: of.take("unscheduled").unwrap_or(false),
             price_per_hour,
         };
-        definition.finish(of)
+        definition.finish(of, overtime_per_hour.is_some())
     }
 
-    fn finish(mut self, reader: Reader) -> Result<Self, Vec<Invalid>> {
+    fn finish(mut self, reader: Reader, overtime_is_said: bool) -> Result<Self, Vec<Invalid>> {
         let mut errors = reader.finish();
-        // What could not be read has its default here; it is not complained about twice.
-        let read: Vec<_> = errors.iter().map(|it| it.pointer.clone()).collect();
-        let is_new = |it: &Invalid| !read.iter().any(|pointer| same_field(pointer, &it.pointer));
+        // What could not be read has its default here; it is not complained about twice, nor is what follows from it:
+        // an overtime that nobody said, which is the price again, and the currency that other prices must have.
+        let mut told: Vec<_> = errors.iter().map(|it| it.pointer.clone()).collect();
+        if !overtime_is_said {
+            told.push("/overtime_per_hour".to_owned());
+        }
+        let is_told = |at: &str| told.iter().any(|pointer| same_field(pointer, at));
+        let is_new = |it: &Invalid| {
+            let follows = it.code == "other-currency" && is_told("/price_per_hour");
+            !follows && !is_told(&it.pointer)
+        };
         errors.extend(self.invalid().into_iter().filter(is_new));
         if !errors.is_empty() {
             return Err(errors);
@@ -136,7 +144,8 @@ impl Reader {
             Ok(read) => Some(read),
             Err(error) => {
                 let pointer = format!("/{name}{}", pointer(error.path()));
-                self.malformed(pointer, words::plain(&error.into_inner().to_string()));
+                let detail = words::plain(&error.into_inner().to_string(), &pointer);
+                self.malformed(pointer, detail);
                 None
             }
         }

@@ -64,10 +64,7 @@ pub enum Refused {
         latest: Timestamp,
     },
     /// The venue is closed for some of it.
-    #[error(
-        "the venue is not open for all of it; around it, it is open {}",
-        times(open)
-    )]
+    #[error("the venue is not open for all of it{}", times(open))]
     Closed {
         /// When it is open: from a day before to a day after.
         open: Vec<super::Span>,
@@ -144,10 +141,13 @@ fn next_to(before: Option<Timestamp>, after: Option<Timestamp>) -> String {
 
 fn times(open: &[super::Span]) -> String {
     if open.is_empty() {
-        return "never".to_owned();
+        return ", nor at any time from a day before it to a day after it".to_owned();
     }
     let times = open
         .iter()
         .map(|span| format!("from {} to {}", span.start, span.end));
-    times.collect::<Vec<_>>().join(", ")
+    format!(
+        "; around it, it is open {}",
+        times.collect::<Vec<_>>().join(", ")
+    )
 }

@@ -1,7 +1,9 @@
 //! What a reader says was wrong, in words for people who do not know how it is built.
 
-/// What to tell instead of a reader's own words.
-pub(super) fn plain(said: &str) -> String {
+use super::limits;
+
+/// What to tell instead of a reader's own words about what stands at `pointer`.
+pub(super) fn plain(said: &str, pointer: &str) -> String {
     if let Some(known) = said.strip_prefix("unknown variant ") {
         return match expected(known) {
             Some(words) => format!("must be {}", words.replace('`', "")),
@@ -19,6 +21,7 @@ pub(super) fn plain(said: &str) -> String {
     }
     let is_of_type = said.starts_with("invalid type") || said.starts_with("invalid value");
     match expected(said).filter(|_| is_of_type) {
+        Some("u8" | "u16" | "u32" | "i64") => limits::a_number(pointer),
         Some(what) => format!("must be {}", kind(what)),
         None => said.to_owned(),
     }
@@ -35,21 +38,11 @@ fn any_of(words: &str) -> String {
     words.replace('`', "")
 }
 
-fn kind(what: &str) -> String {
-    let numbers = [
-        ("u8", i128::from(u8::MIN), i128::from(u8::MAX)),
-        ("u16", i128::from(u16::MIN), i128::from(u16::MAX)),
-        ("u32", i128::from(u32::MIN), i128::from(u32::MAX)),
-        ("i64", i128::from(i64::MIN), i128::from(i64::MAX)),
-    ];
-    if let Some((_, least, most)) = numbers.iter().find(|(name, ..)| *name == what) {
-        return format!("a whole number from {least} to {most}");
-    }
-    let kind = match what {
+fn kind(what: &str) -> &str {
+    match what {
         "a sequence" => "a list",
         "a boolean" => "true or false",
         what if what.starts_with("struct ") => "an object",
         _ => "a text",
-    };
-    kind.to_owned()
+    }
 }

@@ -3,6 +3,7 @@
 mod clocks;
 mod free;
 mod money;
+mod ranges;
 mod read;
 mod rules;
 

@@ -8,7 +8,7 @@ use crate::value::Money;
 use crate::venue::{Definition, WallTime};
 use crate::written;
 
-fn complaints(body: &serde_json::Value) -> Vec<(String, &'static str)> {
+pub(super) fn complaints(body: &serde_json::Value) -> Vec<(String, &'static str)> {
     let errors = read(body).unwrap_err();
     errors
         .into_iter()
@@ -114,8 +114,6 @@ fn everything_that_is_wrong_is_said_at_once_and_where_it_stands() {
         ("/timezone", "no-such-timezone"),
         ("/units", "out-of-range"),
         ("/price_per_hour/amount", "out-of-range"),
-        // It is the price of an hour when nobody says otherwise.
-        ("/overtime_per_hour/amount", "out-of-range"),
         ("/rates/0/price_per_hour/currency", "other-currency"),
         ("/rates/1/to", "empty"),
         ("/points_rate", "out-of-range"),
@@ -268,6 +266,12 @@ fn what_has_the_wrong_shape_is_pointed_at() {
         ("spacename", json!("a\u{0}b"), "/spacename"),
         ("spacename", json!("x".repeat(256)), "/spacename"),
         ("spacename", json!(null), "/spacename"),
+        // Overtime costs the same when nobody says otherwise: it is one mistake.
+        (
+            "price_per_hour",
+            json!({"amount": -1, "currency": "KRW"}),
+            "/price_per_hour/amount",
+        ),
     ] {
         let mut body = json!({"spacename": "numberone"});
         body[name] = value.clone();
@@ -283,12 +287,12 @@ fn what_is_wrong_is_said_in_words_for_people() {
         (
             "units",
             json!("two"),
-            "must be a whole number from 0 to 4294967295",
+            "must be a whole number from 1 to 100",
         ),
         (
-            "units",
-            json!(-1),
-            "must be a whole number from 0 to 4294967295",
+            "granularity_minutes",
+            json!(-5),
+            "must divide a day: 5, 10, 15, 30, 60, 1440 and so on",
         ),
         ("price_per_hour", json!(7), "must be an object"),
         ("price_per_hour", json!([7, "EUR"]), "must be an object"),

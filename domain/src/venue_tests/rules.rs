@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{LONG_AGO, at, slot, venue};
+use crate::terms::Slot;
+use crate::venue::Refused;
 
 /// The names of what stands against a slot that is booked long before it.
 #[track_caller]
@@ -145,6 +147,37 @@ fn notice_has_bounds() {
 }
 
 #[test]
+fn a_time_that_is_named_as_possible_can_be_booked() {
+    // Nobody's clock stands at a whole minute when a customer asks.
+    let now = at("2026-11-29T21:41:15.234492999Z");
+    for body in [
+        json!({"max_notice_minutes": 1_000}),
+        json!({"min_notice_minutes": 90, "max_notice_minutes": 1_000}),
+        json!({"timezone": "Asia/Kathmandu", "granularity_minutes": 30, "max_notice_minutes": 1_000}),
+        json!({"granularity_minutes": 1_440, "max_notice_minutes": 10_000}),
+    ] {
+        let venue = venue(body.clone());
+        let refusal = |start: &str, end: &str| venue.check(&slot(start, end), now).unwrap_err();
+        let soon = refusal("2026-11-29T00:00:00Z", "2026-11-30T00:00:00Z");
+        let earliest = soon.iter().find_map(|it| match it {
+            Refused::TooSoon { earliest } => Some(*earliest),
+            _ => None,
+        });
+        let far = refusal("2027-11-29T00:00:00Z", "2027-11-30T00:00:00Z");
+        let latest = far.iter().find_map(|it| match it {
+            Refused::TooFarAhead { latest } => Some(*latest),
+            _ => None,
+        });
+        let named = Slot::new(earliest.unwrap(), latest.unwrap());
+        assert_eq!(venue.check(&named, now), Ok(()), "{body} {named:?}");
+        let early = named.start.duration_since(now);
+        let least = body["min_notice_minutes"].as_i64().unwrap_or(0);
+        let step = body["granularity_minutes"].as_i64().unwrap_or(1);
+        assert!(early.as_mins() < least + step, "{body} {early:?}");
+    }
+}
+
+#[test]
 fn opening_hours_are_of_the_clock_there() {
     // 2026-12-01 is a Tuesday. 09:00 in Seoul is midnight in Greenwich.
     let body = json!({
@@ -207,6 +240,11 @@ fn opening_hours_are_of_the_clock_there() {
         refused[0].to_string(),
         "the venue is not open for all of it; around it, it is open from 2026-12-01T00:00:00Z to 2026-12-01T05:00:00Z, \
          from 2026-12-01T13:00:00Z to 2026-12-01T17:00:00Z"
+    );
+    let refused = venue(json!({"opening_hours": {}})).check(&wish, at(LONG_AGO));
+    assert_eq!(
+        refused.unwrap_err()[0].to_string(),
+        "the venue is not open for all of it, nor at any time from a day before it to a day after it"
     );
 }
 

@@ -62,14 +62,16 @@ const COLUMNS: &str =
                        created_at, finished_at, payload";
 
 impl Journal {
-    /// Up to `limit` jobs, those for people first, then by when they are due; only unfinished ones unless `all`.
+    /// Up to `limit` jobs, those for people first, then by when they are due, and behind them timers whose time has not
+    /// come; only unfinished ones unless `all`.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
     pub async fn jobs(&self, all: bool, limit: i64) -> Result<Vec<JobRow>, StoreError> {
         let query = format!(
             "select {COLUMNS} from jobs where $1 or state <> 'done'
-             order by state = 'attention' desc, state = 'open' desc, due_at, id limit $2"
+             order by state = 'attention' desc, state = 'open' desc, timer and due_at > clock_timestamp(), due_at, id
+             limit $2"
         );
         let rows = sqlx::query(&query)
             .bind(all)

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use journal::StoreError;
 use journal::jobs::{Finish, NewJob, schedule};
 use journal::recover::{Decided, Decision};
+use journal::{Session, StoreError};
 
 use crate::samples::{hour, id};
 use crate::sql;
@@ -43,6 +43,30 @@ async fn decisions(stage: &mut Stage) -> Vec<String> {
     let rows = "select action || ' ' || (subject ->> 'key') || ' (' || (subject ->> 'last_error') || ') by ' || decided_by || ': ' || reason
                 from decisions order by id";
     sql::texts(&mut stage.owner, rows).await
+}
+
+#[tokio::test]
+async fn timers_whose_time_has_not_come_stand_behind_all_that_is_open() {
+    let stage = two_jobs().await;
+    let job = |key: i64, due_at, timer| NewJob {
+        kind: "refund",
+        key: key.to_string(),
+        bookid: key,
+        payload: HashMap::new(),
+        due_at,
+        timer,
+    };
+    let mut session = Session::open(stage.journal.pool()).await.unwrap();
+    let mut tx = session.begin().await.unwrap();
+    // Job 2 waits until long after today, and a timer until a bit less long.
+    let long = jiff::Timestamp::UNIX_EPOCH;
+    let jobs = [job(3, hour(999_999), true), job(4, long, true)];
+    schedule(&mut tx, &jobs).await.unwrap();
+    tx.commit().await.unwrap();
+    let shown = stage.journal.jobs(false, 9).await.unwrap();
+    let shown: Vec<_> = shown.iter().map(|job| job.bookid).collect();
+    assert_eq!(shown, [7, 4, 8, 3]);
+    assert_eq!(stage.journal.jobs(false, 3).await.unwrap().len(), 3);
 }
 
 #[tokio::test]

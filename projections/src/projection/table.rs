@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
+use journal::Recorded;
+
 use super::{AnyRow, Key, Read, Row, Touched};
 use crate::cell::{Cell, Kind, Misfit, Value};
+use crate::rows::Rows;
 
 /// A table of a read model.
 #[derive(Debug)]
@@ -14,7 +17,7 @@ pub struct Table {
     pub columns: &'static [Column],
     /// The columns of its primary key, one or two.
     pub key: &'static [&'static str],
-    /// Which row an event may change. `None`: rows are only ever added, so none is loaded.
+    /// Which rows a batch may change. `None`: rows are only ever added, so none is loaded.
     pub touched: Option<Touched>,
     /// Indexes for what queries filter by: method and columns, in SQL; and where rows of some kind only are in it, a
     /// name before and the condition behind: `to_prepare as btree (starts_at) where waits_for = 'preparation'`.
@@ -74,9 +77,19 @@ impl Table {
 
     /// The table of `R`, whose rows are changed; `touched` says which one an event may change.
     #[must_use]
-    pub const fn state<R: Row>(touched: Touched) -> Self {
+    pub const fn state<R: Row>(touched: fn(&Recorded) -> Option<Key>) -> Self {
         Self {
-            touched: Some(touched),
+            touched: Some(Touched::ByEvent(touched)),
+            ..Self::log::<R>()
+        }
+    }
+
+    /// The table of `R`, whose rows are changed; `touched` says which ones a batch may change, and may look at the rows
+    /// of the tables before this one for that.
+    #[must_use]
+    pub const fn state_by_rows<R: Row>(touched: fn(&Rows, &[Recorded]) -> Vec<Key>) -> Self {
+        Self {
+            touched: Some(Touched::ByRows(touched)),
             ..Self::log::<R>()
         }
     }

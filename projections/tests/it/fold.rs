@@ -23,7 +23,7 @@ fn fold<'e>(
     for events in batches {
         let mut rows = Rows::new(projection);
         for (place, table) in projection.tables.iter().enumerate() {
-            for key in touched(table, events) {
+            for key in touched(table, &rows, events) {
                 if let Some(cells) = stored[place].get(&key) {
                     rows.load(place, cells.clone()).unwrap();
                 }

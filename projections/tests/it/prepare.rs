@@ -222,6 +222,12 @@ fn the_tables_are_what_the_row_types_say() {
     create view points.balances as select userid, points from points_1.balances;
     create view points.ledger as select position, userid, payid, kind, points, at from points_1.ledger;
     create schema calendar_1;
+    create table calendar_1.bookings (
+        bookid bigint not null,
+        spacename text not null,
+        currency text not null,
+        primary key (bookid)
+    ) with (fillfactor = 80);
     create table calendar_1.days (
         spacename text collate "C" not null,
         day text collate "C" not null,
@@ -234,6 +240,7 @@ fn the_tables_are_what_the_row_types_say() {
         primary key (spacename, day)
     ) with (fillfactor = 80);
     create schema calendar;
+    create view calendar.bookings as select bookid, spacename, currency from calendar_1.bookings;
     create view calendar.days as select spacename, day, bookings, cancelled, revenue_krw, revenue_usd, revenue_eur, revenue_jpy from calendar_1.days;
     create schema board_1;
     create table board_1.bookings (
@@ -279,6 +286,7 @@ fn the_tables_are_what_the_row_types_say() {
     create index if not exists bookings_to_come_idx on board_1.bookings using btree (day, starts_at, bookid) where waits_for in ('preparation', 'arrival');
     create index if not exists bookings_not_moving_idx on board_1.bookings using btree (waits_since, bookid) where waits_for in ('payment', 'registration', 'cancellation');
     create index if not exists bookings_going_back_idx on board_1.bookings using btree (refund_since, bookid) where refund_since is not null;
+    create index if not exists bookings_owing_idx on board_1.bookings using btree (bookid) where payment_status = 'outstanding';
     create schema board;
     create view board.bookings as select bookid, userid, spacename, unit, starts_at, ends_at, minutes, timezone, day, last_day, phase, status, amount, currency, payment_status, refund_status, captured, refunded, outstanding, points_spent, unanswered, refunds_open, refund_since, waits_for, waits_since, prepared_by, handed_over_by, checked_in_at, checked_out_at, overtime_minutes, created_at, updated_at from board_1.bookings;
     "#);

@@ -201,6 +201,11 @@ async fn two_rebuilds_of_one_read_model_do_not_meet() {
     other.close().await.unwrap();
 }
 
+/// What all days of the calendar brought.
+const EARNED: &str = "select coalesce(sum(revenue_krw), 0)::text from calendar.days";
+/// What the payments hold.
+const HELD: &str = "select coalesce(sum(captured - refunded), 0)::text from payments_1.payments";
+
 /// Whatever happens to bookings, in whatever order: what is rebuilt equals what was followed.
 #[test]
 fn rebuilt_equals_live_whatever_happened() {
@@ -227,6 +232,7 @@ fn rebuilt_equals_live_whatever_happened() {
                 assert!(stored >= 2);
                 world.caught_up().await;
                 followers.stop().await;
+                assert_eq!(world.text(EARNED).await, world.text(HELD).await);
                 for name in NAMES {
                     let before = world.rows(name).await;
                     let report = world.replay(name, Goal::Switch).await.unwrap();

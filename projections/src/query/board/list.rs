@@ -9,6 +9,7 @@ use super::Sql;
 use crate::board::BoardRow;
 use crate::booking;
 use crate::day::Day;
+use crate::money::PaymentStatus;
 use crate::projection::Row;
 use crate::query::names;
 
@@ -47,7 +48,7 @@ pub enum BoardList {
         on: Date,
     },
     /// Those that have not moved since before this time, longest first: the money, the registration or the end of a
-    /// cancellation does not come, or money does not get back.
+    /// cancellation does not come, or money does not get back, or a further charge was declined and is still owed.
     Stuck {
         /// When.
         since: Timestamp,
@@ -111,7 +112,7 @@ impl BoardList {
             Self::Days { .. } => &[Way::FirstDay, Way::FurtherDay],
             Self::Preparation => &[Way::ToPrepare],
             Self::Arrivals { .. } => &[Way::ToCome],
-            Self::Stuck { .. } => &[Way::NotMoving, Way::GoingBack],
+            Self::Stuck { .. } => &[Way::NotMoving, Way::GoingBack, Way::Owing],
         }
     }
 
@@ -136,7 +137,13 @@ impl BoardRow {
             Some(what @ ("payment" | "registration" | "cancellation")) => {
                 Some((what, self.waits_since))
             }
-            _ => self.refund_since.map(|since| ("refund", since)),
+            _ => match self.refund_since {
+                Some(since) => Some(("refund", since)),
+                None if self.payment_status == PaymentStatus::Outstanding => {
+                    Some(("outstanding", self.updated_at))
+                }
+                None => None,
+            },
         }
     }
 }
@@ -150,6 +157,9 @@ enum Way {
     ToCome,
     NotMoving,
     GoingBack,
+    /// By when something last happened to them. Those who owe are few: their index holds them, and is not in that order,
+    /// because a row that is found by when it changed would cost every change an entry in an index.
+    Owing,
 }
 
 impl Way {
@@ -158,6 +168,7 @@ impl Way {
         match self {
             Self::NotMoving => "waits_since",
             Self::GoingBack => "refund_since",
+            Self::Owing => "updated_at",
             _ => "starts_at",
         }
     }
@@ -185,6 +196,10 @@ impl Way {
             Self::NotMoving => "waits_for in ('payment', 'registration', 'cancellation')",
             Self::GoingBack => {
                 "refund_since is not null
+                 and coalesce(waits_for, '') not in ('payment', 'registration', 'cancellation')"
+            }
+            Self::Owing => {
+                "payment_status = 'outstanding' and refund_since is null
                  and coalesce(waits_for, '') not in ('payment', 'registration', 'cancellation')"
             }
         });
