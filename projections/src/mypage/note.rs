@@ -105,5 +105,5 @@ fn of_space(event: &space::Event) -> Option<String> {
 
 /// Minor units with their currency: the page knows how many decimals a currency has.
 fn money(money: Money) -> String {
-    format!("{} {:?}", money.minor, money.currency)
+    format!("{} {}", money.minor, money.currency)
 }
