@@ -70,7 +70,7 @@ pub enum Role {
     Payment,
     /// `/mypages` and `/points`.
     Mypage,
-    /// Everything.
+    /// All of them behind one port.
     Gateway,
 }
 

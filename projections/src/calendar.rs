@@ -1,8 +1,10 @@
 //! The calendar: per space and day, how many bookings were made and cancelled, and what they brought.
 //!
 //! A day is one of UTC, and an event counts on the day on which it happened: what came in on a day, which never changes
-//! afterwards. On which day a space is used, by its venue's clock, is the board's. Revenue is what was captured less what a cancellation gave back. A partial
-//! refund, and money that came late or twice, name no space and are not in it.
+//! afterwards. On which day a space is used, by its venue's clock, is the board's.
+//!
+//! Revenue is what was captured less what a cancellation gave back. A partial refund, and money that came late or twice,
+//! name no space and are not in it.
 
 use domain::{Currency, Event, Money, book, payment};
 use jiff::tz::TimeZone;

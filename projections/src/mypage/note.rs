@@ -1,4 +1,4 @@
-//! What the timeline says about an event beside its name: reasons, amounts, and who of the staff.
+//! What the timeline says about an event beside its name: reasons, amounts, and the names of staff.
 
 use domain::payment::Extra;
 use domain::{Event, Money, book, payment, space};

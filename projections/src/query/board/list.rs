@@ -17,7 +17,7 @@ use crate::query::names;
 pub struct BoardFilter {
     /// At which space.
     pub spacename: Option<String>,
-    /// Whose.
+    /// Of which user.
     pub userid: Option<i64>,
     /// How far, in the words of the phases.
     pub phase: Option<String>,
@@ -41,15 +41,15 @@ pub enum BoardList {
     },
     /// Those whose space is to be prepared, soonest first.
     Preparation,
-    /// Those who are to come on a day and have not yet, soonest first.
+    /// Those whose customer is to come on a day and has not yet, soonest first.
     Arrivals {
-        /// Which.
+        /// The day of use.
         on: Date,
     },
     /// Those that have not moved since before this time, longest first: the money, the registration or the end of a
     /// cancellation does not come, or money does not get back.
     Stuck {
-        /// When.
+        /// Since when at least they have waited.
         since: Timestamp,
     },
 }
