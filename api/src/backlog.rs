@@ -2,7 +2,8 @@
 //!
 //! Open jobs of first charges are the bookings that wait for money, in the whole cluster; what a booking is charged
 //! later (a move, time past the end) is nobody's reason to turn others away. The count is kept for
-//! [`FRESH`], so that a storm of bookings asks the database five times a second and not once each; a failed
+//! [`FRESH`] by each router that takes bookings, so that a storm of them asks the database five times a second (twice
+//! that where a process opens the gateway's port beside the role's own) and not once each; a failed
 //! count is kept as long, so that a storage that is away is waited for once and not once each.
 
 use domain::order::{CHARGE_JOB, FIRST_CHARGE_ENDS};

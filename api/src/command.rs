@@ -64,7 +64,7 @@ impl Command {
         self.correlation.trace(Actor::Customer)
     }
 
-    /// The same, of who is not a customer.
+    /// The same, where somebody else than a customer asked.
     pub(crate) fn trace_of(&self, actor: Actor) -> Trace {
         self.correlation.trace(actor)
     }

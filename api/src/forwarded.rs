@@ -54,7 +54,7 @@ pub(crate) struct Host {
 }
 
 impl PublicAddress {
-    /// The address in an operator's words: `https://spacerent.example/api`. `None` when it is none.
+    /// The address in an operator's words: `https://spacerent.example/api`. `None` when it cannot be read as one.
     #[must_use]
     pub fn parse(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
@@ -231,27 +231,27 @@ pub(crate) async fn layer(State(api): State<Api>, mut request: Request, next: Ne
         (None, Some(proxy)) => PublicAddress::told(headers, proxy, trusted),
         (None, None) => PublicAddress::used(headers),
     };
-    let journey = journey(headers, peer, proxy.is_some());
+    let hops = hops(headers, peer, proxy.is_some());
     let headers = request.headers_mut();
     address.write(headers);
     headers.remove(X_FOR);
-    if let Ok(journey) = HeaderValue::try_from(journey)
-        && !journey.is_empty()
+    if let Ok(hops) = HeaderValue::try_from(hops)
+        && !hops.is_empty()
     {
-        headers.insert(X_FOR, journey);
+        headers.insert(X_FOR, hops);
     }
     request.extensions_mut().insert(address);
     next.run(request).await
 }
 
 /// Through whose hands the request came: what a trusted proxy says of that, and the proxy; or the peer alone.
-fn journey(headers: &HeaderMap, peer: Option<IpAddr>, is_trusted: bool) -> String {
+fn hops(headers: &HeaderMap, peer: Option<IpAddr>, is_trusted: bool) -> String {
     let before = headers.get_all(X_FOR).iter().filter(|_| is_trusted);
     let before = before.filter_map(|value| value.to_str().ok());
-    let hops = before
+    let all = before
         .map(str::to_owned)
         .chain(peer.map(|ip| ip.to_string()));
-    hops.collect::<Vec<_>>().join(", ")
+    all.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -192,7 +192,7 @@ pub(crate) fn pointer(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// `1.0` and `1e3` as the whole numbers that they are. What has a fraction is none, and a large one is refused:
+/// `1.0` and `1e3` as the whole numbers that they are. What has a fraction is no whole number, and a large one is refused:
 /// it was read as a float, and that may be the number next to the one that was meant.
 fn whole(number: &Number) -> Option<i64> {
     const EXACT_MAX: i64 = 1_000_000_000_000;
@@ -254,7 +254,7 @@ impl Parameters {
         self.pairs().map(|(name, _)| name)
     }
 
-    /// A parameter's value; an empty one is none.
+    /// A parameter's value; an empty one counts as not given.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }

@@ -71,7 +71,7 @@ pub enum Role {
     Payment,
     /// `/mypages` and `/points`.
     Mypage,
-    /// Everything.
+    /// All of them behind one port.
     Gateway,
 }
 

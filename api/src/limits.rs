@@ -2,8 +2,8 @@
 //!
 //! A body is read whole before a handler sees it, so that a slow or endless one costs a handler nothing. Then
 //! the clock runs: what is not answered when the wait that its kind is allowed (a customer's for the payment, a
-//! reader's for the projection) and [`MARGIN`] are over is answered 503, whatever the handler waits for. A command that was begun goes on to its end all the same
-//! (see [`crate::command`]).
+//! reader's for the projection) and [`MARGIN`] are over is answered 503, whatever the handler waits for. A command that
+//! was begun goes on to its end all the same (see [`crate::command`]).
 
 use std::time::Duration;
 

@@ -46,12 +46,17 @@ pub(crate) async fn board(
         Some(date) => date,
         None => api.today_at(filter.spacename.as_deref()).await?,
     };
-    let list = BoardList::Days {
-        from: date,
-        to: date,
+    let asked = Asked {
+        path: "/manager/board",
+        list: BoardList::Days {
+            from: date,
+            to: date,
+        },
+        about: About::day(&filter, date),
+        filter,
+        part,
     };
-    let about = About::day(&filter, date);
-    show_list(&api, &client, &parameters, list, &filter, part, about).await
+    asked.answer(&api, &client, &parameters).await
 }
 
 /// `GET /manager/calendar?spacename&from&to`: the bookings of a venue by day.
@@ -64,9 +69,14 @@ pub(crate) async fn calendar(
     ask.must_say("spacename");
     let ((from, to), filter, part) = (ask.days(), ask.filter(), ask.part());
     ask.finish()?;
-    let list = BoardList::Days { from, to };
-    let about = About::days(filter.spacename.as_deref(), from, to);
-    show_list(&api, &client, &parameters, list, &filter, part, about).await
+    let asked = Asked {
+        path: "/manager/calendar",
+        list: BoardList::Days { from, to },
+        about: About::days(filter.spacename.as_deref(), from, to),
+        filter,
+        part,
+    };
+    asked.answer(&api, &client, &parameters).await
 }
 
 /// `GET /manager/preparation?spacename`: what is to be prepared, soonest first.
@@ -78,9 +88,14 @@ pub(crate) async fn preparation(
     let mut ask = Ask::of(&parameters, &[], &["spacename", "userid", "phase"]);
     let (filter, part) = (ask.filter(), ask.part());
     ask.finish()?;
-    let about = About::space(&filter);
-    let list = BoardList::Preparation;
-    show_list(&api, &client, &parameters, list, &filter, part, about).await
+    let asked = Asked {
+        path: "/manager/preparation",
+        list: BoardList::Preparation,
+        about: About::space(&filter),
+        filter,
+        part,
+    };
+    asked.answer(&api, &client, &parameters).await
 }
 
 /// `GET /manager/arrivals?date&spacename`: who is to come on a day and has not yet, soonest first.
@@ -96,9 +111,14 @@ pub(crate) async fn arrivals(
         Some(date) => date,
         None => api.today_at(filter.spacename.as_deref()).await?,
     };
-    let about = About::day(&filter, on);
-    let list = BoardList::Arrivals { on };
-    show_list(&api, &client, &parameters, list, &filter, part, about).await
+    let asked = Asked {
+        path: "/manager/arrivals",
+        list: BoardList::Arrivals { on },
+        about: About::day(&filter, on),
+        filter,
+        part,
+    };
+    asked.answer(&api, &client, &parameters).await
 }
 
 /// `GET /manager/stuck?older_than_minutes`: bookings that do not move, and what is left to people.
@@ -121,48 +141,54 @@ pub(crate) async fn stuck(
     let minutes = minutes.unwrap_or(STUCK_MINUTES);
     let now = api.journal.clock().now();
     let since = now.checked_sub(SignedDuration::from_mins(minutes));
-    let list = BoardList::Stuck {
-        since: since.unwrap_or(now),
-    };
-    let lag = api.caught_up(BOARD, &parameters).await?;
-    let found = api
-        .read_models
-        .board(list, &filter, part.after, part.size)
-        .await?;
-    let attention = Attention::ask(&api, part.size).await?;
-    let links = ask::links(&client, "/manager/stuck", &parameters, found.next);
     let about = About {
         older_than_minutes: Some(minutes),
         ..About::space(&filter)
     };
-    let listing = Listing::new(&client, about, found.rows, &links, Some(attention));
-    Ok(lag.on(client.answer(&links, &listing)))
+    let asked = Asked {
+        path: "/manager/stuck",
+        list: BoardList::Stuck {
+            since: since.unwrap_or(now),
+        },
+        about,
+        filter,
+        part,
+    };
+    asked.answer(&api, &client, &parameters).await
 }
 
-async fn show_list(
-    api: &Api,
-    client: &Client,
-    parameters: &Parameters,
+/// A part of a list, as it was asked for.
+struct Asked {
+    /// Where it is asked for; its links lead there, too.
+    path: &'static str,
     list: BoardList,
-    filter: &BoardFilter,
+    filter: BoardFilter,
     part: Part,
+    /// What an answer says that it is about.
     about: About,
-) -> Result<Response, Problem> {
-    let path = match list {
-        BoardList::Days { .. } if about.date.is_some() => "/manager/board",
-        BoardList::Days { .. } => "/manager/calendar",
-        BoardList::Preparation => "/manager/preparation",
-        BoardList::Arrivals { .. } => "/manager/arrivals",
-        BoardList::Stuck { .. } => "/manager/stuck",
-    };
-    let lag = api.caught_up(BOARD, parameters).await?;
-    let found = api
-        .read_models
-        .board(list, filter, part.after, part.size)
-        .await?;
-    let links = ask::links(client, path, parameters, found.next);
-    let listing = Listing::new(client, about, found.rows, &links, None);
-    Ok(lag.on(client.answer(&links, &listing)))
+}
+
+impl Asked {
+    async fn answer(
+        self,
+        api: &Api,
+        client: &Client,
+        parameters: &Parameters,
+    ) -> Result<Response, Problem> {
+        let lag = api.caught_up(BOARD, parameters).await?;
+        let Part { after, size } = self.part;
+        let found = api
+            .read_models
+            .board(self.list, &self.filter, after, size)
+            .await?;
+        let attention = match self.list {
+            BoardList::Stuck { .. } => Some(Attention::ask(api, size).await?),
+            _ => None,
+        };
+        let links = ask::links(client, self.path, parameters, found.next);
+        let listing = Listing::new(client, self.about, found.rows, &links, attention);
+        Ok(lag.on(client.answer(&links, &listing)))
+    }
 }
 
 impl Api {

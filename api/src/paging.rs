@@ -6,6 +6,7 @@
 
 use std::fmt::Write;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use projections::{PageRequest, SIZE_DEFAULT, SIZE_MAX};
 use serde::Serialize;
 
@@ -65,7 +66,7 @@ impl Asked {
         for name in filters.iter().chain(&["sort"]) {
             for value in parameters.all(name) {
                 // Writing to a string cannot fail.
-                let _ = write!(kept, "&{name}={}", Escaped(value));
+                let _ = write!(kept, "&{name}={}", escaped(value));
             }
         }
         Self {
@@ -200,21 +201,16 @@ impl Page {
     }
 }
 
-/// A parameter's value, written so that it can stand in an address.
-pub(crate) struct Escaped<'a>(pub(crate) &'a str);
+/// What stands as it is in a part of an address: letters, digits, and what RFC 3986 reserves nowhere.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for byte in self.0.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    f.write_char(char::from(byte))?;
-                }
-                _ => write!(f, "%{byte:02X}")?,
-            }
-        }
-        Ok(())
-    }
+/// A name or a value, written so that it can stand in an address. A space is `%20`: a plus is one in forms only.
+pub(crate) fn escaped(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, UNRESERVED)
 }
 
 #[cfg(test)]

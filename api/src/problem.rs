@@ -104,7 +104,7 @@ pub(crate) enum Problem {
         /// The nearest times that were free when it was refused.
         alternatives: Vec<Alternative>,
     },
-    #[error("it costs {} {:?} by now, which is not expected_amount; nothing was stored", price.minor, price.currency)]
+    #[error("it costs {} {} by now, which is not expected_amount; nothing was stored", price.minor, price.currency)]
     PriceChanged { price: Money },
     #[error("there is no venue of this name")]
     NoSuchVenue,

@@ -49,7 +49,7 @@ pub(crate) fn routes<'a>(paths: impl Iterator<Item = &'a str>, target: &str) -> 
         .layer(middleware::map_response(explain))
 }
 
-/// The proxy takes any address apart when it is made, and ends the process over one that is none.
+/// The proxy takes its address apart when it is made, and ends the process over one that it cannot use.
 fn is_usable(target: &str) -> bool {
     target
         .parse::<Uri>()

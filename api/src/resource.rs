@@ -117,7 +117,7 @@ impl Field {
 }
 
 /// Declares a view: a struct whose fields are those of a row that are written, in the order in which they are. One
-/// that is written `as` another name is left away where it is null.
+/// that is written `as` another name is omitted where it is null.
 macro_rules! view {
     (
         $(#[doc = $about:literal])+

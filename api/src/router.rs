@@ -49,7 +49,7 @@ pub fn router(role: Role, app: App) -> Router {
         .with_state(api)
 }
 
-/// The commands that a role takes, as method and path: for who must treat all of them alike.
+/// The commands that a role takes, as method and path: for callers that must treat all of them alike.
 #[must_use]
 pub fn commands(role: Role, app: App) -> Vec<(&'static str, String)> {
     let api = Api::new(role, app);

@@ -55,7 +55,7 @@ pub async fn serve(
         place,
     }) = next_connection(&listener, &places, &*runtime, &stop).await
     {
-        // Whether a request comes from a proxy is a question of who holds the connection.
+        // Whether a request comes from a proxy is seen by the other end of its connection.
         let service = router
             .clone()
             .map_request(move |mut request: Request<Incoming>| {

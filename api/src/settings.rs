@@ -27,7 +27,8 @@ pub struct Settings {
     pub cors_origins: Origins,
     /// Whether such a page may send cookies and the like; never with origins that are everybody's.
     pub cors_allow_credentials: bool,
-    /// How long a read model may stand still before the readiness of who answers from it says so; zero: for ever.
+    /// How long a read model may stand still before the readiness of the roles that answer from it says so; zero: for
+    /// ever.
     pub readiness_lag_max: Duration,
     /// Whether a change of a booking must say which version it changes.
     pub require_if_match: bool,

@@ -20,7 +20,7 @@ use crate::conditions::Tag;
 use crate::hal::{Link, Linked, Links};
 use crate::input::{Parameters, is_usable};
 use crate::once::Once;
-use crate::paging::{Asked, Block, Escaped};
+use crate::paging::{Asked, Block, escaped};
 use crate::problem::{Invalid, Problem, impossible};
 use crate::state::Api;
 
@@ -229,7 +229,7 @@ fn links_of(client: &Client, of: &Bookable) -> Links {
 
 /// A venue's path, and its links.
 fn addressed(client: &Client, name: &str) -> (String, Links) {
-    let path = format!("/venues/{}", Escaped(name));
+    let path = format!("/venues/{}", escaped(name));
     let address = client.address(&path);
     let links = Links(vec![
         ("self", Link::to(address.clone())),

@@ -44,7 +44,7 @@ row! {
     pub struct BoardRow in board.bookings by (bookid) {
         /// The booking.
         pub bookid: i64,
-        /// Whose.
+        /// The user who booked.
         pub userid: Option<i64>,
         /// Which space; a name of more than 200 letters is cut, and told apart by a fingerprint.
         pub spacename: String,

@@ -41,7 +41,7 @@ impl Kind {
 /// One cell of a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cell {
-    /// Nothing.
+    /// No value: `null`.
     Null,
     /// A number.
     Number(i64),

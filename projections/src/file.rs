@@ -45,7 +45,7 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct MypageFile(Arc<Shared>);
 
-/// What those who ask and the one who fills share.
+/// What questions and the keeper share.
 struct Shared {
     lock: taken::Lock,
     projection: &'static Projection,
@@ -53,7 +53,7 @@ struct Shared {
     readers: watch::Sender<Option<SqlitePool>>,
     /// Whether it was as far as the journal once since the process started.
     caught_up: AtomicBool,
-    /// Somebody who asked found the file damaged.
+    /// Whether a question found the file damaged.
     damaged: AtomicBool,
 }
 
@@ -147,7 +147,7 @@ impl MypageFile {
         readers.ok_or_else(|| StoreError::File("it is being built".into()))
     }
 
-    /// What a failed question means to who asked; the keeper hears of a damaged file.
+    /// What the reader is told of a failed question; the keeper hears of a damaged file.
     pub(crate) fn blame(&self, error: sqlx::Error) -> StoreError {
         let error = fault(error);
         if fault::is_damage(&error) {

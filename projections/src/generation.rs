@@ -111,8 +111,8 @@ pub(crate) async fn begin_following(
     Ok(())
 }
 
-/// Makes an empty generation with the next number: schema, tables without indexes, rights. Who is to fill it is
-/// said by [`begin_following`].
+/// Makes an empty generation with the next number: schema, tables without indexes, rights. Its followers are
+/// named by [`begin_following`].
 pub(crate) async fn create(
     tx: &mut PgConnection,
     projection: &'static Projection,

@@ -2,8 +2,9 @@
 //!
 //! A projection is data ([`projection::Projection`]): a name, a version, tables and a pure fold. To add one,
 //! write a file like `books.rs` and put its name into [`PROJECTIONS`]. [`prepare`] makes the tables, [`run`]
-//! keeps them filled from the journal, or [`file`] My Page in a file; [`ReadModels`] answers questions, and [`rebuild`] makes any of them anew
-//! beside the one that readers see. Nothing here can act: folds are given rows and events, and nothing else.
+//! keeps them filled from the journal, or [`file`] My Page in a file; [`ReadModels`] answers questions, and [`rebuild`]
+//! makes any of them anew beside the one that readers see. Nothing here can act: folds are given rows and events, and
+//! nothing else.
 
 pub mod batch;
 mod board;

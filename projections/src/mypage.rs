@@ -82,7 +82,7 @@ row! {
         /// What happened: the event's name. The names of several, with commas, where one was recorded that is read
         /// as several today; they happened as one.
         pub event: String,
-        /// When.
+        /// When it happened.
         pub at: Timestamp,
         /// By whom: customer, manager or the system.
         pub actor_type: Actor,

@@ -34,7 +34,7 @@ pub(crate) static POINTS: Projection = Projection {
 row! {
     /// How many points a user has.
     pub struct BalanceRow in points.balances by (userid) {
-        /// Who.
+        /// The user.
         pub userid: i64,
         /// How many.
         pub points: i64,
@@ -54,7 +54,7 @@ row! {
         pub kind: String,
         /// How many; less than zero when they went.
         pub points: i64,
-        /// When.
+        /// When it happened.
         pub at: Timestamp,
     }
 }

@@ -18,7 +18,7 @@ use crate::input::{Form, ItemId};
 use crate::problem::Problem;
 use crate::state::Api;
 
-/// `POST /books/{id}/cancel {"reason":"rain"}`; the reason may be left away.
+/// `POST /books/{id}/cancel {"reason":"rain"}`; the reason may be omitted.
 pub(crate) async fn cancel(
     State(api): State<Api>,
     ItemId(id): ItemId,

@@ -57,7 +57,8 @@ impl Patch {
     }
 }
 
-/// Whether an operation writes a status that it brings along: what stands elsewhere in a booking is none.
+/// Whether an operation writes a status that it brings along: what is moved there from elsewhere in a booking is no
+/// status.
 fn writes_status(op: &Op) -> bool {
     matches!(op, Op::Add(_) | Op::Replace(_) | Op::Remove(_)) && op.path().as_str() == STATUS
 }

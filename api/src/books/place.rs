@@ -9,7 +9,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::book::{self, Book};
-use domain::payment::Payment;
+use domain::payment::{FIRST_CHARGE, Payment};
 use domain::ports::{PaymentDue, PendingReason, Taken};
 use domain::{Aggregate as _, BookId, Command as Asked, Money, Phase, Status, UserId};
 use journal::append::Answer;
@@ -17,7 +17,7 @@ use journal::venues::{NextBooking, Place};
 use journal::{CommandError, Done, Request, StreamId, fail_point};
 
 use super::BookView;
-use super::order::{Offer, Order};
+use super::order::Order;
 use crate::command::Command;
 use crate::payments;
 use crate::position;
@@ -96,30 +96,19 @@ async fn store(api: &Api, command: &Command, order: &Order) -> Result<Placed, Pr
     match api.journal.execute_one(request).await {
         Ok(Done::Stored(answer)) => {
             fail_point!("booking-stored");
-            first(api, command, order, &offer, bookid, &answer).await
+            let (spacename, to_pay) = (&order.spacename, offer.to_pay());
+            let due = payments::due(command, bookid, FIRST_CHARGE, spacename, to_pay);
+            let placed = Placed::new(order.userid, due, offer.price, &answer, false);
+            // Which unit it is was found by the append.
+            match order.slot {
+                Some(_) => placed.with_its_time(api).await,
+                None => Ok(placed),
+            }
         }
         Ok(Done::Already(answer) | Done::Unchanged(answer)) => again(api, command, &answer).await,
         Err(CommandError::SlotTaken) => Err(taken(api, order, &place).await),
         Err(error) => Err(error.into()),
     }
-}
-
-/// What this command has just stored.
-async fn first(
-    api: &Api,
-    command: &Command,
-    order: &Order,
-    offer: &Offer,
-    bookid: BookId,
-    answer: &Answer,
-) -> Result<Placed, Problem> {
-    let due = payments::due(command, bookid, 1, &order.spacename, offer.to_pay());
-    let placed = Placed::new(order.userid, due, offer.price, answer, false);
-    if order.slot.is_none() {
-        return Ok(placed);
-    }
-    // Which unit it is was found by the append.
-    placed.with_its_time(api).await
 }
 
 /// What this command stored when it came before.

@@ -16,8 +16,8 @@ pub(super) struct Element {
 
 impl Element {
     /// What the trusted proxy nearest to the client says. The last element is our peer's. The one before it was
-    /// written by who sent the request to our peer, and counts when that sender is trusted, too; and so on. What
-    /// an untrusted client wrote itself is never reached.
+    /// written by the sender from whom our peer has the request, and counts when that sender is trusted, too; and so
+    /// on. What an untrusted client wrote itself is never reached.
     pub(super) fn nearest_to_the_client(
         headers: &HeaderMap,
         peer: IpAddr,

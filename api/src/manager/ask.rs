@@ -11,7 +11,7 @@ use projections::{BoardFilter, Day, Place, SIZE_MAX};
 use crate::client::Client;
 use crate::hal::{Link, Links};
 use crate::input::{Astray, Parameters, TEXT_CHARS_MAX, is_usable, pointer};
-use crate::paging::Escaped;
+use crate::paging::escaped;
 use crate::problem::{Invalid, Problem};
 
 /// How many bookings a part has when nobody says.
@@ -281,7 +281,7 @@ pub(crate) fn link(
         .zip(std::iter::once('?').chain(std::iter::repeat('&')))
     {
         // Writing to a string cannot fail.
-        let _ = write!(address, "{mark}{}={}", Escaped(name), Escaped(value));
+        let _ = write!(address, "{mark}{}={}", escaped(name), escaped(value));
     }
     Link::to(client.address(&address))
 }

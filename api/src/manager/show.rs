@@ -109,76 +109,67 @@ impl<'l> Listing<'l> {
     }
 }
 
-/// A booking. Amounts are minor units of its currency.
-#[derive(Clone, Debug, Serialize)]
-struct Line {
-    bookid: i64,
-    userid: Option<i64>,
-    spacename: String,
-    unit: Option<i64>,
-    /// When it was booked for; null without a time.
-    start: Option<Timestamp>,
-    end: Option<Timestamp>,
-    /// The first and the last day of its use, in `timezone`.
-    date: Option<Date>,
-    last_date: Option<Date>,
-    timezone: String,
-    phase: Phase,
-    status: Status,
-    amount: i64,
-    currency: Currency,
-    payment_status: PaymentStatus,
-    refund_status: RefundStatus,
-    captured: i64,
-    refunded: i64,
-    outstanding: i64,
-    points_spent: i64,
-    waits_for: Option<String>,
-    waits_since: Timestamp,
-    /// Since when money is on its way back.
-    refund_since: Option<Timestamp>,
-    prepared_by: Option<String>,
-    handed_over_by: Option<String>,
-    checked_in_at: Option<Timestamp>,
-    checked_out_at: Option<Timestamp>,
-    overtime_minutes: i64,
-    created_at: Timestamp,
-    updated_at: Timestamp,
+/// Declares what is written of a row: its fields as they are there, or made of those there.
+macro_rules! line {
+    (@of $own:expr) => { $own };
+    (@of $own:expr, $made:expr) => { $made };
+    (
+        $(#[$about:meta])*
+        struct $line:ident of $row:ident: $type:ty {
+            $($(#[$says:meta])* $field:ident: $kind:ty $(= $made:expr)?,)+
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Serialize)]
+        struct $line {
+            $($(#[$says])* $field: $kind,)+
+        }
+
+        impl From<$type> for $line {
+            fn from($row: $type) -> Self {
+                Self {
+                    $($field: line!(@of $row.$field $(, $made)?),)+
+                }
+            }
+        }
+    };
 }
 
-impl From<BoardRow> for Line {
-    fn from(row: BoardRow) -> Self {
-        Self {
-            bookid: row.bookid,
-            userid: row.userid,
-            spacename: row.spacename,
-            unit: row.unit,
-            start: row.ends_at.map(|_| row.starts_at),
-            end: row.ends_at,
-            date: row.day.date(),
-            last_date: row.last_day.unwrap_or(row.day).date(),
-            timezone: row.timezone,
-            phase: row.phase,
-            status: row.status,
-            amount: row.amount,
-            currency: row.currency,
-            payment_status: row.payment_status,
-            refund_status: row.refund_status,
-            captured: row.captured,
-            refunded: row.refunded,
-            outstanding: row.outstanding,
-            points_spent: row.points_spent,
-            waits_for: row.waits_for,
-            waits_since: row.waits_since,
-            refund_since: row.refund_since,
-            prepared_by: row.prepared_by,
-            handed_over_by: row.handed_over_by,
-            checked_in_at: row.checked_in_at,
-            checked_out_at: row.checked_out_at,
-            overtime_minutes: row.overtime_minutes,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        }
+line! {
+    /// A booking. Amounts are minor units of its currency.
+    struct Line of row: BoardRow {
+        bookid: i64,
+        userid: Option<i64>,
+        spacename: String,
+        unit: Option<i64>,
+        /// When it was booked for; null without a time.
+        start: Option<Timestamp> = row.ends_at.map(|_| row.starts_at),
+        end: Option<Timestamp> = row.ends_at,
+        /// The first and the last day of its use, in `timezone`.
+        date: Option<Date> = row.day.date(),
+        last_date: Option<Date> = row.last_day.unwrap_or(row.day).date(),
+        timezone: String,
+        phase: Phase,
+        status: Status,
+        amount: i64,
+        currency: Currency,
+        payment_status: PaymentStatus,
+        refund_status: RefundStatus,
+        captured: i64,
+        refunded: i64,
+        outstanding: i64,
+        points_spent: i64,
+        waits_for: Option<String>,
+        waits_since: Timestamp,
+        /// Since when money is on its way back.
+        refund_since: Option<Timestamp>,
+        prepared_by: Option<String>,
+        handed_over_by: Option<String>,
+        checked_in_at: Option<Timestamp>,
+        checked_out_at: Option<Timestamp>,
+        overtime_minutes: i64,
+        created_at: Timestamp,
+        updated_at: Timestamp,
     }
 }
 

@@ -99,7 +99,7 @@ async fn a_venue_is_changed_by_who_knows_its_version() {
         (200, Some("\"2\""))
     );
     assert_eq!(changed.json()["units"], 3);
-    // What is left away has its default again.
+    // What is omitted has its default again.
     let with = |version: &str| {
         let call = app.call(Role::Book, "PUT", "/venues/numberone");
         call.header("if-match", version).json("{}").send()

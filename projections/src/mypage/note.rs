@@ -1,4 +1,4 @@
-//! What the timeline says about an event beside its name: reasons, amounts, and who of the staff.
+//! What the timeline says about an event beside its name: reasons, amounts, and the names of staff.
 
 use domain::payment::Extra;
 use domain::{Event, Money, book, payment, space};
@@ -105,5 +105,5 @@ fn of_space(event: &space::Event) -> Option<String> {
 
 /// Minor units with their currency: the page knows how many decimals a currency has.
 fn money(money: Money) -> String {
-    format!("{} {:?}", money.minor, money.currency)
+    format!("{} {}", money.minor, money.currency)
 }

@@ -19,7 +19,7 @@ impl OfBooking for MypageRow {}
 /// A filter; what is `None` lets everything pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BookingFilter {
-    /// Whose.
+    /// Only the bookings of this user.
     pub userid: Option<i64>,
     /// Of which booking.
     pub bookid: Option<i64>,

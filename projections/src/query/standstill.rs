@@ -1,7 +1,7 @@
 //! Frozen read models: those that do not move though there is something before them.
 //!
-//! Whoever catches up is not frozen, however far behind; who waits at a hole, fails, or is followed by nobody is,
-//! once that has lasted longer than the operator's bound. Time is the database's.
+//! A read model that catches up is not frozen, however far behind; one that waits at a hole, fails, or is followed by
+//! nobody is, once that has lasted longer than the operator's bound. Time is the database's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -49,7 +49,7 @@ pub struct BookingAsOf {
 pub struct ParkedAt {
     /// Its place in the journal.
     pub position: i64,
-    /// Why.
+    /// Why it could not be folded.
     pub reason: String,
 }
 

@@ -23,7 +23,7 @@ const HOLD: Duration = Duration::from_millis(20);
 /// How often to look again: ten seconds.
 const HOLDS_MAX: u32 = 500;
 
-/// A generation that is being filled, and who fills it.
+/// A generation that is being filled, and the followers that fill it.
 pub(super) struct Filling<'a> {
     rebuilder: Rebuilder<'a>,
     projection: &'static Projection,
@@ -34,7 +34,7 @@ pub(super) struct Filling<'a> {
     pub(super) position: i64,
     /// Where the slice stood that was furthest when an earlier run ended.
     furthest: i64,
-    /// Where it is to stand in the end, as far as that is known: for who is told how far it is.
+    /// Where it is to stand in the end, as far as that is known: for telling people how far it is.
     pub(super) aim: i64,
     /// How many events were taken.
     pub(super) events: u64,
@@ -42,7 +42,7 @@ pub(super) struct Filling<'a> {
     pub(super) memory: Arc<Memory>,
 }
 
-/// Who writes.
+/// The followers that write.
 enum Writing<'a> {
     InBulk(Box<Slices<'a>>),
     Steadily(Box<Follower<Fill>>),

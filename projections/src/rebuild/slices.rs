@@ -26,7 +26,7 @@ use crate::projection::Projection;
 /// The slice that takes all keys.
 const ALL_KEYS: i32 = 0;
 
-/// Who fills a generation in bulk.
+/// The followers that fill a generation in bulk.
 pub(super) struct Slices<'a> {
     runtime: &'a dyn Runtime,
     reader: Ahead,

@@ -9,16 +9,16 @@ use super::Sql;
 use crate::board::BoardRow;
 use crate::booking;
 use crate::day::Day;
-use crate::money::PaymentStatus;
 use crate::projection::Row;
 use crate::query::names;
+use domain::payment::PaymentStatus;
 
 /// Which bookings of a list; what is `None` lets everything pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BoardFilter {
     /// At which space.
     pub spacename: Option<String>,
-    /// Whose.
+    /// Of which user.
     pub userid: Option<i64>,
     /// How far, in the words of the phases.
     pub phase: Option<String>,
@@ -42,15 +42,15 @@ pub enum BoardList {
     },
     /// Those whose space is to be prepared, soonest first.
     Preparation,
-    /// Those who are to come on a day and have not yet, soonest first.
+    /// Those whose customer is to come on a day and has not yet, soonest first.
     Arrivals {
-        /// Which.
+        /// The day of use.
         on: Date,
     },
     /// Those that have not moved since before this time, longest first: the money, the registration or the end of a
     /// cancellation does not come, or money does not get back, or a further charge was declined and is still owed.
     Stuck {
-        /// When.
+        /// Since when at least they have waited.
         since: Timestamp,
     },
 }
