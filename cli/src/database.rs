@@ -30,7 +30,7 @@ pub async fn on_journal<T>(
     over(settings, data_dir, Database::connect, work).await
 }
 
-/// The same for who only looks, as the login itself: an operator may be shown what the service's role is not.
+/// The same for commands that only look, as the login itself: an operator may be shown what the service's role is not.
 pub async fn look_at_journal<T>(
     settings: &Settings,
     data_dir: Option<PathBuf>,

@@ -37,7 +37,7 @@ pub enum Error {
     File {
         /// Which variable.
         name: String,
-        /// Why.
+        /// Why it cannot be read.
         reason: String,
     },
     /// Open to the network without authentication.

@@ -58,7 +58,7 @@ impl Stop {
         twice
     }
 
-    /// A token that is cancelled when one of them comes: for who must also ask between two awaits.
+    /// A token that is cancelled when one of them comes: for work that must also ask between two awaits.
     pub fn token(mut self, runtime: &dyn Runtime) -> CancellationToken {
         let token = CancellationToken::new();
         let cancelled = token.clone();

@@ -2,9 +2,9 @@
 //!
 //! A command is all or nothing: its streams, its slots, its points, its command id. What is sent together is
 //! committed together, in groups of at most [`GROUP_MAX`]; a stream or a command id stands in a group once,
-//! and its second command waits for the next group; so does who spends a user's points. The rules that a group
-//! keeps are in the SQL function `journal_append` (migrations/0023), each beside the line that keeps it. A group that fails as a whole is
-//! sent again one command at a time, so that only the one at fault fails.
+//! and its second command waits for the next group; so does a second command that spends a user's points. The rules
+//! that a group keeps are in the SQL function `journal_append` (migrations/0023), each beside the line that keeps it.
+//! A group that fails as a whole is sent again one command at a time, so that only the one at fault fails.
 //!
 //! Cost: one round trip and one commit per group, and one look at the command ids of those that lost.
 
@@ -111,7 +111,7 @@ pub struct Claim {
     pub bookid: i64,
     /// One of these: the lowest that is free.
     pub units: Vec<i64>,
-    /// From.
+    /// From this moment on.
     pub start: Timestamp,
     /// Up to, not including.
     pub end: Timestamp,
@@ -120,7 +120,7 @@ pub struct Claim {
 /// Points that a command spends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spend {
-    /// Whose.
+    /// The user whose they are.
     pub userid: i64,
     /// How many; stored only if the user's accrued and returned points, less what was spent and taken back, are as many.
     pub points: i64,

@@ -96,7 +96,7 @@ impl Connections {
     }
 
     /// The same connections for statements of which half as many as there are connections are at work at once, and the
-    /// others wait: however many ask questions, who takes commands finds a connection.
+    /// others wait: however many questions are asked, a command finds a connection.
     #[must_use]
     pub fn for_questions(&self) -> Self {
         let half = self.pool.options().get_max_connections() / 2;

@@ -3,8 +3,10 @@
 use domain::version::DecodeError;
 use sqlx::Error as Sqlx;
 
-/// `too_many_connections`: the server has none left, or our pool.
-const NO_CONNECTION_FREE: &str = "53300";
+use crate::command::ROUNDS_MAX;
+
+/// `too_many_connections`: the server has none left.
+const TOO_MANY_CONNECTIONS: &str = "53300";
 
 /// A failure below the domain. Messages name SQLSTATEs and constraints, never payloads or addresses.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -20,6 +22,18 @@ pub enum StoreError {
         /// The server's words.
         message: String,
     },
+    /// No connection of ours came free in time. Nothing happened.
+    #[error("no connection to the database came free")]
+    NoConnection,
+    /// Others were faster each time, as often as is tried. Nothing happened.
+    #[error("others changed the same streams {ROUNDS_MAX} times in a row")]
+    Contended,
+    /// The connection goes through a pooler, where a session is wanted. Nothing happened.
+    #[error(
+        "this connection goes through a pooler, and migrations, rebuilds and imports need a session of their own: \
+         set MIGRATION_DATABASE_URL to the server itself"
+    )]
+    Pooled,
     /// The database refused, and will again.
     #[error("the database refused ({sqlstate}): {message}")]
     Refused {
@@ -48,7 +62,11 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::Busy { .. } | Self::File(_)
+            Self::Unreachable(_)
+                | Self::Busy { .. }
+                | Self::NoConnection
+                | Self::Contended
+                | Self::File(_)
         )
     }
 
@@ -67,15 +85,19 @@ impl StoreError {
 
     /// Whether the connection is the trouble, broken or none free: whatever else is asked fares no better.
     pub(crate) fn is_of_the_connection(&self) -> bool {
-        matches!(self, Self::Unreachable(_)) || self.sqlstate() == Some(NO_CONNECTION_FREE)
+        matches!(self, Self::Unreachable(_) | Self::NoConnection)
+            || self.sqlstate() == Some(TOO_MANY_CONNECTIONS)
     }
 
-    /// SQLSTATE, when the database answered.
+    /// SQLSTATE, when the database answered with one.
     #[must_use]
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Busy { sqlstate, .. } | Self::Refused { sqlstate, .. } => Some(sqlstate),
             Self::Unreachable(_)
+            | Self::NoConnection
+            | Self::Contended
+            | Self::Pooled
             | Self::File(_)
             | Self::Unreadable(_)
             | Self::Incomplete(_)
@@ -120,10 +142,7 @@ impl From<Sqlx> for StoreError {
                     _ => Self::Refused { sqlstate, message },
                 }
             }
-            Sqlx::PoolTimedOut => Self::Busy {
-                sqlstate: NO_CONNECTION_FREE.into(),
-                message: "no connection came free".into(),
-            },
+            Sqlx::PoolTimedOut => Self::NoConnection,
             Sqlx::ColumnDecode { .. } | Sqlx::Decode(_) | Sqlx::TypeNotFound { .. } => {
                 Self::Unreadable(error.to_string())
             }

@@ -132,7 +132,7 @@ impl<C: Checkpoints, H: Handler<C::Connection>> Follower<H, C> {
         self.step_to(i64::MAX).await
     }
 
-    /// A step that takes nothing behind position `last`: for who must come to stand at one exactly.
+    /// A step that takes nothing behind position `last`: for a follower that must come to stand at one exactly.
     ///
     /// # Errors
     /// As [`Follower::step`].

@@ -5,7 +5,7 @@
 
 use cqrs_es::Aggregate;
 
-use crate::repository::LoadedEvent;
+use crate::loading::LoadedEvent;
 use crate::{Journal, Metadata, StoreError};
 
 /// A stream that has events. Those that one row was split into have the same metadata.

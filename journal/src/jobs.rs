@@ -61,12 +61,12 @@ pub enum Finish {
     Again {
         /// Not before.
         due_at: Timestamp,
-        /// Why.
+        /// Why it did not end.
         reason: String,
     },
     /// People must look.
     Attention {
-        /// Why.
+        /// Why people must look.
         reason: String,
     },
 }

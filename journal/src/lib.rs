@@ -5,9 +5,9 @@
 //! passing over an event that is still being committed. [`follow`] drives a handler along the feed under a
 //! fenced lease, with its checkpoint as the first statement of every batch. [`jobs`] holds what must call the
 //! outside or wait for time, [`venues`] what operators say of the places that can be booked, [`keys`] what was
-//! answered to requests that may come again. [`measure`] is what others are told of the events' number. cqrs-es and
-//! postgres-es load streams ([`repository`]); the rest is ours, because theirs loses events under concurrency (see
-//! docs/adr).
+//! answered to requests that may come again. [`measure`] is what others are told of the events' number. Aggregates
+//! are cqrs-es's, and postgres-es reads their rows ([`store`]); the rest is ours, because theirs loses events under
+//! concurrency (docs/adr/0001). [`repository`] gives cqrs-es's framework to users of this crate.
 
 pub mod append;
 pub mod command;
@@ -22,6 +22,7 @@ pub mod incidents;
 pub mod jobs;
 pub mod keys;
 mod latest;
+mod loading;
 pub mod measure;
 mod metadata;
 pub mod moves;

@@ -41,7 +41,7 @@ pub struct Trace {
     pub causation_id: Option<Uuid>,
     /// W3C trace context.
     pub traceparent: Option<String>,
-    /// Who.
+    /// Who caused it.
     pub actor: Actor,
     /// Who exactly: a user's number, or the name of a worker.
     pub actor_id: Option<String>,
@@ -75,7 +75,7 @@ pub struct Metadata {
     /// W3C trace context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// Who.
+    /// Who caused it.
     pub actor_type: Actor,
     /// Who exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,14 +94,6 @@ impl Metadata {
             actor_type: trace.actor,
             actor_id: trace.actor_id.clone(),
         }
-    }
-
-    /// Reads the map that cqrs-es carries.
-    ///
-    /// # Errors
-    /// [`StoreError::Unreadable`] when it is not one of ours.
-    pub fn from_map(map: HashMap<String, String>) -> Result<Self, StoreError> {
-        Self::from_json(map.into_iter().collect())
     }
 
     /// Reads it as it is stored.
@@ -145,6 +137,7 @@ mod tests {
             actor_type: Actor::Customer,
             actor_id: Some("1".into()),
         };
-        assert_eq!(Metadata::from_map(metadata.to_map()).unwrap(), metadata);
+        let stored = metadata.to_map().into_iter().collect();
+        assert_eq!(Metadata::from_json(stored).unwrap(), metadata);
     }
 }

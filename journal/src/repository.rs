@@ -1,8 +1,14 @@
-//! cqrs-es's event store over our append: writes and versions are ours, and rows come from the store, which in
-//! Postgres reads them with postgres-es.
+//! cqrs-es's own framework on this journal, for a user of this crate who wants `CqrsFramework` or another thing that
+//! takes an event store.
 //!
-//! postgres-es inserts one event a round trip, takes every unique violation for a version conflict, and
-//! knows no command ids. Its reads are fine. Snapshots are refused: those of 0.5.0 apply events twice.
+//! [`Journal::store`] gives it one: loading goes through the table of events, and what it commits goes through our
+//! append, under the same rules as everything else. Spacerent itself does not come this way. It runs commands by
+//! [`Journal::execute`](crate::command), which knows what the framework does not: several streams in one commit,
+//! command ids, slots, and a second decision after a conflict. Tests hold that both write the same.
+//!
+//! postgres-es's own store inserts one event a round trip, takes every unique violation for a version conflict, and
+//! knows no command ids. Its reads are fine ([`crate::store`]). Snapshots are refused: those of 0.5.0 apply events
+//! twice.
 
 use std::collections::HashMap;
 
@@ -11,10 +17,10 @@ use cqrs_es::persist::{
     ReplayStream, SerializedEvent, SerializedSnapshot,
 };
 use cqrs_es::{Aggregate, AggregateError, EventEnvelope, EventStore};
-use domain::version::{Payload, Stored};
 use serde_json::Value;
 
 use crate::append::{Append, Needs, Outcome, StoredEvent, StreamAppend, written};
+use crate::loading::LoadedEvent;
 use crate::{Journal, Metadata, StoreError, StreamId};
 
 /// Loads and stores single streams for cqrs-es, row by row.
@@ -30,24 +36,6 @@ pub struct Streams<A: Aggregate + Send + Sync> {
     store: PersistedEventStore<Repository, A>,
 }
 
-/// A stream as it is read today.
-pub(crate) struct Loaded<E> {
-    /// Sequence of the last stored row, whatever is read from it; 0 for a stream without one.
-    pub(crate) version: i64,
-    /// Sequence of the last row that says something: the version that read models show.
-    pub(crate) shown: i64,
-    /// Its events, oldest first.
-    pub(crate) events: Vec<LoadedEvent<E>>,
-}
-
-/// An event of a stream.
-pub(crate) struct LoadedEvent<E> {
-    /// Its row's.
-    pub(crate) sequence: usize,
-    pub(crate) event: E,
-    pub(crate) metadata: Value,
-}
-
 impl Journal {
     /// cqrs-es's event store of one aggregate, on this journal.
     #[must_use]
@@ -56,41 +44,6 @@ impl Journal {
             journal: self.clone(),
             store: PersistedEventStore::new_event_store(self.repository()),
         }
-    }
-
-    /// Reads a stream: postgres-es's rows, through the table of events.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer, or an event cannot be read.
-    pub(crate) async fn stream<A: Aggregate>(
-        &self,
-        id: &str,
-    ) -> Result<Loaded<A::Event>, StoreError> {
-        let rows = self.store.stream(&StreamId::new(A::TYPE, id)).await?;
-        let mut loaded = Loaded {
-            version: 0,
-            shown: 0,
-            events: Vec::new(),
-        };
-        for row in rows {
-            loaded.version = i64::try_from(row.sequence)
-                .map_err(|error| StoreError::Unreadable(error.to_string()))?;
-            let reading = self.events.read_as::<A::Event>(Stored {
-                aggregate_type: &row.aggregate_type,
-                event_type: &row.event_type,
-                event_version: &row.event_version,
-                payload: Payload::Tree(row.payload),
-            })?;
-            for event in reading.into_events() {
-                loaded.shown = loaded.version;
-                loaded.events.push(LoadedEvent {
-                    sequence: row.sequence,
-                    event,
-                    metadata: row.metadata.clone(),
-                });
-            }
-        }
-        Ok(loaded)
     }
 
     fn repository(&self) -> Repository {

@@ -1,7 +1,7 @@
 //! Sleep, spawn, clock and randomness as arguments, and the real ones.
 //!
-//! Workers name none of tokio's or the system's globals (clippy.toml bans them), so that a test, and later a
-//! simulation, can drive all of them. These are the only places where the real ones are called.
+//! Workers name none of tokio's or the system's globals (clippy.toml bans them), so that tests and
+//! the simulation can drive all of them. These are the only places where the real ones are called.
 
 use std::pin::pin;
 use std::time::Duration;

@@ -62,8 +62,8 @@ pub fn connect_through(
     pool(pooler, url, connections_max, ("role", RUNTIME_ROLE))
 }
 
-/// Connections whose sessions can only read, as whoever `url` names: for who looks and must not be able to change
-/// anything, whatever its login may do.
+/// Connections whose sessions can only read, as whoever `url` names: for readers that must not be able to
+/// change anything, whatever their login may do.
 ///
 /// # Errors
 /// [`StoreError`] when `url` is not a libpq URI.
@@ -136,11 +136,11 @@ pub async fn connect_as_owner(url: &str) -> Result<PgConnection, StoreError> {
     let options = named(options, "spacerent-owner").options([("timezone", "UTC"), ARRIVED]);
     let connection = options.connect().await.map_err(StoreError::from);
     let mut connection = match connection {
-        Err(error) if is_refused_by_a_pooler(&error) => return Err(no_session()),
+        Err(error) if is_refused_by_a_pooler(&error) => return Err(StoreError::Pooled),
         connection => connection?,
     };
     if !arrived(&mut connection).await? {
-        return Err(no_session());
+        return Err(StoreError::Pooled);
     }
     Ok(connection)
 }
@@ -160,15 +160,6 @@ async fn arrived(connection: &mut PgConnection) -> Result<bool, StoreError> {
 fn is_refused_by_a_pooler(error: &StoreError) -> bool {
     let words = "unsupported startup parameter";
     matches!(error, StoreError::Unreachable(message) if message.contains(words))
-}
-
-fn no_session() -> StoreError {
-    StoreError::Refused {
-        sqlstate: "08P01".to_owned(),
-        message: "this connection goes through a pooler, and migrations, rebuilds and imports need a session of \
-                  their own: set MIGRATION_DATABASE_URL to the server itself"
-            .to_owned(),
-    }
 }
 
 /// Why a database could not be brought to today's shape.

@@ -12,7 +12,10 @@ use crate::incidents::Incident;
 use crate::transfer::Unfinished;
 use crate::{Journal, StoreError};
 
-/// The journal's state at one moment, as `spacerent status --json` prints it.
+/// What the journal says of itself, as `spacerent status --json` prints it.
+///
+/// Its parts are asked one after the other, head first, and are not of one snapshot: while events are stored, a follower
+/// may be shown beyond the head.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Status {
     /// The highest committed position.
@@ -53,8 +56,8 @@ pub struct FollowerStatus {
     pub lag_events: i64,
     /// Age of the oldest of them, in seconds.
     pub lag_seconds: i64,
-    /// `running`, `unowned` (nobody holds the lease), `failing` (its steps fail), `holding` (at a hole); of a generation that is not live and that
-    /// nobody fills now, what it is: `building`, `kept`. A program that knows another version
+    /// `running`, `unowned` (nobody holds the lease), `failing` (its steps fail), `holding` (at a hole); of a generation
+    /// that is not live and that nobody fills now, what it is: `building`, `kept`. A program that knows another version
     /// than [`FollowerStatus::version`] makes it `outdated`.
     pub state: String,
     /// Why it is `failing`.
@@ -99,7 +102,7 @@ impl Journal {
     /// [`StoreError`] when the database does not answer.
     pub async fn status(&self) -> Result<Status, StoreError> {
         let head = self.head().await?;
-        let watermark = self.watermark().await?.min(head);
+        let watermark = self.watermark_below(head).await?;
         let all = self.follower_status().await?;
         let (followers, generations): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|(_, live)| *live);
@@ -123,6 +126,11 @@ impl Journal {
     /// [`StoreError`] when the database does not answer.
     pub async fn watermark(&self) -> Result<i64, StoreError> {
         let head = self.head().await?;
+        self.watermark_below(head).await
+    }
+
+    /// The same, where the head was asked before: never above it.
+    async fn watermark_below(&self, head: i64) -> Result<i64, StoreError> {
         let first_hole: Option<i64> = sqlx::query_scalar(
             "with floor as (
                  select coalesce(min(f.position), 0) as position from followers f
@@ -141,7 +149,7 @@ impl Journal {
         )
         .fetch_one(self.pool())
         .await?;
-        Ok(first_hole.map_or(head, |first| first - 1))
+        Ok(first_hole.map_or(head, |first| head.min(first - 1)))
     }
 
     async fn follower_status(&self) -> Result<Vec<(FollowerStatus, bool)>, StoreError> {

@@ -44,7 +44,7 @@ pub enum NotAppended {
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Stores a group in one commit, in which each stream stands once, by the rules of `journal_append`
-    /// (migrations/0001). Outcomes stand in the order of the commands.
+    /// (migrations/0023). Outcomes stand in the order of the commands.
     ///
     /// # Errors
     /// [`NotAppended`]; nothing of the group is stored.

@@ -3,7 +3,7 @@
 //! The file is text, one JSON document a line: a header, one line an event with everything that is stored, now and then
 //! a mark that says what the events so far hash to, a few lines of state that is in no event, and a footer.
 //! [`Export`] writes one and goes on with one that is there; [`Import`] fills an empty journal from it, position
-//! for position, or appends it to a journal that has other bookings. What each keeps, derives and leaves away, and
+//! for position, or appends it to a journal that has other bookings. What each keeps, derives and omits, and
 //! why nothing is charged again afterwards, is docs/adr/0014.
 //!
 //! Reading and writing the file blocks the thread: this is a command's work, not a service's.
@@ -82,7 +82,8 @@ pub enum TransferError {
     /// The footer is missing.
     #[error(
         "the file ends after event {events} (position {position}) without its footer: finish it with \
-         `spacerent events export --output` on the same file, take another copy, or import what is there with --allow-truncated"
+         `spacerent events export --output` on the same file, take another copy, or import what is there with \
+         --allow-truncated"
     )]
     Truncated {
         /// How many events are there.
@@ -140,8 +141,8 @@ pub enum TransferError {
     },
     /// A hole that is not proved dead.
     #[error(
-        "positions {first} to {last} may still be written by a transaction that has not ended (`spacerent status` says whose); \
-         the same command goes on when it has, onto the same --output"
+        "positions {first} to {last} may still be written by a transaction that has not ended (`spacerent status` \
+         says whose); the same command goes on when it has, onto the same --output"
     )]
     Hole {
         /// The first missing position.
@@ -172,7 +173,8 @@ pub enum TransferError {
     OtherImport(Identity),
     /// The file's beginning is not what was imported of it.
     #[error(
-        "the first {0} events of the file are not those that were imported of it: go on with the file of then, or take an empty database"
+        "the first {0} events of the file are not those that were imported of it: go on with the file of then, or \
+         take an empty database"
     )]
     OtherEvents(i64),
     /// What is appended must be checked before anything is stored.
@@ -200,7 +202,7 @@ pub enum TransferError {
     Twice {
         /// The event's position in the file.
         position: i64,
-        /// What.
+        /// What stands there twice.
         what: String,
     },
     /// What is to be appended is there already.

@@ -235,22 +235,15 @@ fn absorb(cause: &Cause, error: CommandError) -> Result<(), HandlerError> {
         position: cause.position,
         reason: reason.to_owned(),
     };
-    match error {
+    match error.into_store() {
         // The hand-over was faster than the cancellation. Its event stands in the journal behind this one,
         // and the saga goes on from there.
-        CommandError::Refused(Refusal::Space(space::Error::AlreadyHandedOver)) => Ok(()),
-        CommandError::Refused(_)
-        | CommandError::SlotTaken
-        | CommandError::PointsNotCovered
-        | CommandError::OtherVersion { .. } => Err(poison(&error.to_string())),
+        Err(CommandError::Refused(Refusal::Space(space::Error::AlreadyHandedOver))) => Ok(()),
+        Err(refused) => Err(poison(&refused.to_string())),
         // An event of this booking that this version cannot read: the others must not wait for the next one.
-        CommandError::Store(error @ (StoreError::Unreadable(_) | StoreError::Newer(_))) => {
+        Ok(error @ (StoreError::Unreadable(_) | StoreError::Newer(_))) => {
             Err(poison(&error.to_string()))
         }
-        CommandError::Store(error) => Err(error.into()),
-        CommandError::Contended => Err(HandlerError::Store(StoreError::Busy {
-            sqlstate: "40001".to_owned(),
-            message: error.to_string(),
-        })),
+        Ok(error) => Err(error.into()),
     }
 }

@@ -52,7 +52,8 @@ fn refuse_others(name: &str) -> anyhow::Result<()> {
     let orders = order::follower_id().name;
     if projections::by_name(name).is_some() {
         bail!(
-            "{name} is a read model, which is verified, switched and rolled back at one position: it is not cut; only `{orders}` is"
+            "{name} is a read model, which is verified, switched and rolled back at one position: it is not cut; only \
+             `{orders}` is"
         );
     }
     if name != orders {
@@ -91,7 +92,7 @@ fn row(layout: &Layout, slice: Slice, part: Option<&Part>) -> [String; 6] {
     [
         layout.name.clone(),
         slice.number().to_string(),
-        slice.of().to_string(),
+        slice.count().to_string(),
         of_part(|part| part.position.to_string()),
         of_part(|part| part.lag_events.to_string()),
         if is_held { "held" } else { "free" }.to_owned(),

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod migrations;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};

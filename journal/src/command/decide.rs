@@ -9,7 +9,7 @@ use domain::{Command, Event, Refusal, book, payment, space};
 
 use super::{CommandError, Open};
 use crate::append::{Append, Needs, StoredEvent, StreamAppend};
-use crate::repository::LoadedEvent;
+use crate::loading::LoadedEvent;
 use crate::{Journal, Metadata, StoreError, StreamId};
 
 /// What a request comes to on the streams as they are now.

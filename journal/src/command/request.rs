@@ -79,3 +79,21 @@ pub enum CommandError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+impl CommandError {
+    /// What was in the way, when nobody refused: the database, or others who were faster each time. The same request may
+    /// succeed a little later if that error is transient.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn into_store(self) -> Result<StoreError, Self> {
+        match self {
+            Self::Store(error) => Ok(error),
+            Self::Contended => Ok(StoreError::Contended),
+            Self::Refused(_)
+            | Self::SlotTaken
+            | Self::PointsNotCovered
+            | Self::OtherVersion { .. } => Err(self),
+        }
+    }
+}

@@ -60,7 +60,7 @@ pub struct Unreadable {
     pub event_type: String,
     /// The version that it was written with.
     pub event_version: String,
-    /// Why.
+    /// Why it cannot be read.
     pub reason: String,
 }
 

@@ -14,7 +14,7 @@ pub enum HandlerError {
     Poison {
         /// Which event.
         position: i64,
-        /// Why.
+        /// Why it cannot be taken.
         reason: String,
     },
     /// Something else failed; the batch comes again.

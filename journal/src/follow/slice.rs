@@ -9,18 +9,21 @@ pub const SLICES_MAX: i32 = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slice {
     number: i32,
-    of: i32,
+    count: i32,
 }
 
 impl Slice {
     /// The only one of a follower that is not cut: all keys.
-    pub const ALL: Self = Self { number: 0, of: 1 };
+    pub const ALL: Self = Self {
+        number: 0,
+        count: 1,
+    };
 
     /// The slices of a follower that is cut into so many.
     pub fn each_of(count: i32) -> impl Iterator<Item = Self> {
         let numbers = if count <= 1 { 0..=0 } else { 1..=count };
-        let of = count.max(1);
-        numbers.map(move |number| Self { number, of })
+        let count = count.max(1);
+        numbers.map(move |number| Self { number, count })
     }
 
     /// The one of so many that a key is in: 0 when there is one, else counted from 1.
@@ -47,14 +50,14 @@ impl Slice {
 
     /// How many there are.
     #[must_use]
-    pub fn of(self) -> i32 {
-        self.of
+    pub fn count(self) -> i32 {
+        self.count
     }
 
     /// Whether a key is in it.
     #[must_use]
     pub fn holds(self, key: &str) -> bool {
-        Self::of_key(key, self.of) == self.number
+        Self::of_key(key, self.count) == self.number
     }
 }
 

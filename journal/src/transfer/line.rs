@@ -122,6 +122,6 @@ pub(super) struct Footer {
     /// The same of the lines of state.
     pub(super) state_lines: i64,
     pub(super) state_sha256: String,
-    /// When.
+    /// When it was finished.
     pub(super) finished_at: Timestamp,
 }

@@ -190,7 +190,8 @@ impl<'c> Settling<'c> {
         // Sequences are not rolled back; that they are ahead then is an ordinary dead span.
         sqlx::query(
             "select setval(pg_get_serial_sequence('events', 'position'), $1)
-             where $1 > 0 and $1 > coalesce(pg_sequence_last_value(pg_get_serial_sequence('events', 'position')::regclass), 0)",
+             where $1 > 0
+               and $1 > coalesce(pg_sequence_last_value(pg_get_serial_sequence('events', 'position')::regclass), 0)",
         )
         .bind(self.part.last)
         .execute(&mut *self.tx)

@@ -8,7 +8,7 @@ use domain::order::NO_SHOW_JOB;
 use domain::space::{self, Space};
 use domain::{BookId, Command, Refusal};
 use journal::jobs::{Finish, Job};
-use journal::{CommandError, Request, StoreError};
+use journal::{CommandError, Request};
 use uuid::Uuid;
 
 use super::notes::Notes;
@@ -16,9 +16,6 @@ use super::{Desk, Setback, Work};
 
 /// The namespace of the ids of the commands.
 const NAMESPACE: Uuid = Uuid::from_u128(0x9c1e_77a2_4d06_4f35_b8aa_21d3_6f40_5e18);
-
-/// SQLSTATE that stands for "others were faster".
-const SERIALIZATION_FAILURE: &str = "40001";
 
 /// Work on no-shows.
 pub(super) struct NoShowWork {
@@ -62,11 +59,12 @@ impl Work for NoShowWork {
             }
             // They came, or the booking was cancelled, in this very moment.
             Err(CommandError::Refused(_)) => Ok(Finish::Done),
-            Err(CommandError::Store(error)) => Err(error.into()),
-            Err(error) => Err(Setback::Store(StoreError::Busy {
-                sqlstate: SERIALIZATION_FAILURE.to_owned(),
-                message: error.to_string(),
-            })),
+            Err(error) => match error.into_store() {
+                Ok(error) => Err(error.into()),
+                Err(refused) => Ok(Finish::Attention {
+                    reason: refused.to_string(),
+                }),
+            },
         }
     }
 }

@@ -20,9 +20,6 @@ const TRIES_MAX: u32 = 6;
 /// How long after the first try the second one comes; each later wait is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// SQLSTATE that stands for "others were faster".
-const SERIALIZATION_FAILURE: &str = "40001";
-
 /// Something a gateway said, as a command.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Record {
@@ -192,16 +189,9 @@ impl NotRecorded {
 
 impl From<CommandError> for NotRecorded {
     fn from(error: CommandError) -> Self {
-        match error {
-            CommandError::Refused(_)
-            | CommandError::SlotTaken
-            | CommandError::PointsNotCovered
-            | CommandError::OtherVersion { .. } => Self::Refused(error.to_string()),
-            CommandError::Contended => Self::Store(StoreError::Busy {
-                sqlstate: SERIALIZATION_FAILURE.to_owned(),
-                message: error.to_string(),
-            }),
-            CommandError::Store(error) => Self::Store(error),
+        match error.into_store() {
+            Ok(error) => Self::Store(error),
+            Err(refused) => Self::Refused(refused.to_string()),
         }
     }
 }

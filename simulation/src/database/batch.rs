@@ -63,7 +63,7 @@ impl InMemory {
         let is_there = if self.database.has(Mutation::ClaimOfAnotherCut) {
             inner.slices_of(&self.key) >= self.slice.number()
         } else {
-            inner.slices_of(&self.key) == self.slice.of()
+            inner.slices_of(&self.key) == self.slice.count()
         };
         if !is_there {
             inner.count("a slice of another cut was denied");

@@ -113,7 +113,7 @@ struct Tail {
     follow: bool,
     /// Everything up to here is printed.
     position: i64,
-    /// The end, for who does not follow: the head at the start.
+    /// Where it ends when it does not follow: the head at the start.
     until: i64,
     /// How many lines may still be printed.
     left: u64,

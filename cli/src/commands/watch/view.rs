@@ -14,7 +14,7 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 
 /// What one look found.
 pub struct Seen {
-    /// When.
+    /// When it looked.
     pub at: Timestamp,
     /// How far everything was.
     pub status: Status,

@@ -23,7 +23,7 @@ impl InDatabase {
         .bind(&self.id.name)
         .bind(self.id.generation)
         .bind(position)
-        .bind(self.slice.of())
+        .bind(self.slice.count())
         .bind(self.slice.number())
         .fetch_all(self.journal.pool())
         .await?)
