@@ -44,7 +44,7 @@ impl Readiness {
 pub(crate) struct Health {
     status: &'static str,
     checks: Checks,
-    /// Why read models stand still; named while one does.
+    /// Why followers stand still; named while one does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,
 }
@@ -63,6 +63,9 @@ struct Checks {
     /// Named while it fails: a read model stands still. On the ports of others the process is only degraded by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     projections: Option<&'static str>,
+    /// Named while it fails: the saga, or a slice of it, stands still. No port is more than degraded by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processes: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -101,7 +104,8 @@ pub(crate) async fn ready(State(api): State<Api>) -> (StatusCode, Json<Health>) 
         database: word(database),
         import: (!import).then(|| word(import)),
         mypage: (!mypage).then(|| word(mypage)),
-        projections: (!frozen.reasons.is_empty()).then(|| word(false)),
+        projections: frozen.read_models.then(|| word(false)),
+        processes: frozen.others.then(|| word(false)),
     };
     let fine = started && database && import && mypage && !frozen.is_ours;
     let degraded = fine && !frozen.reasons.is_empty();
@@ -168,11 +172,14 @@ fn mypage_is_ready(api: &Api) -> bool {
 /// What My Page's port answers from.
 const OF_MYPAGE: [&str; 2] = [MypageRow::SCHEMA, BalanceRow::SCHEMA];
 
-/// Read models that stand still for longer than the operator allows.
+/// Followers that stand still for longer than the operator allows.
 #[derive(Default)]
 struct Frozen {
-    /// Whether one is what this port answers from. Bookings stay up: they are decided on the journal.
+    /// Whether one fills what this port answers from. Bookings stay up: they are decided on the journal.
     is_ours: bool,
+    /// Whether one fills a read model, and whether one does not: the saga.
+    read_models: bool,
+    others: bool,
     reasons: Vec<String>,
 }
 
@@ -187,9 +194,15 @@ impl Frozen {
         let Some(Ok(found)) = within(&*api.runtime, PING_MAX, looking).await else {
             return Self::default();
         };
-        let of_mypage = |found: &Standstill| OF_MYPAGE.contains(&found.projection.as_str());
+        let of_mypage = |found: &Standstill| OF_MYPAGE.contains(&found.follower.as_str());
+        let (read_models, others) = (
+            found.iter().any(Standstill::is_of_a_read_model),
+            found.iter().any(|found| !found.is_of_a_read_model()),
+        );
         Self {
             is_ours: api.role == Role::Mypage && found.iter().any(of_mypage),
+            read_models,
+            others,
             reasons: found.iter().map(Standstill::line).collect(),
         }
     }

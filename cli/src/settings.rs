@@ -169,7 +169,7 @@ settings! {
     cb_open_ms: u64 = "CB_OPEN_MS", "5000";
     /// Payment calls at a time.
     cb_max_concurrent: u32 = "CB_MAX_CONCURRENT", "10";
-    /// How long a read model may stand still with something before it, in seconds, before `/readyz` of My Page is 503 and the others say `degraded`; 0 never.
+    /// How long a read model or the saga may stand still with something before it, in seconds, before `/readyz` says `degraded`, and that of My Page is 503 for its own; 0 never.
     readiness_lag_max_seconds: u32 = "READINESS_LAG_MAX_SECONDS", "30";
     /// Whether every change of one booking, venue, registration or payment must carry `If-Match`; without it it is then answered 428.
     require_if_match: bool = "REQUIRE_IF_MATCH", "0";

@@ -19,7 +19,7 @@ pub enum Class {
     LeaseLost,
     /// A follower's steps fail, again and again.
     FollowerFailing,
-    /// A read model does not move though there is something before it.
+    /// A follower, or a slice of one, does not move though there is something before it.
     Standstill,
 }
 
@@ -88,6 +88,17 @@ impl Journal {
             .bind(subject)
             .fetch_one(self.pool())
             .await?)
+    }
+
+    /// To what it happens now.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn going_on(&self, class: Class) -> Result<Vec<String>, StoreError> {
+        let subjects = sqlx::query_scalar(
+            "select subject from incidents where class = $1 and ended_at is null order by subject",
+        );
+        Ok(subjects.bind(class.as_str()).fetch_all(self.pool()).await?)
     }
 
     /// What goes on, and then what happened, the latest first; at most `limit`.

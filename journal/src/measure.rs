@@ -2,26 +2,11 @@
 //!
 //! What looks at the whole table is asked on a connection of the owner's, whose statements may take their time.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::{PgConnection, Row};
 
 use crate::{Journal, StoreError};
-
-/// A follower of a read model that answers questions, and does not move although there is something before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stalled {
-    /// Which read model.
-    pub projection: String,
-    /// The follower's checkpoint, of several slices the lowest.
-    pub position: i64,
-    /// For how long, in seconds.
-    pub seconds: i64,
-    /// Why, as far as the tables tell.
-    pub reason: String,
-}
 
 /// Up to where events were recorded by some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,51 +48,6 @@ impl Journal {
         .bind(position)
         .fetch_optional(self.pool())
         .await?)
-    }
-
-    /// Followers of live read models that have stood still for longer than `bound`, in order of name.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not answer.
-    pub async fn stalled(&self, bound: Duration) -> Result<Vec<Stalled>, StoreError> {
-        let rows = sqlx::query(
-            "with follower as (
-                 select p.name, p.generation, coalesce(f.slice, 0) as slice, coalesce(f.position, 0) as position,
-                        f.moved_at, f.lease_until
-                 from projections p left join followers f using (name, generation) where p.state = 'live'
-             )
-             select distinct on (f.name) f.name, f.position,
-                    extract(epoch from clock_timestamp() - greatest(f.moved_at, e.recorded_at))::bigint as seconds,
-                    case
-                        when i.reason is not null then 'its steps fail: ' || i.reason
-                        when h.follower is not null
-                            then format('the feed holds at the hole %s-%s', h.first_position, h.last_position)
-                        when coalesce(f.lease_until, '-infinity') < clock_timestamp()
-                            then 'nobody follows: no process with the role projections runs, or none can'
-                        else 'its follower does not move'
-                    end as reason
-             from follower f
-             cross join lateral (
-                 select recorded_at from events where position > f.position order by position limit 1
-             ) e
-             left join open_holes h on h.follower = f.name || '/' || f.generation
-             left join incidents i on i.class = 'follower_failing' and i.ended_at is null
-                  and i.subject = f.name || '/' || f.generation || '/' || f.slice
-             where clock_timestamp() - greatest(f.moved_at, e.recorded_at) > $1 * interval '1 second'
-             order by f.name, f.position",
-        )
-        .bind(i64::try_from(bound.as_secs()).unwrap_or(i64::MAX))
-        .fetch_all(self.pool())
-        .await?;
-        let read = |row: &sqlx::postgres::PgRow| {
-            Ok(Stalled {
-                projection: row.try_get("name")?,
-                position: row.try_get("position")?,
-                seconds: row.try_get("seconds")?,
-                reason: row.try_get("reason")?,
-            })
-        };
-        rows.iter().map(read).collect()
     }
 }
 

@@ -1,12 +1,14 @@
 //! What the journal says of itself: head, watermark, open hole, followers, jobs.
 
 mod hole;
+mod pace;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::Row;
 
 pub use hole::{Blocker, Hole};
+pub use pace::Pace;
 
 use crate::incidents::Incident;
 use crate::transfer::Unfinished;
@@ -56,8 +58,9 @@ pub struct FollowerStatus {
     pub lag_events: i64,
     /// Age of the oldest of them, in seconds.
     pub lag_seconds: i64,
-    /// `running`, `unowned` (nobody holds the lease), `failing` (its steps fail), `holding` (at a hole); of a generation
-    /// that is not live and that nobody fills now, what it is: `building`, `kept`. A program that knows another version
+    /// `running`, `never_ran` (no process ever followed), `unowned` (nobody holds the lease), `failing` (its steps fail),
+    /// `holding` (at a hole); of a generation that is not live and that nobody fills now, what it is: `building`, `kept`.
+    /// A program that knows another version
     /// than [`FollowerStatus::version`] makes it `outdated`.
     pub state: String,
     /// Why it is `failing`.
@@ -154,7 +157,14 @@ impl Journal {
 
     async fn follower_status(&self) -> Result<Vec<(FollowerStatus, bool)>, StoreError> {
         let rows = sqlx::query(
-            "select f.name, f.generation, min(f.position) as position,
+            "with known as (
+                 select name, generation from followers
+                 -- What is to be followed, and was not yet.
+                 union select name, generation from projections where state = 'live'
+                 union select name, generation from follower_layouts
+             )
+             select k.name, k.generation, coalesce(min(f.position), 0) as position,
+                    count(f.name) = 0 as never_ran,
                     bool_and(f.lease_until is not null and f.lease_until > clock_timestamp()) as owned,
                     coalesce(bool_and(p.state = 'live'), true) as live,
                     min(p.version) as version,
@@ -166,16 +176,18 @@ impl Journal {
                      where i.class = 'follower_failing' and i.ended_at is null
                        and i.subject = any (array_agg(f.name || '/' || f.generation || '/' || f.slice))) as failing,
                     (select count(*) from parked_tries t
-                     where t.name = f.name and t.generation = f.generation and t.next_at is null) as quarantined,
-                    (select count(*) from parked k where k.name = f.name and k.generation = f.generation) as parked,
-                    (select count(*) from events e where e.position > min(f.position)) as lag_events,
+                     where t.name = k.name and t.generation = k.generation and t.next_at is null) as quarantined,
+                    (select count(*) from parked e where e.name = k.name and e.generation = k.generation) as parked,
+                    (select count(*) from events e where e.position > coalesce(min(f.position), 0)) as lag_events,
                     coalesce((
                         select extract(epoch from clock_timestamp() - e.recorded_at)::bigint from events e
-                        where e.position > min(f.position) order by e.position limit 1
+                        where e.position > coalesce(min(f.position), 0) order by e.position limit 1
                     ), 0) as lag_seconds
-             from followers f left join projections p using (name, generation)
+             from known k
+             left join followers f using (name, generation)
+             left join projections p using (name, generation)
              where p.state is distinct from 'gone'
-             group by f.name, f.generation order by f.name, f.generation",
+             group by k.name, k.generation order by k.name, k.generation",
         )
         .fetch_all(self.pool())
         .await?;
@@ -226,6 +238,7 @@ fn read_follower(row: &sqlx::postgres::PgRow) -> Result<(FollowerStatus, bool), 
     let kind: Option<&str> = row.try_get("generation_state")?;
     let failing: Option<String> = row.try_get("failing")?;
     let state = match (owned, holding) {
+        _ if row.try_get("never_ran")? => "never_ran",
         // Between two tries it has no lease.
         _ if failing.is_some() => "failing",
         // Nobody has to have it: it is indexed or compared, was stopped, or waits to be switched back to.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use api::Role;
+use processes::settings::PaymentSettings;
 use serde_json::Value;
 
 use crate::app::{ROLES, Setup, TestApp, eventually, listen, spawn};
@@ -12,7 +13,7 @@ use crate::till::{Till, approved};
 /// What counts as standing still here.
 const BOUND: Duration = Duration::from_secs(1);
 
-async fn app(without_projections: bool) -> TestApp {
+async fn with_a_saga(without_projections: bool) -> TestApp {
     let mut setup = Setup {
         payment: Some(Till::answering(approved())),
         without_projections,
@@ -20,6 +21,13 @@ async fn app(without_projections: bool) -> TestApp {
     };
     setup.settings.readiness_lag_max = BOUND;
     TestApp::with(setup).await
+}
+
+/// The same in a house that has no saga: what stands still here are read models.
+async fn app(without_projections: bool) -> TestApp {
+    let app = with_a_saga(without_projections).await;
+    app.as_owner("delete from follower_layouts").await;
+    app
 }
 
 /// Waits until My Page's port is red, and looks at all ports. What they say is the reason.
@@ -42,6 +50,7 @@ async fn frozen(app: &TestApp) -> String {
             "{json}"
         );
         assert_eq!(checks["projections"], "failed", "{json}");
+        assert_eq!(checks["processes"], Value::Null, "{json}");
         let (status, word, up) = match role {
             Role::Mypage => (503, "failed", "DOWN"),
             _ => (200, "degraded", "UP"),
@@ -75,6 +84,7 @@ async fn moves_again(app: &TestApp) {
         let json = app.get(role, "/readyz").await.json();
         assert_eq!(json["reasons"], Value::Null, "{json}");
         assert_eq!(json["checks"]["projections"], Value::Null, "{json}");
+        assert_eq!(json["checks"]["processes"], Value::Null, "{json}");
     }
 }
 
@@ -171,4 +181,74 @@ async fn who_is_far_behind_and_moves_is_not_frozen() {
     app.as_owner("update followers set position = 2").await;
     let noted = "followers where moved_at > clock_timestamp() - interval '1 minute'";
     assert!(app.count(noted).await > 0);
+}
+
+/// Waits until every port is up and says that it is degraded by the saga alone, and why: for these followers.
+async fn degraded_by(app: &TestApp, followers: &[&str]) -> Vec<String> {
+    let stand_still = followers
+        .iter()
+        .map(|name| format!("{name} stands still at position "));
+    let beginnings: Vec<_> = stand_still.collect();
+    let reasons = |json: &Value| -> Vec<String> {
+        let lines = json["reasons"].as_array().into_iter().flatten();
+        lines
+            .map(|line| line.as_str().unwrap().to_owned())
+            .collect()
+    };
+    let mut told = vec![];
+    for role in ROLES {
+        eventually("it says so", async || {
+            let answer = app.get(role, "/readyz").await;
+            let (json, up) = (answer.json(), answer.status == 200);
+            told = reasons(&json);
+            let checks = (&json["checks"]["processes"], &json["checks"]["projections"]);
+            let mut each = told.iter().zip(&beginnings);
+            up && json["status"] == "degraded"
+                && checks == (&"failed".into(), &Value::Null)
+                && told.len() == beginnings.len()
+                && each.all(|(line, beginning)| line.starts_with(beginning))
+        })
+        .await;
+        let actuator = app.get(role, "/actuator/health").await;
+        assert_eq!(actuator.json()["status"], "UP");
+    }
+    assert_eq!(app.book("numberone").await.status, 201);
+    told
+}
+
+#[tokio::test]
+async fn a_saga_that_stands_still_degrades_every_port_and_reddens_none() {
+    let app = with_a_saga(false).await;
+    // Nothing that follows from anything is not standing still.
+    moves_again(&app).await;
+    app.book("numberone").await;
+    let never = degraded_by(&app, &["orders"]).await;
+    assert!(
+        never[0].contains("nobody ever did: no process with the role processes"),
+        "{never:?}"
+    );
+
+    let stop = app.stop.child_token();
+    let saga = |stop| {
+        let (journal, runtime) = (app.journal.clone(), app.app.runtime.clone());
+        spawn(processes::order::run(
+            journal,
+            runtime,
+            PaymentSettings::default(),
+            stop,
+        ));
+    };
+    saga(stop.clone());
+    moves_again(&app).await;
+    stop.cancel();
+    let rested = "followers where name = 'orders' and owner is null";
+    eventually("it has gone", async || app.count(rested).await == 1).await;
+    app.book("numbertwo").await;
+    let gone = degraded_by(&app, &["orders"]).await;
+    assert!(gone[0].contains("nobody follows: no process"), "{gone:?}");
+
+    app.as_owner("select follower_cut('orders', 1, 2)").await;
+    degraded_by(&app, &["orders/1", "orders/2"]).await;
+    saga(app.stop.child_token());
+    moves_again(&app).await;
 }

@@ -34,6 +34,7 @@ mod replay;
 mod roles;
 mod server;
 mod site;
+mod standstill;
 mod terminal;
 mod trace;
 mod transfer;

@@ -28,6 +28,7 @@ mod jobs;
 mod model;
 mod needs;
 mod never_silent;
+mod pace;
 mod past;
 mod pooled;
 mod proxy;

@@ -25,6 +25,9 @@ async fn status_says_how_far_everybody_is_and_what_waits() {
         insert into open_holes (follower, first_position, last_position) values ('mypage/1', 1, 1);
         insert into projections (name, generation, version, state) values ('mypage', 3, 1, 'gone');
         insert into followers (name, generation, position) values ('mypage', 3, 0);
+        -- Nobody has followed here yet.
+        insert into projections (name, generation, version, state)
+        values ('books', 1, 1, 'kept'), ('points', 1, 1, 'live');
         insert into jobs (kind, key, bookid, payload, due_at, state, timer)
         values ('charge', '1', 1, '{}', clock_timestamp() - interval '1 hour', 'open', false),
                ('charge', '2', 2, '{}', clock_timestamp() + interval '1 hour', 'open', false),
@@ -47,7 +50,9 @@ async fn status_says_how_far_everybody_is_and_what_waits() {
         lines(&status.followers),
         [
             "mypage 2 at 2, 1 behind, 1 parked, running",
-            "order 1 at 3, 0 behind, 0 parked, unowned"
+            "order 1 at 3, 0 behind, 0 parked, unowned",
+            "orders 1 at 0, 3 behind, 0 parked, never_ran",
+            "points 1 at 0, 3 behind, 0 parked, never_ran"
         ]
     );
     assert_eq!(
