@@ -4,59 +4,79 @@
 //! database in memory does for a statement, in the gateway's door, in a machine's clock or timers, in the order in
 //! which a customer's request does two things.
 
-/// A bug.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "each is told by `says`")]
-pub enum Mutation {
-    PredecessorUnchecked,
-    HalfWonKept,
-    KnownCommandForgotten,
-    TwinKept,
-    LoserRecorded,
-    ClaimsOverlap,
-    ClaimOfLoserKept,
-    SlotNotGivenBack,
-    LoserReleases,
-    OwnSlotInTheWay,
-    UnitNotNamed,
-    CancelledWithoutStop,
-    PointsNotHeld,
-    PointsNotCounted,
-    NumbersDrawnAgain,
-    CommitNotDurable,
-    HoleTakenForDead,
-    HoleDeadByTime,
-    XOfAnEarlierTransaction,
-    VerdictOfAnotherSnapshot,
-    VerdictWithoutProof,
-    DeadSpanTooWide,
-    DeliveredByTransaction,
-    NoFence,
-    FenceLookedAtNotHeld,
-    CheckpointBeforeEffect,
-    EffectBeforeCheckpoint,
-    LeaseNeverEnds,
-    CutKeepsRows,
-    ClaimOfAnotherCut,
-    ParkedKeyForgotten,
-    ParkedOnceMore,
-    JobsOutsideCheckpoint,
-    JobFenceOpen,
-    JobForgotWhatItKnew,
-    TryNotNoted,
-    HoldNotKnown,
-    JobClaimNeverEnds,
-    UnknownIsDeclined,
-    UnknownIsNotSent,
-    NewKeyEachTry,
-    NewRefundKeyEachTry,
-    KeySentAfterRetention,
-    RefundKeySentAfterRetention,
-    NotFoundBelievedAtOnce,
-    ChargedBeforeIntent,
-    DeferredAsUnsent,
-    TwinCharges,
-    OnlyWakeUps,
+macro_rules! bugs {
+    ($($bug:ident: $says:literal)+) => {
+        /// A bug.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Mutation {
+            $(#[doc = $says] $bug,)+
+        }
+
+        impl Mutation {
+            /// All there are.
+            pub const EVERY: &[Self] = &[$(Self::$bug),+];
+
+            /// What is wrong.
+            #[must_use]
+            pub const fn says(self) -> &'static str {
+                match self {
+                    $(Self::$bug => $says,)+
+                }
+            }
+        }
+    };
+}
+
+bugs! {
+    PredecessorUnchecked: "an event is stored though the one before it is missing"
+    HalfWonKept: "a command that won only part keeps that part"
+    KnownCommandForgotten: "a command that was stored before is stored again"
+    TwinKept: "two commands with one id, sent at once, are both stored"
+    LoserRecorded: "the id of a command that stored nothing is recorded"
+    ClaimsOverlap: "claims are not held against each other"
+    ClaimOfLoserKept: "the claim of a command that lost its stream is kept"
+    SlotNotGivenBack: "a booking that is over keeps its slot"
+    LoserReleases: "the slot of a booking is free though its cancellation lost"
+    OwnSlotInTheWay: "a booking that moves stands in its own way"
+    UnitNotNamed: "the unit that was won is not written into the events"
+    CancelledWithoutStop: "a cancellation does not stop the hand-over"
+    PointsNotHeld: "two may spend a user's points at once"
+    PointsNotCounted: "points are spent that are not there"
+    NumbersDrawnAgain: "positions of rolled back transactions are given out again"
+    CommitNotDurable: "a crash of the database takes the last commit along"
+    HoleTakenForDead: "a hole is passed over"
+    HoleDeadByTime: "a hole is dead when it was waited for long enough"
+    XOfAnEarlierTransaction: "X is drawn by a transaction that began before the hole was seen"
+    VerdictOfAnotherSnapshot: "rows and verdict come from two snapshots"
+    VerdictWithoutProof: "X proves a hole dead as soon as it is drawn"
+    DeadSpanTooWide: "one position more than was proved is noted as dead"
+    DeliveredByTransaction: "events are delivered in the order of transaction ids"
+    NoFence: "owner, epoch and old position are not checked when a checkpoint moves"
+    FenceLookedAtNotHeld: "the fence is looked at, and not held until the commit"
+    CheckpointBeforeEffect: "the checkpoint is committed before what it stands for"
+    EffectBeforeCheckpoint: "rows are committed before their checkpoint"
+    LeaseNeverEnds: "nobody takes over from a dead follower"
+    CutKeepsRows: "a cut leaves the slices whose numbers there are before and after"
+    ClaimOfAnotherCut: "a slice is given to who knows it of another cut"
+    ParkedKeyForgotten: "what stands behind a parked event is taken"
+    ParkedOnceMore: "an event that is taken out of the parked ones stays there"
+    JobsOutsideCheckpoint: "jobs are written apart from the checkpoint, after it"
+    JobFenceOpen: "who lost a job can still end it"
+    JobForgotWhatItKnew: "a job that is scheduled again does not learn what is new"
+    TryNotNoted: "that the gateway is about to be called is not written down"
+    HoldNotKnown: "a worker does not know until when the slot is kept"
+    JobClaimNeverEnds: "nobody takes over the job of a dead worker"
+    UnknownIsDeclined: "an unknown outcome is taken for a decline"
+    UnknownIsNotSent: "an unknown outcome is taken for a charge that was not sent"
+    NewKeyEachTry: "a charge that is sent again gets a new key"
+    NewRefundKeyEachTry: "a refund that is sent again gets a new key"
+    KeySentAfterRetention: "a key is sent again when the gateway has forgotten it"
+    RefundKeySentAfterRetention: "that a refund was sent is not written down, and its key is sent again when the gateway has forgotten it"
+    NotFoundBelievedAtOnce: "a charge that the gateway does not know yet counts as not made"
+    ChargedBeforeIntent: "money moves before its intent is stored"
+    DeferredAsUnsent: "a charge whose outcome is open is handed over as never sent"
+    TwinCharges: "a request that is sent again charges, too, and each says what it sent itself"
+    OnlyWakeUps: "followers wait to be woken and do not look by themselves"
 }
 
 impl Mutation {
@@ -126,72 +146,4 @@ impl Mutation {
         Self::TwinCharges,
         Self::OnlyWakeUps,
     ];
-
-    /// What is wrong.
-    #[must_use]
-    pub const fn says(self) -> &'static str {
-        match self {
-            Self::PredecessorUnchecked => "an event is stored though the one before it is missing",
-            Self::HalfWonKept => "a command that won only part keeps that part",
-            Self::KnownCommandForgotten => "a command that was stored before is stored again",
-            Self::TwinKept => "two commands with one id, sent at once, are both stored",
-            Self::LoserRecorded => "the id of a command that stored nothing is recorded",
-            Self::ClaimsOverlap => "claims are not held against each other",
-            Self::ClaimOfLoserKept => "the claim of a command that lost its stream is kept",
-            Self::SlotNotGivenBack => "a booking that is over keeps its slot",
-            Self::LoserReleases => "the slot of a booking is free though its cancellation lost",
-            Self::OwnSlotInTheWay => "a booking that moves stands in its own way",
-            Self::UnitNotNamed => "the unit that was won is not written into the events",
-            Self::CancelledWithoutStop => "a cancellation does not stop the hand-over",
-            Self::PointsNotHeld => "two may spend a user's points at once",
-            Self::PointsNotCounted => "points are spent that are not there",
-            Self::NumbersDrawnAgain => "positions of rolled back transactions are given out again",
-            Self::CommitNotDurable => "a crash of the database takes the last commit along",
-            Self::HoleTakenForDead => "a hole is passed over",
-            Self::HoleDeadByTime => "a hole is dead when it was waited for long enough",
-            Self::XOfAnEarlierTransaction => {
-                "X is drawn by a transaction that began before the hole was seen"
-            }
-            Self::VerdictOfAnotherSnapshot => "rows and verdict come from two snapshots",
-            Self::VerdictWithoutProof => "X proves a hole dead as soon as it is drawn",
-            Self::DeadSpanTooWide => "one position more than was proved is noted as dead",
-            Self::DeliveredByTransaction => "events are delivered in the order of transaction ids",
-            Self::NoFence => {
-                "owner, epoch and old position are not checked when a checkpoint moves"
-            }
-            Self::FenceLookedAtNotHeld => "the fence is looked at, and not held until the commit",
-            Self::CheckpointBeforeEffect => "the checkpoint is committed before what it stands for",
-            Self::EffectBeforeCheckpoint => "rows are committed before their checkpoint",
-            Self::LeaseNeverEnds => "nobody takes over from a dead follower",
-            Self::CutKeepsRows => {
-                "a cut leaves the slices whose numbers there are before and after"
-            }
-            Self::ClaimOfAnotherCut => "a slice is given to who knows it of another cut",
-            Self::ParkedKeyForgotten => "what stands behind a parked event is taken",
-            Self::ParkedOnceMore => "an event that is taken out of the parked ones stays there",
-            Self::JobsOutsideCheckpoint => "jobs are written apart from the checkpoint, after it",
-            Self::JobFenceOpen => "who lost a job can still end it",
-            Self::JobForgotWhatItKnew => "a job that is scheduled again does not learn what is new",
-            Self::TryNotNoted => "that the gateway is about to be called is not written down",
-            Self::HoldNotKnown => "a worker does not know until when the slot is kept",
-            Self::JobClaimNeverEnds => "nobody takes over the job of a dead worker",
-            Self::UnknownIsDeclined => "an unknown outcome is taken for a decline",
-            Self::UnknownIsNotSent => "an unknown outcome is taken for a charge that was not sent",
-            Self::NewKeyEachTry => "a charge that is sent again gets a new key",
-            Self::NewRefundKeyEachTry => "a refund that is sent again gets a new key",
-            Self::KeySentAfterRetention => "a key is sent again when the gateway has forgotten it",
-            Self::RefundKeySentAfterRetention => {
-                "that a refund was sent is not written down, and its key is sent again when the gateway has forgotten it"
-            }
-            Self::NotFoundBelievedAtOnce => {
-                "a charge that the gateway does not know yet counts as not made"
-            }
-            Self::ChargedBeforeIntent => "money moves before its intent is stored",
-            Self::DeferredAsUnsent => "a charge whose outcome is open is handed over as never sent",
-            Self::TwinCharges => {
-                "a request that is sent again charges, too, and each says what it sent itself"
-            }
-            Self::OnlyWakeUps => "followers wait to be woken and do not look by themselves",
-        }
-    }
 }

@@ -7,10 +7,12 @@
 mod faults;
 mod full_disk;
 mod load;
+mod looks;
 mod matrix;
 mod points;
 mod proxy;
 mod run;
+mod tally;
 mod verdict;
 mod verdict_tests;
 mod world;

@@ -4,7 +4,7 @@ use futures::StreamExt;
 use journal::Journal;
 use journal::append::Outcome;
 use journal::feed::{Feed, Item, Span};
-use journal::follow::{Checkpoints, FollowerId, InDatabase};
+use journal::follow::{Checkpoints, FollowerId, InDatabase, Slice};
 use journal::runtime::{SystemClock, SystemRandom};
 use journal::schema::{self, SchemaError};
 use local_postgres::Profile;
@@ -143,44 +143,38 @@ async fn insert(session: &mut PgConnection, key: i64) {
     .await;
 }
 
-/// The tables of a journal, as a dump has them.
-const TABLES: &[&str] = &[
-    "events",
-    "commands",
-    "slot_claims",
-    "followers",
-    "dead_spans",
-    "open_holes",
-    "parked",
-    "parked_retries",
-    "jobs",
-];
+/// Tables and sequences of the program, as a dump has them; not what a stage adds, nor what is noted of migrations.
+const TABLES: &str = "select relname::text from pg_class
+                      where relkind = 'r' and relnamespace = 'public'::regnamespace and relname not like '\\_sqlx%'";
+const SEQUENCES: &str = "select relname::text from pg_class where relkind = 'S' and relnamespace = 'public'::regnamespace";
+
+async fn names(session: &mut PgConnection, query: &str) -> Vec<String> {
+    sqlx::query_scalar(query).fetch_all(session).await.unwrap()
+}
 
 /// Moves rows as a dump and its restore do, ids of transactions and all.
 async fn restore(from: &mut PgConnection, to: &mut PgConnection) {
-    run(to, "delete from journal").await;
-    for table in ["journal"].iter().chain(TABLES) {
-        let mut out = from
-            .copy_out_raw(&format!("copy {table} to stdout"))
-            .await
-            .unwrap();
+    // As for a restore of data: no trigger fires.
+    run(to, "set session_replication_role = replica").await;
+    for table in names(to, TABLES).await {
+        let copied = from.copy_out_raw(&format!("copy {table} to stdout")).await;
+        let mut out = copied.unwrap();
         let mut rows = vec![];
         while let Some(part) = out.next().await {
             rows.extend_from_slice(&part.unwrap());
         }
         drop(out);
-        let mut into = to
-            .copy_in_raw(&format!("copy {table} from stdin"))
-            .await
-            .unwrap();
+        run(to, &format!("delete from {table}")).await;
+        let copied = to.copy_in_raw(&format!("copy {table} from stdin")).await;
+        let mut into = copied.unwrap();
         into.send(rows).await.unwrap();
         into.finish().await.unwrap();
     }
-    let next: i64 = sqlx::query_scalar("select last_value from events_position_seq")
-        .fetch_one(from)
-        .await
-        .unwrap();
-    run(to, &format!("select setval('events_position_seq', {next})")).await;
+    for sequence in names(to, SEQUENCES).await {
+        let next = number(from, &format!("select last_value from {sequence}")).await;
+        run(to, &format!("select setval('{sequence}', {next})")).await;
+    }
+    run(to, "reset session_replication_role").await;
 }
 
 async fn number(session: &mut PgConnection, query: &str) -> i64 {
@@ -212,7 +206,44 @@ async fn an_old_journal(stage: &OnPostgres) -> (Journal, i64) {
     assert!(checkpoints.advance(&mut tx, lease, 3).await.unwrap());
     checkpoints.commit(tx).await.unwrap();
     checkpoints.release(lease).await.unwrap();
+    a_cut_saga(stage).await;
     (stage.journal(), lease.epoch)
+}
+
+/// A follower in three slices, of which one knows a booking that people gave up.
+async fn a_cut_saga(stage: &OnPostgres) {
+    let whole = stage.checkpoints("saga");
+    let lease = whole.hold().await.unwrap().unwrap();
+    let mut session = whole.session().await.unwrap();
+    let mut tx = whole.begin(&mut session).await.unwrap();
+    assert!(whole.advance(&mut tx, lease, 3).await.unwrap());
+    whole.commit(tx).await.unwrap();
+    stage.cut("saga", 3).await;
+    stage
+        .run(
+            "insert into parked (name, generation, position, key, event_type, event_version, reason)
+             values ('saga', 1, 3, '3', 'Booked', '1', 'it makes no sense');
+             select parked_discard('saga', 1, '3', false, 'somebody', 'it never will')",
+        )
+        .await;
+}
+
+/// The cut is there, and what people decided.
+async fn is_cut_still(journal: &Journal) {
+    let id = || FollowerId::new("saga", 1);
+    let whole = InDatabase::new(journal.clone(), id());
+    assert_eq!(whole.hold().await.unwrap(), None, "it was cut");
+    let of_another_cut = Slice::each_of(2).next().unwrap();
+    let other = InDatabase::of_slice(journal.clone(), id(), of_another_cut);
+    assert_eq!(other.hold().await.unwrap(), None, "it was cut otherwise");
+    for slice in Slice::each_of(3) {
+        let checkpoints = InDatabase::of_slice(journal.clone(), id(), slice);
+        let lease = checkpoints.hold().await.unwrap().unwrap();
+        assert_eq!(lease.position, 3);
+        let given_up = checkpoints.dealt_with(0).await.unwrap();
+        let expected = slice.holds("3").then(|| ("3".to_owned(), 3));
+        assert_eq!(given_up, Vec::from_iter(expected), "{}", slice.number());
+    }
 }
 
 /// Ids of transactions begin anew there: what was proved by ids of the old server must neither hold anything up nor
@@ -274,6 +305,7 @@ fn a_journal_in_a_fresh_cluster_goes_on_with_ids_that_begin_anew() {
             "one with a low id is proved dead"
         );
 
+        is_cut_still(&journal).await;
         let checkpoints = InDatabase::new(journal, FollowerId::new("a", 1));
         let lease = checkpoints.hold().await.unwrap().unwrap();
         assert_eq!((lease.position, lease.epoch), (3, epoch + 1));

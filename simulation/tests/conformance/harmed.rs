@@ -55,6 +55,7 @@ const IN_MEMORY: &[Harm] = memory! {
     ParkedKeyForgotten: followers::what_is_parked_is_there_until_it_is_taken
     ParkedOnceMore: followers::what_is_parked_is_there_until_it_is_taken
     JobFenceOpen: jobs::who_lost_its_claim_ends_nothing
+    JobForgotWhatItKnew: jobs::a_job_is_one_row_however_often_it_is_scheduled
     TryNotNoted: jobs::what_is_noted_is_known_to_the_next
     JobClaimNeverEnds: jobs::a_claim_takes_what_is_due_and_nobody_has
 };
@@ -96,4 +97,20 @@ fn in_memory_every_bug_makes_its_scenario_fail() {
 #[test]
 fn on_postgres_every_guard_taken_out_makes_its_scenario_fail() {
     all_are_seen(ON_POSTGRES);
+}
+
+/// A bug that neither the schedules nor a scenario must find would prove nothing.
+#[test]
+fn every_bug_is_switched_on_somewhere() {
+    let hunted = |bug: &Mutation| Mutation::ALL.contains(bug);
+    let shown = |bug: &Mutation| {
+        let name = format!("{bug:?}");
+        IN_MEMORY.iter().any(|(seen, _)| *seen == name)
+    };
+    let every = Mutation::EVERY.iter();
+    let nowhere: Vec<_> = every.filter(|bug| !hunted(bug) && !shown(bug)).collect();
+    assert!(nowhere.is_empty(), "nobody looks for {nowhere:?}");
+    let hidden = Mutation::BEHIND_OTHERS.iter();
+    let unseen: Vec<_> = hidden.filter(|bug| hunted(bug) || !shown(bug)).collect();
+    assert!(unseen.is_empty(), "no scenario shows {unseen:?}");
 }

@@ -28,6 +28,17 @@ pub struct Answered {
     pub cancelled: Vec<i64>,
     /// And to when.
     pub moved: Vec<(i64, String)>,
+    /// Whatever was answered 500, which no customer may ever see.
+    pub unforeseen: Vec<String>,
+}
+
+impl Answered {
+    /// Writes an answer down when nobody had foreseen it.
+    pub fn look_at(&mut self, (status, body): &(u16, Value)) {
+        if *status == 500 {
+            self.unforeseen.push(body.to_string());
+        }
+    }
 }
 
 /// One request: the status, 0 when there was none, and the body.
@@ -41,9 +52,8 @@ pub async fn ask(request: RequestBuilder) -> (u16, Value) {
     }
 }
 
-/// A booking; the key, where there is one, is the journey's name, too.
-fn booking(http: &Client, url: &str, body: &Value, key: Option<&str>) -> RequestBuilder {
-    let request = http.post(url).json(body);
+/// The key, where there is one, is the journey's name, too: what the request did says whose it was.
+fn keyed(request: RequestBuilder, key: Option<&str>) -> RequestBuilder {
     match key {
         Some(key) => request
             .header("idempotency-key", key)
@@ -52,12 +62,13 @@ fn booking(http: &Client, url: &str, body: &Value, key: Option<&str>) -> Request
     }
 }
 
+fn booking(http: &Client, url: &str, body: &Value, key: Option<&str>) -> RequestBuilder {
+    keyed(http.post(url).json(body), key)
+}
+
 fn cancellation(http: &Client, url: &str, key: Option<&str>) -> RequestBuilder {
-    let request = http.patch(url).json(&json!({ "status": "cancel-booking" }));
-    match key {
-        Some(key) => request.header("idempotency-key", key),
-        None => request,
-    }
+    let body = json!({ "status": "cancel-booking" });
+    keyed(http.patch(url).json(&body), key)
 }
 
 pub async fn book(http: &Client, url: &str, space: &str, key: Option<&str>) -> (u16, Value) {
@@ -98,11 +109,7 @@ pub async fn move_to(
 }
 
 fn moving(http: &Client, url: &str, body: &Value, key: Option<&str>) -> RequestBuilder {
-    let request = http.post(url).json(body);
-    match key {
-        Some(key) => request.header("idempotency-key", key),
-        None => request,
-    }
+    keyed(http.post(url).json(body), key)
 }
 
 /// Where the processes are at the moment; a process that is started again has another port.
@@ -273,7 +280,9 @@ impl Customer {
         let began = stopwatch();
         loop {
             let base = self.place();
-            match ask(request(&self.http, &base, key)).await {
+            let answer = ask(request(&self.http, &base, key)).await;
+            self.note(|answered| answered.look_at(&answer));
+            match answer {
                 (200..300, body) => return Some(body),
                 (409, body) if !is_for_now(&body) => return None,
                 (0 | 409 | 500.., _) if key.is_some() && began.elapsed() < ASKING_MAX => {

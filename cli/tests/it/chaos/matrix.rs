@@ -15,6 +15,8 @@ use crate::server::moment;
 
 /// Within this time a customer who asks again under the key is answered.
 const ANSWERED_MAX: Duration = Duration::from_secs(30);
+/// To when a booking is moved.
+const MOVED_TO: &str = "12:00";
 /// How many crashes are at work at a time: nearly all of each is waiting.
 const AT_ONCE: usize = 8;
 /// Short calls, and few connections: several crashes share a server.
@@ -193,6 +195,7 @@ async fn crash(row: &Row) -> Duration {
     }
     let key = row.is_keyed().then_some("a key of its own");
     let first = act(&world, &node, row.flow, bookid, key).await;
+    answered.look_at(&first);
     assert!(world.taken().await, "{}: nobody came there", row.name());
     node.ended().await;
 
@@ -313,7 +316,7 @@ async fn act(
         }
         (Move, Some(bookid)) => {
             let url = node.url(&format!("/books/{bookid}/reschedule"));
-            move_to(&world.http, &url, "12:00", "14:00", key).await
+            move_to(&world.http, &url, MOVED_TO, "14:00", key).await
         }
         (NoShow, _) => {
             // The customer was waited for, for fifteen minutes.
@@ -354,7 +357,7 @@ fn note(answered: &mut Answered, flow: Flow, body: &Value) {
     match flow {
         Cancellation => answered.cancelled.push(bookid),
         // It was booked before.
-        Move => {}
+        Move => answered.moved.push((bookid, at(MOVED_TO))),
         _ => answered.booked.push(bookid),
     }
 }

@@ -9,12 +9,13 @@ use local_postgres::{Profile, Server};
 use rustix::process::Signal;
 
 use super::faults::{TERMINATE, behind_a_proxy, places};
-use super::full_disk::{Disk, server_again, server_on};
-use super::load::{Load, Places, book};
+use super::full_disk::{Disk, fill_until_refused, goes_on, runs_since, server_again, server_on};
+use super::load::{Answered, Load, Places, book};
 use super::proxy::{Cut, Proxy};
+use super::tally::{Fault, Tally, print};
 use super::verdict;
 use super::world::{Node, World};
-use crate::server::moment;
+use crate::server::{moment, spacerent};
 
 /// How long it goes on unless `CHAOS_SECONDS` says otherwise.
 const SECONDS: u64 = 600;
@@ -32,49 +33,12 @@ const SETTLED_MAX: Duration = Duration::from_secs(120);
 const FROZEN_FOR: Duration = Duration::from_secs(8);
 const POSTGRES_AWAY_FOR: Duration = Duration::from_secs(2);
 const FULL_FOR: Duration = Duration::from_secs(4);
+/// Into how many slices the saga is cut.
+const SLICES: i64 = 3;
+/// How many connections are ended one after the other, and how many must have been there to be ended.
+const ENDED: (usize, i64) = (50, 25);
 /// Between two faults.
 const REST: Duration = Duration::from_secs(1);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fault {
-    KilledAtAPoint,
-    Killed,
-    StoppedInsideATransaction,
-    Frozen,
-    ConnectionsEnded,
-    PostgresKilled,
-    CutBeforeCommit,
-    CutAfterCommit,
-    DiskFull,
-}
-
-impl Fault {
-    const ALL: [Self; 9] = [
-        Self::KilledAtAPoint,
-        Self::Killed,
-        Self::StoppedInsideATransaction,
-        Self::Frozen,
-        Self::ConnectionsEnded,
-        Self::PostgresKilled,
-        Self::CutBeforeCommit,
-        Self::CutAfterCommit,
-        Self::DiskFull,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::KilledAtAPoint => "process killed at a fail point",
-            Self::Killed => "process killed with kill -9",
-            Self::StoppedInsideATransaction => "lease holder stopped in its transaction",
-            Self::Frozen => "process frozen for 8 s",
-            Self::ConnectionsEnded => "connections ended at random",
-            Self::PostgresKilled => "Postgres killed and started again",
-            Self::CutBeforeCommit => "cut before the server had the commit",
-            Self::CutAfterCommit => "cut before the client knew of it",
-            Self::DiskFull => "disk full for 4 s",
-        }
-    }
-}
 
 /// Where the server lives.
 enum Home {
@@ -115,6 +79,10 @@ struct Chaos {
     nodes: Vec<Node>,
     places: Places,
     random: fastrand::Rng,
+    /// How often a full disk was freed and the same server went on.
+    freed: usize,
+    /// Whatever was answered 500 to those who looked whether it recovered.
+    asked: Answered,
 }
 
 impl Chaos {
@@ -132,6 +100,7 @@ impl Chaos {
         let (world, proxy) = behind_a_proxy(&home.server().url("spacerent"), home.server()).await;
         let nodes = vec![world.node(&[]).await, world.node(&[]).await];
         let places = places(&[&nodes[0], &nodes[1]]);
+        cut_the_saga(&world).await;
         Self {
             home,
             world,
@@ -139,6 +108,8 @@ impl Chaos {
             nodes,
             places,
             random: fastrand::Rng::with_seed(seed),
+            freed: 0,
+            asked: Answered::default(),
         }
     }
 
@@ -189,10 +160,12 @@ impl Chaos {
                 self.nodes[one].signal(Signal::CONT);
             }
             Fault::ConnectionsEnded => {
-                for _ in 0..50 {
-                    self.world.count(TERMINATE).await;
+                let mut ended = 0;
+                for _ in 0..ENDED.0 {
+                    ended += self.world.count(TERMINATE).await;
                     moment().await;
                 }
+                return ended >= ENDED.1;
             }
             Fault::PostgresKilled => self.home.crash(POSTGRES_AWAY_FOR).await,
             Fault::CutBeforeCommit | Fault::CutAfterCommit => {
@@ -207,21 +180,32 @@ impl Chaos {
                 }
                 return cuts > 0;
             }
-            Fault::DiskFull => {
-                let Home::Disk(disk, server) = &mut self.home else {
-                    return false;
-                };
-                let full = stopwatch();
-                while full.elapsed() < FULL_FOR {
-                    disk.fill();
-                    moment().await;
-                }
-                disk.free();
-                *server = None;
-                *server = Some(server_again(disk).await);
-            }
+            Fault::DiskFull => return self.fill_the_disk().await,
         }
         true
+    }
+
+    /// Fills it twice: until something is refused, when the server goes on if it did not give up, and for so long that it
+    /// may well have, with a start behind it. False when nothing was refused.
+    async fn fill_the_disk(&mut self) -> bool {
+        let Home::Disk(disk, server) = &mut self.home else {
+            return false;
+        };
+        let since = runs_since(&self.world).await;
+        let refused = fill_until_refused(disk, &self.world, &self.nodes[0]).await;
+        disk.free();
+        if goes_on(&self.world, since).await {
+            self.freed += 1;
+            let full = stopwatch();
+            while full.elapsed() < FULL_FOR {
+                disk.fill();
+                moment().await;
+            }
+            disk.free();
+        }
+        *server = None;
+        *server = Some(server_again(disk).await);
+        refused
     }
 
     async fn start_again(&mut self, number: usize) {
@@ -230,13 +214,14 @@ impl Chaos {
     }
 
     /// How long it takes until each process takes a booking that is registered and shown; `None` when too long.
-    async fn recovers(&self) -> Option<Duration> {
+    async fn recovers(&mut self) -> Option<Duration> {
         let mended = stopwatch();
         for node in &self.nodes {
             let mut bookid = None;
             while bookid.is_none() {
-                let (status, body) =
-                    book(&self.world.http, &node.url("/books"), "numberfour", None).await;
+                let answer = book(&self.world.http, &node.url("/books"), "numberfour", None).await;
+                self.asked.look_at(&answer);
+                let (status, body) = answer;
                 bookid = body["bookid"]
                     .as_i64()
                     .filter(|_| (200..300).contains(&status));
@@ -259,6 +244,20 @@ impl Chaos {
     }
 }
 
+async fn cut_the_saga(world: &World) {
+    let cut = spacerent(&["slices", "orders", &SLICES.to_string()])
+        .env("DATABASE_URL", &world.url)
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&cut.stderr);
+    assert!(cut.status.success(), "{said}");
+}
+
+/// How many slices there are of it, each of which has taken something.
+const SLICES_THAT_MOVED: &str =
+    "select count(*) from followers where name = 'orders' and slice > 0 and position > 0";
+
 async fn rest(time: Duration) {
     let over = stopwatch() + time;
     while stopwatch() < over {
@@ -266,46 +265,11 @@ async fn rest(time: Duration) {
     }
 }
 
-/// What became of the faults of one kind.
-#[derive(Default)]
-struct Tally {
-    recovered: Vec<Duration>,
-    unrecovered: usize,
-    /// Nobody came to the point.
-    missed: usize,
-}
-
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| {
         text.parse()
             .unwrap_or_else(|_| panic!("{name} must be a number"))
     })
-}
-
-fn print(tallies: &BTreeMap<Fault, Tally>) {
-    println!(
-        "{:<42} {:>6} {:>7} {:>12} {:>10}",
-        "fault", "count", "missed", "median", "worst"
-    );
-    for (fault, tally) in tallies {
-        let mut times = tally.recovered.clone();
-        times.sort_unstable();
-        let shown = |time: Option<&Duration>| {
-            time.map_or("-".to_owned(), |time| format!("{} ms", time.as_millis()))
-        };
-        println!(
-            "{:<42} {:>6} {:>7} {:>12} {:>10}",
-            fault.name(),
-            times.len() + tally.unrecovered,
-            tally.missed,
-            shown(times.get(times.len() / 2)),
-            if tally.unrecovered > 0 {
-                "never".to_owned()
-            } else {
-                shown(times.last())
-            },
-        );
-    }
 }
 
 #[tokio::test]
@@ -347,7 +311,8 @@ async fn a_chaos_run_ends_with_nothing_lost_doubled_or_stuck() {
         }
         rest(REST).await;
     }
-    let answered = load.end().await;
+    let mut answered = load.end().await;
+    answered.unforeseen.append(&mut chaos.asked.unforeseen);
     let settling = stopwatch();
     let verdict = verdict::of(&chaos.world, &answered, SETTLED_MAX).await;
     println!();
@@ -360,6 +325,10 @@ async fn a_chaos_run_ends_with_nothing_lost_doubled_or_stuck() {
         skipped.len()
     );
     println!(
+        "{} times a full disk was freed and the same server went on",
+        chaos.freed
+    );
+    println!(
         "\n{verdict}\nverdict after {} s",
         settling.elapsed().as_secs()
     );
@@ -368,4 +337,17 @@ async fn a_chaos_run_ends_with_nothing_lost_doubled_or_stuck() {
     assert!(seen.0 > 0 && seen.1 > 0 && seen.2 > 0, "{seen:?}");
     let unrecovered: usize = tallies.values().map(|tally| tally.unrecovered).sum();
     assert_eq!(unrecovered, 0, "faults were not recovered from in time");
+    let slices = chaos.world.count(SLICES_THAT_MOVED).await;
+    assert_eq!(slices, SLICES, "the saga is not in slices any more");
+    // A short run has not come to every kind.
+    if kinds.iter().all(|kind| tallies.contains_key(kind)) {
+        let never = tallies.iter().filter(|(_, tally)| !tally.came_about());
+        let never: Vec<_> = never.map(|(fault, _)| fault.name()).collect();
+        assert!(never.is_empty(), "never came about: {never:?}");
+        let fills = kinds.contains(&Fault::DiskFull);
+        assert!(
+            !fills || chaos.freed > 0,
+            "no server lived through a full disk"
+        );
+    }
 }
