@@ -38,6 +38,9 @@ pub const POINTS_RATE: BasisPoints = BasisPoints(100);
 /// The number of the charge for the booking itself.
 pub const FIRST_CHARGE: u32 = 1;
 
+/// The code of a decline that no gateway said: it knew of no such charge when every call for it must have ended.
+pub const NOT_CHARGED: &str = "not-charged";
+
 /// The key under which a gateway knows a charge; the same key is the same charge, however often it is sent.
 #[must_use]
 pub fn charge_key(payid: BookId, charge_no: u32) -> String {

@@ -15,6 +15,8 @@ pub struct History<A: Aggregate> {
     pub aggregate: A,
     /// Its events, oldest first.
     pub events: Vec<(A::Event, Metadata)>,
+    /// The version that it was read at, for [`Journal::execute_at`].
+    pub version: i64,
 }
 
 impl Journal {
@@ -27,6 +29,7 @@ impl Journal {
         id: impl ToString + Send,
     ) -> Result<Option<History<A>>, StoreError> {
         let loaded = self.stream::<A>(&id.to_string()).await?;
+        let version = loaded.version;
         let mut aggregate = A::default();
         let mut events = Vec::with_capacity(loaded.events.len());
         for LoadedEvent {
@@ -36,6 +39,10 @@ impl Journal {
             aggregate.apply(event.clone());
             events.push((event, Metadata::from_json(metadata)?));
         }
-        Ok((!events.is_empty()).then_some(History { aggregate, events }))
+        Ok((!events.is_empty()).then_some(History {
+            aggregate,
+            events,
+            version,
+        }))
     }
 }

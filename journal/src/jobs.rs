@@ -180,6 +180,15 @@ pub async fn look_again(
 }
 
 impl Journal {
+    /// Writes a job by itself, beside any batch. One that is there is open again, whatever became of it: it is due when
+    /// the new one is, and learns what that one knows. Whoever has it claimed finds the fence shut.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not answer.
+    pub async fn reopen_job(&self, job: &NewJob) -> Result<(), StoreError> {
+        self.store.reopen_job(job).await
+    }
+
     /// Claims up to `limit` jobs of these kinds that are due, for `lease_ms`.
     ///
     /// # Errors

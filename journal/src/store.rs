@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::append::{Answer, Append, Outcome};
 use crate::feed::{Look, Proof, Span, Stored};
-use crate::jobs::{Finish, Job};
+use crate::jobs::{Finish, Job, NewJob};
 use crate::transfer::{Caused, Imported, Led};
 use crate::{StoreError, StreamId};
 
@@ -106,6 +106,9 @@ pub trait Store: Send + Sync {
         lease_ms: i32,
         set_time: Option<Timestamp>,
     ) -> Result<Vec<Job>, StoreError>;
+
+    /// Writes a job; one that is there is open again, and whoever has it claimed finds the fence shut.
+    async fn reopen_job(&self, job: &NewJob) -> Result<(), StoreError>;
 
     /// Adds to what a claimed job knows; false when somebody else holds it by now.
     async fn note_job(

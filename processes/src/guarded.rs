@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::ports::{PaymentDue, PendingReason, Taken};
+use domain::ports::{Clock, PaymentDue, PendingReason, Taken};
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use journal::runtime::Runtime;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::breaker::Verdict;
+use crate::deadline::later;
 use crate::guard::{Admitted, Guard, permits};
 
 /// A way to ask for a payment.
@@ -53,7 +55,16 @@ pub(crate) struct Guarded<C> {
     guard: Arc<Guard>,
     late: Semaphore,
     limits: Limits,
+    clock: Arc<dyn Clock>,
     runtime: Arc<dyn Runtime>,
+}
+
+/// How long one customer waits.
+pub(crate) struct Patience {
+    /// Completes when it is over.
+    pub(crate) over: BoxFuture<'static, ()>,
+    /// When that is, by the clock, which goes on while a process sleeps. Nothing is sent after that.
+    until: Timestamp,
 }
 
 impl<C: Call> Guarded<C> {
@@ -61,6 +72,7 @@ impl<C: Call> Guarded<C> {
         call: C,
         guard: Arc<Guard>,
         limits: Limits,
+        clock: Arc<dyn Clock>,
         runtime: Arc<dyn Runtime>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -68,6 +80,7 @@ impl<C: Call> Guarded<C> {
             guard,
             late: Semaphore::new(permits(limits.late_max)),
             limits,
+            clock,
             runtime,
         })
     }
@@ -78,32 +91,40 @@ impl<C: Call> Guarded<C> {
     }
 
     /// Runs out when the customer has waited long enough. One is made for each payment, first thing.
-    pub(crate) fn patience(&self) -> BoxFuture<'static, ()> {
-        self.runtime.sleep(self.limits.patience)
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
+            over: self.runtime.sleep(self.limits.patience),
+            until: later(self.clock.now(), self.limits.patience),
+        }
     }
 
     /// Asks for a payment; answers when there is an answer or `patience` is over.
     pub(crate) async fn take(
         self: &Arc<Self>,
         due: PaymentDue,
-        mut patience: BoxFuture<'static, ()>,
+        Patience { mut over, until }: Patience,
     ) -> Taken {
-        let admitted = match self.guard.enter(&mut patience).await {
+        let admitted = match self.guard.enter(&mut over).await {
             Ok(admitted) => admitted,
             Err(reason) => return pending(reason.into(), false),
         };
         let (answer, answered) = oneshot::channel();
         let call = Arc::clone(self);
         self.runtime.spawn(Box::pin(async move {
-            let said = call.see_through(&due, admitted).await;
-            let taken = call.call.conclude(&due, said).await;
+            let taken = if call.clock.now() > until {
+                // The process slept: by now others may count on its not being sent.
+                pending(PendingReason::Timeout, false)
+            } else {
+                let said = call.see_through(&due, admitted).await;
+                call.call.conclude(&due, said).await
+            };
             // Nobody may be waiting any more.
             let _ = answer.send(taken);
         }));
         tokio::select! {
             biased;
             taken = answered => taken.unwrap_or_else(|_| pending(PendingReason::Unreachable, true)),
-            () = patience => pending(PendingReason::Timeout, true),
+            () = over => pending(PendingReason::Timeout, true),
         }
     }
 

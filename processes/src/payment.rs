@@ -4,6 +4,7 @@
 //! same call when it goes on without its customer, or by a worker that asks the gateway later (`jobs`). An
 //! outcome that stands there already is answered from there; the gateway is not called again.
 
+mod late;
 pub(crate) mod record;
 pub(crate) mod standing;
 
@@ -60,7 +61,7 @@ impl InlinePayment {
             Arc::clone(journal.clock()),
         );
         Self {
-            charges: Guarded::new(charge, guard, limits, runtime),
+            charges: Guarded::new(charge, guard, limits, Arc::clone(journal.clock()), runtime),
             journal,
             settings,
         }
@@ -92,7 +93,7 @@ impl TakePayment for InlinePayment {
         let known = tokio::select! {
             biased;
             known = self.answer_at_once(&due) => known,
-            () = &mut patience => return pending(PendingReason::NotRecorded, true),
+            () = &mut patience.over => return pending(PendingReason::NotRecorded, true),
         };
         match known {
             Ok(Some(taken)) => taken,

@@ -81,9 +81,9 @@ impl RemotePayment {
             // What goes on, goes on over there.
             late_max: 0,
         };
-        let guard = Guard::new("remote", settings.breaker, clock);
+        let guard = Guard::new("remote", settings.breaker, Arc::clone(&clock));
         Ok(Self {
-            posts: Guarded::new(Post { client, url }, guard, limits, runtime),
+            posts: Guarded::new(Post { client, url }, guard, limits, clock, runtime),
         })
     }
 }

@@ -82,6 +82,12 @@ impl PaymentSettings {
     /// How long after the last moment that a charge may have been wanted "not found" is believed.
     #[must_use]
     pub fn settled_after(&self) -> Duration {
-        self.inline_max() + Duration::from_millis(self.settle_ms)
+        self.inline_max() + self.settle()
+    }
+
+    /// How long after the end of a call "not found" is believed.
+    #[must_use]
+    pub fn settle(&self) -> Duration {
+        Duration::from_millis(self.settle_ms)
     }
 }

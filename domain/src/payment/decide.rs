@@ -1,8 +1,8 @@
 //! What a payment decides about charges; what it gives back is in `payment/refund.rs`.
 
 use super::{
-    ChargeState, Command, Difference, Error, Event, Extra, FIRST_CHARGE, POINTS_RATE, Payment,
-    Points, Purpose, Stage, charge_key,
+    ChargeState, Command, Difference, Error, Event, Extra, FIRST_CHARGE, NOT_CHARGED, POINTS_RATE,
+    Payment, Points, Purpose, Stage, charge_key,
 };
 use crate::status::Status;
 use crate::terms::percent_of;
@@ -42,7 +42,7 @@ impl Payment {
             } => self.leave_open(self.known()?, charge_no, attempt, reason),
             Command::RecordNotCharged { charge_no } => {
                 let message = "the gateway knows of no such charge".to_owned();
-                self.decline(self.known()?, charge_no, "not-charged".to_owned(), message)
+                self.decline(self.known()?, charge_no, NOT_CHARGED.to_owned(), message)
             }
             Command::Cancel {
                 refund,

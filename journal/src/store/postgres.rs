@@ -24,7 +24,7 @@ use super::{NotAppended, Store};
 use crate::append::{Answer, Append, Outcome, StreamVersion};
 use crate::connections::statement;
 use crate::feed::{Look, Proof, Span, Stored};
-use crate::jobs::{Finish, Job};
+use crate::jobs::{Finish, Job, NewJob};
 use crate::transfer::{Caused, Imported, Led};
 use crate::{Connections, StoreError, StreamId};
 
@@ -171,6 +171,10 @@ impl Store for Postgres {
         set_time: Option<Timestamp>,
     ) -> Result<Vec<Job>, StoreError> {
         jobs::claim(&self.pool, kinds, owner, limit, lease_ms, set_time).await
+    }
+
+    async fn reopen_job(&self, job: &NewJob) -> Result<(), StoreError> {
+        jobs::reopen(&self.pool, job).await
     }
 
     async fn note_job(

@@ -7,6 +7,7 @@
 
 mod case;
 mod hold;
+mod late;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use super::{Desk, KEY_RETENTION, Setback, Work, delay, held, no_answer};
 use crate::deadline::later;
 use crate::guard::Guard;
 use crate::payment::record::{NotRecorded, Record};
-use crate::payment::standing::{requested_at, void_at};
+use crate::payment::standing::{requested_at, unanswered_at, void_at};
 use crate::payment::verdict;
 use case::{Case, Move};
 
@@ -57,6 +58,9 @@ impl Work for ChargeWork {
             Ok(case) => case,
             Err(reason) => return Ok(Finish::Attention { reason }),
         };
+        if let Some(since) = case.notes.told.late_since {
+            return self.look_for_late(job, &case, since).await;
+        }
         let first = case.first_move(self.desk.now());
         if first != Move::Nothing && self.desk.is_held(job, &case.notes).await? {
             return Ok(held());
@@ -98,6 +102,8 @@ impl ChargeWork {
         Ok(Ok(Case {
             payid,
             void_at: void_at(&history, notes.number),
+            unanswered_at: unanswered_at(&history, notes.number),
+            version: history.version,
             notes,
             payment: history.aggregate,
             requested_at,
@@ -201,7 +207,11 @@ impl ChargeWork {
             .told
             .sent_at
             .map_or(unwanted_at, |sent| sent.max(unwanted_at));
-        let settled_at = later(unwanted_at, self.desk.settings.settled_after());
+        let settings = &self.desk.settings;
+        // A call that ended after its time, because its process slept, may have gone out just before it ended.
+        let ended_at = case.unanswered_at.unwrap_or(unwanted_at);
+        let settled_at =
+            later(unwanted_at, settings.settled_after()).max(later(ended_at, settings.settle()));
         if self.desk.now() < settled_at {
             return Ok(Finish::Again {
                 due_at: settled_at,
@@ -247,7 +257,8 @@ impl ChargeWork {
     }
 
     async fn say_not_charged(&self, case: &Case) -> Result<Finish, Setback> {
-        let record = Record::not_charged(case.payid, case.notes.number);
+        // Whoever says meanwhile that a call ended without an answer has it asked for anew.
+        let record = Record::not_charged(case.payid, case.notes.number).at(case.version);
         Ok(self.record(case, record).await?.unwrap_or(Finish::Done))
     }
 
@@ -277,6 +288,7 @@ impl ChargeWork {
         {
             Ok(_position) => Ok(None),
             Err(NotRecorded::Store(error)) => Err(error.into()),
+            Err(changed @ NotRecorded::Changed) => Ok(Some(self.again(case, changed.to_string()))),
             Err(refused @ NotRecorded::Refused(_)) => Ok(Some(Finish::Attention {
                 reason: refused.to_string(),
             })),

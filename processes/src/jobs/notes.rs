@@ -40,6 +40,8 @@ pub(crate) struct Told {
     pub(super) held_until: Option<Timestamp>,
     /// Which start a no-show timer is for.
     pub(super) start: Option<Timestamp>,
+    /// That a charge counts as not made, and when a call for it ended all the same, by the caller's clock.
+    pub(super) late_since: Option<Timestamp>,
     /// That the charge or refund was wanted in the journal that this one was imported from, and what then.
     pub(super) imported: Option<Elsewhere>,
     /// Since when it may have been wanted there, where that is before it was wanted here.
@@ -127,6 +129,18 @@ impl Told {
             imported: wanted.map(|wanted| wanted.then),
             wanted_since: wanted.and_then(|wanted| wanted.since),
             ..Self::of_journey(event, number)
+        }
+    }
+
+    /// Of a call for a charge that counts as not made, by whoever gave the call up.
+    pub(crate) fn of_late_call(trace: &Trace, charge_no: u32, since: Timestamp) -> Self {
+        Self {
+            number: Some(charge_no),
+            late_since: Some(since),
+            correlation_id: Some(trace.correlation_id.clone()),
+            causation_id: trace.causation_id.map(|id| id.to_string()),
+            traceparent: trace.traceparent.clone(),
+            ..Self::default()
         }
     }
 

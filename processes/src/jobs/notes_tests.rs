@@ -77,6 +77,17 @@ fn journey(number: &str, beside: &Value) -> Value {
     row
 }
 
+/// The same, as recordings have it.
+fn trace() -> Trace {
+    Trace {
+        correlation_id: "a journey".to_owned(),
+        causation_id: Some(Uuid::from_u128(7)),
+        traceparent: Some("00-1-2-01".to_owned()),
+        actor: Actor::System,
+        actor_id: Some("charge".to_owned()),
+    }
+}
+
 /// Everything that can be told, and how a row holds it: these texts are in databases.
 fn samples() -> Vec<(Told, Value)> {
     let (one, other) = (
@@ -111,6 +122,10 @@ fn samples() -> Vec<(Told, Value)> {
         (
             Told::of_no_show(&event(), one),
             journey("0", &json!({"start": "2026-12-01T10:00:00Z"})),
+        ),
+        (
+            Told::of_late_call(&trace(), 1, one),
+            journey("1", &json!({"late_since": "2026-12-01T10:00:00Z"})),
         ),
         (Told::of_try(3), json!({"tries": "3"})),
         (
@@ -162,14 +177,7 @@ fn a_row_of_many_claims_is_read_whole() {
     assert_eq!(told.held_until, Some(at("2026-12-01T10:00:04Z")));
     assert_eq!(told.start, Some(at("2026-12-01T10:00:05Z")));
     assert_eq!(told.imported, Some(Elsewhere::Asked));
-    let trace = Trace {
-        correlation_id: "a journey".to_owned(),
-        causation_id: Some(Uuid::from_u128(7)),
-        traceparent: Some("00-1-2-01".to_owned()),
-        actor: Actor::System,
-        actor_id: Some("charge".to_owned()),
-    };
-    assert_eq!(notes.trace, trace);
+    assert_eq!(notes.trace, trace());
 }
 
 #[test]

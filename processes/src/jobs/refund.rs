@@ -134,9 +134,11 @@ impl RefundWork {
         match self.desk.recorder.record(record, notes.trace.clone()).await {
             Ok(_position) => Ok(finish),
             Err(NotRecorded::Store(error)) => Err(error.into()),
-            Err(refused @ NotRecorded::Refused(_)) => Ok(Finish::Attention {
-                reason: refused.to_string(),
-            }),
+            Err(refused @ (NotRecorded::Refused(_) | NotRecorded::Changed)) => {
+                Ok(Finish::Attention {
+                    reason: refused.to_string(),
+                })
+            }
         }
     }
 }

@@ -10,8 +10,10 @@ use std::time::Duration;
 use domain::ports::ChargeOutcome;
 use domain::{BookId, Command, payment};
 use journal::runtime::Runtime;
-use journal::{CommandError, Journal, Request, StoreError, Trace, fail_point};
+use journal::{CommandError, Done, Journal, Request, StoreError, Trace, fail_point};
 use uuid::Uuid;
+
+use super::late;
 
 /// The namespace of the ids of recording commands.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6b5c_1f0e_93d2_4a7b_8c41_55e0_7d9a_2f36);
@@ -29,6 +31,8 @@ pub(crate) struct Record {
     said: String,
     payid: BookId,
     command: payment::Command,
+    /// The version of the payment that it rests on, when it may be recorded on no other.
+    version: Option<i64>,
 }
 
 impl Record {
@@ -88,6 +92,7 @@ impl Record {
                 refund_no,
                 refund_ref,
             },
+            version: None,
         }
     }
 
@@ -102,7 +107,14 @@ impl Record {
                 attempt,
                 code,
             },
+            version: None,
         }
+    }
+
+    /// The same, on the payment as it stood at `version` and on no other.
+    pub(crate) fn at(self, version: i64) -> Self {
+        let version = Some(version);
+        Self { version, ..self }
     }
 
     fn about_charge(
@@ -117,6 +129,7 @@ impl Record {
             said,
             payid,
             command,
+            version: None,
         }
     }
 
@@ -146,17 +159,13 @@ impl Recorder {
     /// Records, and answers with the position of the last event that says so. A database that is away is
     /// tried again, [`TRIES_MAX`] times in all.
     pub(crate) async fn record(&self, record: Record, trace: Trace) -> Result<i64, NotRecorded> {
-        let (key, said) = (record.key.clone(), record.said.clone());
-        let request = record.into_request(trace);
+        let (key, said) = (&record.key, &record.said);
         let mut tries = 1;
         loop {
-            fail_point!("outcome-due");
-            let error = match self.journal.execute_one(request.clone()).await {
-                Ok(done) => {
-                    fail_point!("outcome-stored");
-                    return Ok(done.answer().position);
-                }
-                Err(error) => NotRecorded::from(error),
+            let error = match self.record_once(&record, &trace).await {
+                Ok(position) => return Ok(position),
+                Err(changed @ NotRecorded::Changed) => return Err(changed),
+                Err(error) => error,
             };
             if tries == TRIES_MAX || !error.is_transient() {
                 metrics::counter!("payment_outcomes_not_recorded_total").increment(1);
@@ -168,6 +177,22 @@ impl Recorder {
             tries += 1;
         }
     }
+
+    async fn record_once(&self, record: &Record, trace: &Trace) -> Result<i64, NotRecorded> {
+        fail_point!("outcome-due");
+        let request = record.clone().into_request(trace.clone());
+        let done = match record.version {
+            Some(version) => self.journal.execute_at(request, vec![version]).await?,
+            None => self.journal.execute_one(request).await?,
+        };
+        fail_point!("outcome-stored");
+        if let payment::Command::RecordUnknown { charge_no, .. } = record.command
+            && !matches!(done, Done::Stored(_))
+        {
+            late::look(&self.journal, record.payid, charge_no, trace).await?;
+        }
+        Ok(done.answer().position)
+    }
 }
 
 /// Why something was not recorded.
@@ -176,6 +201,9 @@ pub(crate) enum NotRecorded {
     /// The payment says that it cannot be: people must look.
     #[error("it cannot be recorded: {0}")]
     Refused(String),
+    /// The payment is not as it was when this was found out, which must be found out anew.
+    #[error("the payment changed meanwhile")]
+    Changed,
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -191,6 +219,7 @@ impl From<CommandError> for NotRecorded {
     fn from(error: CommandError) -> Self {
         match error.into_store() {
             Ok(error) => Self::Store(error),
+            Err(CommandError::OtherVersion { .. }) => Self::Changed,
             Err(refused) => Self::Refused(refused.to_string()),
         }
     }

@@ -87,6 +87,35 @@ fn outcome(payment: &History<Payment>, charge_no: u32) -> Option<ChargeOutcome> 
     })
 }
 
+/// Whether a charge was declined because no gateway knew of it, and nobody else said so.
+pub(crate) fn counts_as_not_made(payment: &History<Payment>, charge_no: u32) -> bool {
+    use payment::Event as E;
+    payment.events.iter().any(|(event, _)| match event {
+        E::PaymentDeclined {
+            charge_no: no,
+            code,
+            ..
+        }
+        | E::ChargeDeclined {
+            charge_no: no,
+            code,
+            ..
+        } => *no == charge_no && code == payment::NOT_CHARGED,
+        _ => false,
+    })
+}
+
+/// When a call for a charge last ended without an answer.
+pub(crate) fn unanswered_at(payment: &History<Payment>, charge_no: u32) -> Option<Timestamp> {
+    let mut latest_first = payment.events.iter().rev();
+    latest_first.find_map(|(event, metadata)| match event {
+        payment::Event::PaymentOutcomeUnknown { charge_no: no, .. } if *no == charge_no => {
+            Some(metadata.occurred_at)
+        }
+        _ => None,
+    })
+}
+
 /// When a charge was wanted.
 pub(crate) fn requested_at(payment: &History<Payment>, charge_no: u32) -> Option<Timestamp> {
     payment

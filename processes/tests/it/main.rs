@@ -21,6 +21,7 @@ mod drains;
 mod guards;
 mod holds;
 mod imported;
+mod late;
 mod outages;
 mod past;
 mod people;

@@ -12,6 +12,7 @@ use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 use uuid::Uuid;
 
 use crate::scripted::{Say, Scripted};
+use crate::timeline::Timeline;
 use crate::world::{JobRow, World, beside, ms, settings, settings_with, within};
 use processes::settings::BreakerSettings;
 
@@ -52,9 +53,13 @@ impl Office {
     }
 
     fn desk(&self) -> Desk {
+        self.desk_in(&self.world.timeline)
+    }
+
+    /// What a process needs that sleeps by this time.
+    pub(crate) fn desk_in(&self, time: &Arc<Timeline>) -> Desk {
         let (journal, gateway) = (self.world.journal.clone(), self.gateway.clone());
-        let runtime = self.world.timeline.clone();
-        Desk::new(journal, gateway, runtime, self.settings.clone())
+        Desk::new(journal, gateway, time.clone(), self.settings.clone())
     }
 
     /// A booking whose charge nobody is at work on any more; something may have been sent.

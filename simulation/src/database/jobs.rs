@@ -76,6 +76,20 @@ impl Database {
         claimed
     }
 
+    pub(super) fn reopen(&self, new: &NewJob) {
+        let now = self.scheduler.now();
+        let mut inner = self.inner();
+        inner.schedule(new, now, false);
+        let about = |job: &&mut JobRow| job.kind == new.kind && job.key == new.key;
+        if let Some(job) = inner.jobs.values_mut().find(about) {
+            job.state = JobState::Open;
+            job.fence += 1;
+            job.claimed_until_ms = None;
+            job.due_at_ms = new.due_at.as_millisecond();
+            job.payload.extend(new.payload.clone());
+        }
+    }
+
     pub(super) fn note(&self, job: &Job, notes: &HashMap<String, String>) -> bool {
         let mut inner = self.inner();
         let Some(row) = inner.jobs.get_mut(&job.id) else {

@@ -8,7 +8,7 @@ use domain::BookId;
 use jiff::Timestamp;
 use journal::append::{Answer, Append, Outcome, StreamVersion};
 use journal::feed::{Look, Proof, SeenRow, Span, Stored};
-use journal::jobs::{Finish, Job};
+use journal::jobs::{Finish, Job, NewJob};
 use journal::store::{NotAppended, Store};
 use journal::transfer::{Caused, Imported, Led};
 use journal::{StoreError, StreamId};
@@ -231,6 +231,13 @@ impl Store for Line {
         let kinds: Vec<String> = kinds.iter().map(|&kind| kind.to_owned()).collect();
         self.database
             .at_once(|database| database.claim_due(&kinds, limit, lease_ms))
+            .await
+    }
+
+    async fn reopen_job(&self, job: &NewJob) -> Result<(), StoreError> {
+        let job = job.clone();
+        self.database
+            .at_once(move |database| database.reopen(&job))
             .await
     }
 

@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::jobs::{Finish, Job};
+use crate::jobs::{Finish, Job, NewJob};
 use crate::{Connections, StoreError};
 
 pub(super) async fn claim(
@@ -29,6 +29,24 @@ pub(super) async fn claim(
         .fetch_all(pool)
         .await?;
     rows.iter().map(job).collect()
+}
+
+pub(super) async fn reopen(pool: &Connections, job: &NewJob) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into jobs (kind, key, bookid, payload, due_at, timer) values ($1, $2, $3, $4, $5, $6)
+         on conflict (kind, key) do update
+         set state = 'open', fence = jobs.fence + 1, owner = null, claimed_until = null, finished_at = null,
+             due_at = excluded.due_at, payload = jobs.payload || excluded.payload",
+    )
+    .bind(job.kind)
+    .bind(&job.key)
+    .bind(job.bookid)
+    .bind(Json(&job.payload))
+    .bind(job.due_at.to_sqlx())
+    .bind(job.timer)
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn note(

@@ -15,6 +15,10 @@ pub(super) struct Case {
     pub(super) requested_at: Timestamp,
     /// When it was no longer wanted, if so.
     pub(super) void_at: Option<Timestamp>,
+    /// When a call for it last ended without an answer, as the payment knows it.
+    pub(super) unanswered_at: Option<Timestamp>,
+    /// The version of the payment that all this is of.
+    pub(super) version: i64,
 }
 
 /// What a claim does first.
