@@ -11,7 +11,8 @@ use crate::terms::{Slot, earlier, later};
 /// How many alternatives are named on each side of a slot that is taken.
 const ALTERNATIVES_EACH_WAY: usize = 3;
 /// How many points of the grid are tried for one alternative. A point can be wrong where the clocks are set: then the
-/// end of a slot that begins on the grid is off it.
+/// end of a slot that begins on the grid is off it. A length that is no multiple of the grid fits nowhere else, and is not
+/// looked for further.
 const TRIES_MAX: usize = 8;
 /// How many windows are tried for one alternative, the nearest first: one that is wrong for it is rare.
 const WINDOWS_TRIED_MAX: usize = 100;
