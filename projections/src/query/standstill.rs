@@ -210,7 +210,7 @@ impl Watch {
                 position,
                 seconds,
                 reason,
-                "a follower stands still: what follows from events is not done"
+                "a follower stands still"
             );
         }
         Ok(())
