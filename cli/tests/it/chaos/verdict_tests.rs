@@ -65,10 +65,13 @@ const ROWS: [(&str, &str); 22] = [
     ("promised and not kept", "update slot_claims set during = tstzrange(lower(during), upper(during) - interval '1 minute')"),
 ];
 
+/// What is put among the answers that were given.
+type Untruth = fn(&mut Answered);
+
 /// Harm that is in what customers were answered.
-const ANSWERS: [(&str, fn(&mut Answered)); 4] = [
+const ANSWERS: [(&str, Untruth); 4] = [
     ("a booking that is not in the journal", |answered| {
-        answered.booked.push(99)
+        answered.booked.push(99);
     }),
     ("a cancellation", |answered| answered.cancelled.push(1)),
     ("a move", |answered| answered.moved.push((2, at("15:00")))),
