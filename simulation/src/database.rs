@@ -282,10 +282,11 @@ impl Database {
 
     /// Writes jobs, in a transaction of their own.
     pub fn schedule(&self, jobs: &[NewJob]) {
+        let learns = !self.has(Mutation::JobForgotWhatItKnew);
         let now = self.scheduler.now();
         let mut inner = self.inner();
         for job in jobs {
-            inner.schedule(job, now, true);
+            inner.schedule(job, now, learns);
         }
     }
 

@@ -396,7 +396,7 @@ async fn a_lease_that_is_lost() {
 }
 
 #[tokio::test]
-async fn a_job_whose_budget_is_spent() {
+async fn a_job_that_is_left_to_people() {
     let (mut stage, heard) = (Stage::open().await, Heard::new());
     let job = NewJob {
         kind: "charge",

@@ -14,11 +14,14 @@
     reason = "a test is one story, told from its beginning to its end"
 )]
 
+mod budgets;
 mod charges;
 mod charges_time;
 mod customers;
 mod drains;
 mod guards;
+#[path = "../../../journal/tests/it/heard.rs"]
+mod heard;
 mod holds;
 mod imported;
 mod late;

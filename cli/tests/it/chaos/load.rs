@@ -151,7 +151,9 @@ impl Load {
     /// Ends when every customer has the answer to what was asked last, or has given up.
     pub async fn end(mut self) -> Answered {
         self.stop.store(true, Ordering::Relaxed);
-        while self.customers.join_next().await.is_some() {}
+        while let Some(ended) = self.customers.join_next().await {
+            ended.expect("a customer gave up");
+        }
         std::mem::take(&mut *self.answered.lock().unwrap())
     }
 }
@@ -186,10 +188,16 @@ impl Customer {
 
     /// A venue where a few can be at a time, so that some find it taken.
     async fn open_the_studio(&mut self) {
-        let place = self.place();
-        let venue = format!("{place}/venues/{STUDIO}");
-        let (status, body) = put(&self.http, &venue, &json!({ "units": UNITS })).await;
-        assert!(matches!(status, 200 | 201), "{status} {body}");
+        let began = stopwatch();
+        loop {
+            let venue = format!("{}/venues/{STUDIO}", self.place());
+            match put(&self.http, &venue, &json!({ "units": UNITS })).await {
+                (200 | 201, _) => return,
+                // The machine is busy, or something is broken already.
+                (0 | 503, _) if began.elapsed() < ASKING_MAX => moment().await,
+                other => panic!("the studio is not opened: {other:?}"),
+            }
+        }
     }
 
     async fn book_and_change_its_mind(&mut self, key: Option<String>) {

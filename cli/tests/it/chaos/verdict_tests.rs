@@ -65,10 +65,11 @@ const ROWS: [(&str, &str); 22] = [
     ("promised and not kept", "update slot_claims set during = tstzrange(lower(during), upper(during) - interval '1 minute')"),
 ];
 
-type Plant = fn(&mut Answered);
+/// What is put among the answers that were given.
+type Untruth = fn(&mut Answered);
 
 /// Harm that is in what customers were answered.
-const ANSWERS: [(&str, Plant); 4] = [
+const ANSWERS: [(&str, Untruth); 4] = [
     ("a booking that is not in the journal", |answered| {
         answered.booked.push(99);
     }),
