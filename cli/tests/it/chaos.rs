@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "tables for people who run them")]
 
+mod asleep;
 mod faults;
 mod full_disk;
 mod load;

@@ -50,6 +50,20 @@ async fn asleep_at_the_gateway(office: &Office) -> (PaymentDue, Arc<Timeline>, J
     (due, process, take)
 }
 
+/// A booking whose charge a worker has sent, in a process that sleeps from then on.
+async fn worker_asleep_at_the_gateway(office: &Office) -> (PaymentDue, Arc<Worker>, Arc<Timeline>) {
+    let due = office.never_sent().await;
+    let process = Arc::new(Timeline::new());
+    let slept = Arc::new(Worker::charges(office.desk_in(&process)));
+    office.start(&slept).await;
+    office
+        .gateway
+        .until_asked(|asked| asked.charges.len() == 1)
+        .await;
+    process.asleep(CALL_MAX).await;
+    (due, slept, process)
+}
+
 /// The process wakes up, and its time is over.
 async fn wake(process: &Timeline, take: JoinHandle<Taken>) {
     process.advance(CALL_MAX);
@@ -125,15 +139,7 @@ async fn a_customers_call_that_wakes_up_too_late_is_found_and_goes_back() {
 #[tokio::test]
 async fn a_workers_call_that_wakes_up_too_late_is_found_and_goes_back() {
     let office = Office::open(Scripted::new([Say::Hold])).await;
-    let due = office.never_sent().await;
-    let process = Arc::new(Timeline::new());
-    let slept = Arc::new(Worker::charges(office.desk_in(&process)));
-    office.start(&slept).await;
-    office
-        .gateway
-        .until_asked(|asked| asked.charges.len() == 1)
-        .await;
-    process.asleep(CALL_MAX).await;
+    let (due, slept, process) = worker_asleep_at_the_gateway(&office).await;
     let worker = office.charges();
     not_made(&office, due.bookid, &worker).await;
     process.advance(CALL_MAX);
@@ -177,6 +183,20 @@ async fn what_never_went_out_is_asked_for_twice_and_is_done() {
     office.work(&worker).await;
     assert_eq!(late_job(&office).await, "done");
     assert_eq!(office.world.story(due.bookid).await, story);
+}
+
+#[tokio::test]
+async fn a_call_that_wakes_up_when_its_charge_is_known_changes_nothing() {
+    let office = Office::open(Scripted::new([Say::Hold])).await;
+    let (due, slept, process) = worker_asleep_at_the_gateway(&office).await;
+    office.gateway.capture(&charge_key(due.bookid, 1), PRICE);
+    office.work(&office.charges()).await;
+    let story = office.world.story(due.bookid).await;
+    assert_eq!(office.world.times(due.bookid, "Approved").await, 1);
+    process.advance(CALL_MAX);
+    within(slept.idle()).await;
+    assert_eq!(office.world.story(due.bookid).await, story);
+    assert_eq!(late_job(&office).await, "");
 }
 
 #[tokio::test]

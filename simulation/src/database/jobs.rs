@@ -79,15 +79,16 @@ impl Database {
     pub(super) fn reopen(&self, new: &NewJob) {
         let now = self.scheduler.now();
         let mut inner = self.inner();
-        inner.schedule(new, now, false);
         let about = |job: &&mut JobRow| job.kind == new.kind && job.key == new.key;
-        if let Some(job) = inner.jobs.values_mut().find(about) {
-            job.state = JobState::Open;
-            job.fence += 1;
-            job.claimed_until_ms = None;
-            job.due_at_ms = new.due_at.as_millisecond();
-            job.payload.extend(new.payload.clone());
-        }
+        let Some(job) = inner.jobs.values_mut().find(about) else {
+            inner.schedule(new, now, true);
+            return;
+        };
+        job.state = JobState::Open;
+        job.fence += 1;
+        job.claimed_until_ms = None;
+        job.due_at_ms = new.due_at.as_millisecond();
+        job.payload.extend(new.payload.clone());
     }
 
     pub(super) fn note(&self, job: &Job, notes: &HashMap<String, String>) -> bool {

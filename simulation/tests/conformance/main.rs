@@ -131,5 +131,6 @@ conformance! {
         a_job_that_ran_keeps_its_back_off
         a_settled_job_is_over
         what_is_looked_at_again_is_nobodys_any_more
+        what_is_opened_again_is_open_whatever_became_of_it
     }
 }

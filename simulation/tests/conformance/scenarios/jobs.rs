@@ -228,3 +228,28 @@ pub async fn what_is_looked_at_again_is_nobodys_any_more(stage: &impl Stage) {
         "what is done stays done, what never ran is not due"
     );
 }
+
+pub async fn what_is_opened_again_is_open_whatever_became_of_it(stage: &impl Stage) {
+    let jobs = [1, 2, 3].map(|key| job(key, past()));
+    stage.schedule(&jobs).await;
+    let has = claimed(stage, 9).await;
+    assert!(finished(stage, &has[0], Finish::Done).await);
+    let reason = "nobody knows".to_owned();
+    assert!(finished(stage, &has[1], Finish::Attention { reason }).await);
+    let opens = async |job: NewJob| stage.journal().reopen_job(&job).await.unwrap();
+    for key in [1, 2, 3, 4] {
+        opens(knowing(job(key, past()), "late", "yes")).await;
+    }
+    opens(job(5, hour(FAR))).await;
+    assert!(
+        !finished(stage, &has[2], Finish::Done).await,
+        "its fence is shut"
+    );
+    let again = claimed(stage, 9).await;
+    let keys: Vec<_> = again.iter().map(|job| job.bookid).collect();
+    assert_eq!(keys, [1, 2, 3, 4], "and one that was not there");
+    for job in again {
+        assert_eq!(job.payload["late"], "yes");
+        assert_eq!(job.payload["journey"], job.bookid.to_string());
+    }
+}
