@@ -51,6 +51,8 @@ const CLAIM_MARGIN_MS: u64 = 10_000;
 const KEY_RETENTION: Duration = Duration::from_hours(20);
 /// The longest wait between two tries, in milliseconds.
 const DELAY_MAX_MS: u64 = 60_000;
+/// For how long a job whose booking no version can read is tried: what broke the row may be mended meanwhile.
+const UNREADABLE_MAX: Duration = Duration::from_hours(24);
 
 /// Works off charges, refunds and no-shows until stopped.
 pub async fn run(
@@ -265,6 +267,12 @@ impl Desk {
                 tracing::warn!(job = job.id, kind, %error, "the database was away in the middle of a job");
                 self.again_after(delay(1, self.journal.random()), error.to_string())
             }
+            Err(Setback::Store(error @ StoreError::Unreadable(_))) if self.is_stale(job) => {
+                // Not one that a newer program could read: nobody will, until people have looked.
+                tracing::error!(job = job.id, kind, %error, "a job is left to people: its booking cannot be read");
+                let reason = error.to_string();
+                Finish::Attention { reason }
+            }
             Err(Setback::Store(error)) => {
                 // Another node, or a newer one, may be able to. Nothing changes in a second.
                 tracing::error!(job = job.id, kind, %error, "a job's booking cannot be read or written here");
@@ -291,6 +299,10 @@ impl Desk {
 
     fn now(&self) -> Timestamp {
         self.journal.clock().now()
+    }
+
+    fn is_stale(&self, job: &Job) -> bool {
+        self.now() >= later(job.created_at, UNREADABLE_MAX)
     }
 
     fn again_after(&self, pause: Duration, reason: String) -> Finish {

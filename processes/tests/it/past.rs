@@ -2,6 +2,8 @@
 //!
 //! The table is the worked example of docs/changing-events.md; rows of older days are written by SQL.
 
+use std::time::Duration;
+
 use domain::BookId;
 use domain::order::CHARGE_JOB;
 use domain::version::{TODAY, Table};
@@ -133,6 +135,30 @@ async fn a_job_of_a_booking_that_only_a_newer_program_reads_asks_nobody_and_wait
     }
     let asked = office.gateway.asked();
     assert_eq!((asked.charges.len(), asked.look_ups.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_job_of_a_booking_that_nobody_can_read_is_left_to_people_after_a_day() {
+    let office = Office::open(Scripted::new([])).await;
+    let (damaged, newer) = (office.never_sent().await, office.never_sent().await);
+    // Of a version that is known, without a field that it has; and of a version that is not known.
+    let row = (
+        "Payment",
+        "PaymentDeclined",
+        json!({"type": "PaymentDeclined"}),
+    );
+    write(&office.world, damaged.bookid, row).await;
+    write(&office.world, newer.bookid, paid(newer.bookid)).await;
+    let worker = office.charges();
+    for (hours, state) in [(23, "open"), (2, "attention")] {
+        office.world.timeline.advance(Duration::from_hours(hours));
+        office.work(&worker).await;
+        assert_eq!(office.charge_job(damaged.bookid).await.state, state);
+        assert_eq!(office.charge_job(newer.bookid).await.state, "open");
+    }
+    let error = office.charge_job(damaged.bookid).await.last_error.unwrap();
+    assert!(error.contains("PaymentDeclined"), "{error}");
+    assert_eq!(office.gateway.asked().charges.len(), 0);
 }
 
 #[tokio::test]
