@@ -69,7 +69,8 @@ async fn in_every_read_model_one_booking_waits_and_is_mended_by_itself() {
     }
     world.caught_up().await;
     let status = world.journal.status().await.unwrap();
-    for follower in &status.followers {
+    // Nobody runs the saga here.
+    for follower in status.followers.iter().filter(|f| f.name != "orders") {
         assert_eq!(follower.lag_events, 0, "{follower:?}");
         assert!(follower.parked > 1, "with what is behind: {follower:?}");
     }
