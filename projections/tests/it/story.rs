@@ -113,6 +113,8 @@ pub(crate) async fn place(world: &World, id: i64, user: i64, spacename: &str) {
 fn commands(id: i64, user: UserId, spacename: &str, step: Step) -> Vec<Command> {
     let bookid = BookId(id);
     match step {
+        // A registration that comes behind it is refused.
+        Step::Stop => Command::cancel_booking(bookid, None, jiff::Timestamp::UNIX_EPOCH),
         Step::Place => {
             let (userid, price) = (Some(user), PRICE);
             let place = book::Command::Place {
@@ -227,8 +229,6 @@ fn of_space(bookid: BookId, user: UserId, spacename: &str, step: Step) -> Option
             no_show_grace_minutes: None,
             slot: None,
         },
-        // A registration that comes behind it is refused.
-        Step::Stop => space::Command::Stop { spaceid: bookid },
         Step::Prepare => space::Command::StartPreparation { by: by() },
         Step::Ready => space::Command::CompletePreparation { by: by() },
         Step::HandOver => space::Command::HandOver {
