@@ -10,8 +10,9 @@
 //! of the price: they come back in the same proportion as the money.
 //!
 //! The state is in this file, commands in `payment/command.rs`, events in `payment/event.rs`, the decisions in
-//! `payment/decide.rs` and `payment/refund.rs`, and how events become state in `payment/fold.rs`.
+//! `payment/decide.rs`, `payment/adjust.rs` and `payment/refund.rs`, and how events become state in `payment/fold.rs`.
 
+mod adjust;
 mod command;
 mod decide;
 mod event;

@@ -1,11 +1,11 @@
-//! What a payment decides about charges; what it gives back is in `payment/refund.rs`.
+//! What a payment decides about charges; what a move changes is in `payment/adjust.rs`, what it gives back in
+//! `payment/refund.rs`.
 
 use super::{
-    ChargeState, Command, Difference, Error, Event, Extra, FIRST_CHARGE, NOT_CHARGED, POINTS_RATE,
-    Payment, Points, Purpose, Stage, charge_key,
+    ChargeState, Command, Error, Event, Extra, FIRST_CHARGE, NOT_CHARGED, POINTS_RATE, Payment,
+    Points, Purpose, Stage, charge_key,
 };
 use crate::status::Status;
-use crate::terms::percent_of;
 use crate::value::{BookId, Money, UserId};
 
 impl Payment {
@@ -130,56 +130,13 @@ impl Payment {
         vec![self.charge_more(payid, amount, Extra::Outstanding)]
     }
 
-    fn adjust(&self, payid: BookId, difference: Difference) -> Result<Vec<Event>, Error> {
-        let Difference { from, to, .. } = difference;
-        if self.stage != Stage::Approved {
-            let current = self.stage;
-            return Err(Error::NotAdjustable { current });
-        }
-        if from.currency != to.currency {
-            let (paid, asked) = (from.currency, to.currency);
-            return Err(Error::OtherCurrency { paid, asked });
-        }
-        let change = self.change(&difference);
-        if change == 0 {
-            return Ok(vec![]);
-        }
-        // What is not paid yet can be neither given back nor added to without losing track of it.
-        if self.is_more_open() || self.outstanding() > 0 {
-            return Err(Error::DifferenceOpen);
-        }
-        let amount = to.with_minor(change.saturating_abs());
-        Ok(if change > 0 {
-            vec![self.charge_more(payid, amount, Extra::Difference)]
-        } else {
-            let back = self.part(percent_of(amount, difference.refund_percent).minor);
-            let mut events: Vec<Event> =
-                self.return_points(payid, back.points).into_iter().collect();
-            let reason = "the new time costs less";
-            events.extend(self.give_back(payid, back.money, Purpose::Partial, reason));
-            events
-        })
-    }
-
-    /// What a new time costs more, less what is paid for it already; or what it costs less, below zero.
-    fn change(&self, difference: &Difference) -> i64 {
-        let Difference { from, kept, to, .. } = *difference;
-        let change = to.minor.saturating_sub(from.minor);
-        if change <= 0 {
-            return change;
-        }
-        // The booking does not know what people gave back since.
-        let still_there = self.paid().saturating_sub(from.minor).clamp(0, kept.max(0));
-        change.saturating_sub(still_there).max(0)
-    }
-
     /// Whether a charge beside the first one has no outcome yet.
-    fn is_more_open(&self) -> bool {
+    pub(super) fn is_more_open(&self) -> bool {
         let mut further = self.charges.range(FIRST_CHARGE + 1..);
         further.any(|(_, charge)| charge.outcome == ChargeState::Open)
     }
 
-    fn charge_more(&self, payid: BookId, price: Money, purpose: Extra) -> Event {
+    pub(super) fn charge_more(&self, payid: BookId, price: Money, purpose: Extra) -> Event {
         let last = self.charges.keys().next_back();
         let charge_no = last.map_or(FIRST_CHARGE, |last| last + 1);
         Event::ChargeRequested {
