@@ -376,6 +376,17 @@ fn a_reference_is_one_charges_and_not_blank() {
         assert_eq!(approve(blank), Err(Error::NoReference));
     }
     assert_eq!(approve("tx-2").map(|events| events.len()), Ok(2));
+    // Nor where the money is not wanted any more: it could not go back.
+    let (cancelled, _) = after([request(0), decline_of(1), cancel(0)]);
+    let late = |reference: &str| {
+        cancelled.decide(Command::RecordApproval {
+            charge_no: 1,
+            gateway_ref: reference.to_owned(),
+            captured: PRICE,
+        })
+    };
+    assert_eq!(late(" "), Err(Error::NoReference));
+    assert_eq!(late("tx-1").map(|events| events.len()), Ok(2));
 }
 
 #[test]

@@ -38,6 +38,15 @@ pub fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// Everything goes through the pooler but what wants a session of its own.
+pub fn through<'a>(pooler: &'a PgBouncer, house: &'a House) -> [(&'static str, &'a str); 3] {
+    [
+        ("DATABASE_URL", pooler.url()),
+        ("DATABASE_POOLER", "transaction"),
+        ("MIGRATION_DATABASE_URL", house.database.url()),
+    ]
+}
+
 #[tokio::test]
 async fn two_nodes_do_everything_behind_a_pooler_of_transactions() {
     let house = House::build().await;
@@ -45,11 +54,7 @@ async fn two_nodes_do_everything_behind_a_pooler_of_transactions() {
     let Some(pooler) = PgBouncer::before(test, house.database.url(), &[]).await else {
         return;
     };
-    let settings = [
-        ("DATABASE_URL", pooler.url()),
-        ("DATABASE_POOLER", "transaction"),
-        ("MIGRATION_DATABASE_URL", house.database.url()),
-    ];
+    let settings = through(&pooler, &house);
     let one = house.role_set(EVERYTHING, Some("BOOK"), &settings).await;
     let other = house.role_set(EVERYTHING, Some("BOOK"), &settings).await;
     let book = async |node| {

@@ -1,7 +1,7 @@
 //! What people decide about jobs, said through a PgBouncer: each statement goes to whatever session is free.
 
 use crate::pgbouncer::PgBouncer;
-use crate::pooler::{EVERYTHING, json, run, stderr};
+use crate::pooler::{EVERYTHING, json, run, stderr, through};
 use crate::roles::House;
 
 /// Bookings 91 to 93 are booking 1 before its payment had an outcome, 94 to 97 before it was refunded. The charge or refund of
@@ -53,11 +53,7 @@ async fn people_decide_about_jobs_behind_a_pooler_of_transactions() {
     let Some(pooler) = PgBouncer::before(test, house.database.url(), &[]).await else {
         return;
     };
-    let settings = [
-        ("DATABASE_URL", pooler.url()),
-        ("DATABASE_POOLER", "transaction"),
-        ("MIGRATION_DATABASE_URL", house.database.url()),
-    ];
+    let settings = through(&pooler, &house);
     // A node at work leaves the pooler with several sessions to lend; it has gone when people decide.
     let node = house.role_set(EVERYTHING, Some("BOOK"), &settings).await;
     assert_eq!(house.book(&node).await.status, 201);

@@ -48,7 +48,7 @@ impl Payment {
         if change <= 0 {
             return change;
         }
-        // The booking does not know what people gave back since.
+        // The booking does not know what people gave back.
         let still_there = self.paid().saturating_sub(from.minor).clamp(0, kept.max(0));
         change.saturating_sub(still_there).max(0)
     }

@@ -101,7 +101,7 @@ pub struct Difference {
     /// What the booking cost.
     pub from: Money,
     /// What earlier moves to cheaper times kept, in minor units of the price. It pays for a dearer time, as far as it
-    /// was not given back since.
+    /// is still there.
     pub kept: i64,
     /// What it costs.
     pub to: Money,

@@ -175,6 +175,9 @@ impl Payment {
         captured: Money,
     ) -> Result<Vec<Event>, Error> {
         let asked = self.asked(charge_no)?;
+        if gateway_ref.trim().is_empty() {
+            return Err(Error::NoReference);
+        }
         let further = charge_no != FIRST_CHARGE;
         if self.is_charge_open(charge_no) && !(further && self.is_unwanted(charge_no)) {
             if captured != asked {
@@ -183,7 +186,10 @@ impl Payment {
                     asked: asked.minor,
                 });
             }
-            self.is_of_one_charge(&gateway_ref)?;
+            if self.knows(&gateway_ref) {
+                let reference = gateway_ref;
+                return Err(Error::ReferenceTaken { reference });
+            }
             return Ok(if further {
                 self.approve_more(payid, charge_no, gateway_ref, captured)
             } else {
@@ -191,17 +197,6 @@ impl Payment {
             });
         }
         Ok(self.approve_unwanted(payid, charge_no, gateway_ref, captured))
-    }
-
-    fn is_of_one_charge(&self, gateway_ref: &str) -> Result<(), Error> {
-        if gateway_ref.trim().is_empty() {
-            return Err(Error::NoReference);
-        }
-        if self.knows(gateway_ref) {
-            let reference = gateway_ref.to_owned();
-            return Err(Error::ReferenceTaken { reference });
-        }
-        Ok(())
     }
 
     /// Whether money arrived under this reference before.

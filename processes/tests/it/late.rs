@@ -36,15 +36,17 @@ fn taking(office: &Office, process: &Arc<Timeline>, due: &PaymentDue) -> JoinHan
     beside(async move { payment.take(due).await })
 }
 
+async fn one_charge_is_out(office: &Office) {
+    let asked = office.gateway.until_asked(|asked| asked.charges.len() == 1);
+    asked.await;
+}
+
 /// A booking whose customer's own call is at the gateway, in a process that sleeps from then on.
 async fn asleep_at_the_gateway(office: &Office) -> (PaymentDue, Arc<Timeline>, JoinHandle<Taken>) {
     let process = Arc::new(Timeline::new());
     let due = office.world.place("numberone").await;
     let take = taking(office, &process, &due);
-    office
-        .gateway
-        .until_asked(|asked| asked.charges.len() == 1)
-        .await;
+    one_charge_is_out(office).await;
     process.asleep(CALL_MAX).await;
     office.world.run_saga().await;
     (due, process, take)
@@ -56,10 +58,7 @@ async fn worker_asleep_at_the_gateway(office: &Office) -> (PaymentDue, Arc<Worke
     let process = Arc::new(Timeline::new());
     let slept = Arc::new(Worker::charges(office.desk_in(&process)));
     office.start(&slept).await;
-    office
-        .gateway
-        .until_asked(|asked| asked.charges.len() == 1)
-        .await;
+    one_charge_is_out(office).await;
     process.asleep(CALL_MAX).await;
     (due, slept, process)
 }
@@ -100,6 +99,16 @@ async fn until_late_job(office: &Office) {
         }
     })
     .await;
+}
+
+/// A customer's call that woke up when its charge counted as not made: a worker is to look for it.
+async fn woken_too_late(office: &Office) -> (PaymentDue, Arc<Worker>) {
+    let (due, process, take) = asleep_at_the_gateway(office).await;
+    let worker = office.charges();
+    not_made(office, due.bookid, &worker).await;
+    wake(&process, take).await;
+    until_late_job(office).await;
+    (due, worker)
 }
 
 /// What came late is in the story once, and went back.
@@ -153,11 +162,7 @@ async fn a_workers_call_that_wakes_up_too_late_is_found_and_goes_back() {
 #[tokio::test]
 async fn what_went_out_late_is_looked_for_until_it_must_have_arrived() {
     let office = Office::open(Scripted::new([Say::Hold])).await;
-    let (due, process, take) = asleep_at_the_gateway(&office).await;
-    let worker = office.charges();
-    not_made(&office, due.bookid, &worker).await;
-    wake(&process, take).await;
-    until_late_job(&office).await;
+    let (due, worker) = woken_too_late(&office).await;
     office.work(&worker).await;
     office.world.timeline.advance(ms(SETTLE_MS - 1));
     office.work(&worker).await;
@@ -171,11 +176,7 @@ async fn what_went_out_late_is_looked_for_until_it_must_have_arrived() {
 #[tokio::test]
 async fn what_never_went_out_is_asked_for_twice_and_is_done() {
     let office = Office::open(Scripted::new([Say::Hold])).await;
-    let (due, process, take) = asleep_at_the_gateway(&office).await;
-    let worker = office.charges();
-    not_made(&office, due.bookid, &worker).await;
-    wake(&process, take).await;
-    until_late_job(&office).await;
+    let (due, worker) = woken_too_late(&office).await;
     let story = office.world.story(due.bookid).await;
     office.world.timeline.advance(ms(SETTLE_MS));
     office.work(&worker).await;
@@ -202,11 +203,7 @@ async fn a_call_that_wakes_up_when_its_charge_is_known_changes_nothing() {
 #[tokio::test]
 async fn a_gateway_that_says_nothing_of_a_late_call_for_a_day_is_for_people() {
     let office = Office::open(Scripted::new([Say::Hold])).await;
-    let (due, process, take) = asleep_at_the_gateway(&office).await;
-    let worker = office.charges();
-    not_made(&office, due.bookid, &worker).await;
-    wake(&process, take).await;
-    until_late_job(&office).await;
+    let (_, worker) = woken_too_late(&office).await;
     let unclear = || LookupOutcome::Unknown {
         why: "no answer".to_owned(),
     };
@@ -236,11 +233,7 @@ async fn a_gateway_that_says_nothing_of_a_late_call_for_a_day_is_for_people() {
 #[tokio::test]
 async fn nothing_found_after_the_gateway_may_have_forgotten_it_says_nothing() {
     let office = Office::open(Scripted::new([Say::Hold])).await;
-    let (due, process, take) = asleep_at_the_gateway(&office).await;
-    let worker = office.charges();
-    not_made(&office, due.bookid, &worker).await;
-    wake(&process, take).await;
-    until_late_job(&office).await;
+    let (_, worker) = woken_too_late(&office).await;
     office.world.timeline.advance(Duration::from_hours(20));
     office.work(&worker).await;
     assert_eq!(late_job(&office).await, "attention");
@@ -300,10 +293,7 @@ async fn a_process_that_slept_before_it_sent_anything_sends_nothing() {
         beside(async move { payment.take(due).await })
     };
     let has_the_place = take(first);
-    office
-        .gateway
-        .until_asked(|asked| asked.charges.len() == 1)
-        .await;
+    one_charge_is_out(&office).await;
     let looks = office.world.timeline.looks();
     let slept = take(waits);
     // It has looked at the clock for its patience, for whether it is in time, and at the breaker.
