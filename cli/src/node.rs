@@ -164,6 +164,9 @@ impl Node {
             metrics: Arc::new(move || metrics.render()),
             settings: http_settings(settings, roles),
         };
+        for (role, address) in sockets.addresses() {
+            tracing::info!(role, %address, "listening");
+        }
         for (role, listener) in sockets.into_inner() {
             let router = api::router(role, app.clone());
             self.task(

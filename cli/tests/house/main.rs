@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod migrations;
+mod ports;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};

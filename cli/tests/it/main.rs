@@ -29,6 +29,7 @@ mod outages;
 mod pgbouncer;
 mod pooler;
 mod pooler_decisions;
+mod process;
 mod recovery;
 mod replay;
 mod roles;

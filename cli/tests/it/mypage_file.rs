@@ -10,10 +10,10 @@ use local_postgres::testing::{self, Database};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use crate::commands::one_line;
+use crate::process::Process;
 use crate::server::{CONVERGE_MAX, Folder, Server, client, moment, spacerent};
 
 /// A migrated database, and a place for files.
@@ -21,18 +21,6 @@ struct House {
     database: Database,
     folder: TempDir,
     http: reqwest::Client,
-}
-
-/// A process with every role, whose `/mypages` are in a file.
-struct Node {
-    child: Child,
-    book: u16,
-    mypage: u16,
-}
-
-async fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 impl House {
@@ -67,43 +55,23 @@ impl House {
     }
 
     /// Starts a process; its port of `/mypages` is ready when this returns.
-    async fn start(&self, file: &Path) -> Node {
-        let (book, mypage) = (free_port().await, free_port().await);
-        let child = self
-            .serve(file)
-            .env("LISTEN_PORT_BOOK", book.to_string())
-            .env("LISTEN_PORT_MYPAGE", mypage.to_string())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let node = Node {
-            child,
-            book,
-            mypage,
-        };
-        let ready = async {
-            while self.get(&node, "/readyz").await.0 != 200 {
-                moment().await;
-            }
-        };
-        timeout(CONVERGE_MAX, ready)
-            .await
-            .expect("it is never ready");
+    async fn start(&self, file: &Path) -> Process {
+        let mut node = Process::start(&mut self.serve(file), "mypage");
+        node.becomes_ready(&self.http).await;
         node
     }
 
     /// Status and body of an answer of `/mypages`' port; 0 while nobody answers.
-    async fn get(&self, node: &Node, path: &str) -> (u16, String) {
-        let url = format!("http://127.0.0.1:{}{path}", node.mypage);
-        match self.http.get(url).send().await {
+    async fn get(&self, node: &Process, path: &str) -> (u16, String) {
+        match self.http.get(node.url(path)).send().await {
             Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap()),
             Err(_) => (0, String::new()),
         }
     }
 
     /// Books, and waits until the whole story is on My Page.
-    async fn book(&self, node: &Node) -> i64 {
-        let url = format!("http://127.0.0.1:{}/books", node.book);
+    async fn book(&self, node: &Process) -> i64 {
+        let url = node.url_of("book", "/books");
         let body = serde_json::json!({ "userid": 4, "spacename": "numberfour" });
         let answer = self.http.post(url).json(&body).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 201);
@@ -122,20 +90,20 @@ impl House {
     }
 
     /// All of My Page and a story, as bytes; links begin with the same address at every start.
-    async fn shown(&self, node: &Node, bookings: i64) -> Vec<String> {
+    async fn shown(&self, node: &Process, bookings: i64) -> Vec<String> {
         let mut shown = vec![];
         let mut paths = vec!["/mypages".to_owned()];
         paths.extend((1..=bookings).map(|id| format!("/mypages/{id}/trace")));
         for path in paths {
             let (status, body) = self.get(node, &path).await;
             assert_eq!(status, 200, "{path}: {body}");
-            shown.push(body.replace(&node.mypage.to_string(), "PORT"));
+            shown.push(body.replace(&node.address().port().to_string(), "PORT"));
         }
         shown
     }
 
     /// One sample of the process's metrics.
-    async fn metric(&self, node: &Node, sample: &str) -> Option<String> {
+    async fn metric(&self, node: &Process, sample: &str) -> Option<String> {
         let (_, text) = self.get(node, "/metrics").await;
         let found = text.lines().find_map(|line| line.strip_prefix(sample));
         found.map(|value| value.trim().to_owned())
@@ -149,15 +117,14 @@ impl House {
 #[tokio::test]
 async fn killed_it_goes_on_and_without_its_file_it_begins_anew() {
     let house = House::build().await;
-    let node = house.start(&house.file()).await;
+    let mut node = house.start(&house.file()).await;
     for _ in 0..3 {
         house.book(&node).await;
     }
     let before = house.shown(&node, 3).await;
-    let mut child = node.child;
-    child.kill().await.unwrap();
+    node.kill().await;
 
-    let node = house.start(&house.file()).await;
+    let mut node = house.start(&house.file()).await;
     assert_eq!(house.shown(&node, 3).await, before);
     // It went on: nothing was made anew.
     assert_eq!(
@@ -166,8 +133,7 @@ async fn killed_it_goes_on_and_without_its_file_it_begins_anew() {
     );
     let parked = house.metric(&node, "mypage_file_parked").await;
     assert_eq!(parked.as_deref(), Some("0"));
-    let mut child = node.child;
-    child.kill().await.unwrap();
+    node.kill().await;
 
     fs::remove_file(house.file()).unwrap();
     let node = house.start(&house.file()).await;
@@ -193,10 +159,9 @@ async fn killed_it_goes_on_and_without_its_file_it_begins_anew() {
 #[tokio::test]
 async fn killed_while_it_is_made_it_is_made_to_the_end() {
     let house = House::build().await;
-    let node = house.start(&house.file()).await;
+    let mut node = house.start(&house.file()).await;
     house.book(&node).await;
-    let mut child = node.child;
-    child.kill().await.unwrap();
+    node.kill().await;
     // The same story told of thousands more: enough for several batches.
     let mut owner = house.owner().await;
     sqlx::query(
@@ -280,11 +245,10 @@ async fn position_of(file: &Path) -> i64 {
 #[tokio::test]
 async fn the_file_of_another_journal_is_not_shown() {
     let (one, other) = (House::build().await, House::build().await);
-    let node = one.start(&one.file()).await;
+    let mut node = one.start(&one.file()).await;
     one.book(&node).await;
     one.book(&node).await;
-    let mut child = node.child;
-    child.kill().await.unwrap();
+    node.kill().await;
     let node = other.start(&one.file()).await;
     let (_, body) = other.get(&node, "/mypages").await;
     assert!(!body.contains("numberfour"), "{body}");
@@ -346,8 +310,7 @@ async fn a_spoilt_disk_gives_problems_and_no_crash_and_heals() {
     let mut node = house.start(&house.file()).await;
     house.book(&node).await;
     let before = house.shown(&node, 1).await;
-    let mut child = node.child;
-    child.kill().await.unwrap();
+    node.kill().await;
     node = house.start(&house.file()).await;
     // Everything at once: the file's bytes, and the log that stands beside it.
     for path in [house.file(), house.folder.path().join("mypage.sqlite-wal")] {
@@ -382,7 +345,7 @@ async fn a_spoilt_disk_gives_problems_and_no_crash_and_heals() {
                 return;
             }
             // What changes is read from the file.
-            let url = format!("http://127.0.0.1:{}/books", node.book);
+            let url = node.url_of("book", "/books");
             let body = serde_json::json!({ "userid": 5, "spacename": "numberfive" });
             let answer = house.http.post(url).json(&body).send().await.unwrap();
             assert_eq!(answer.status().as_u16(), 201);
@@ -391,7 +354,7 @@ async fn a_spoilt_disk_gives_problems_and_no_crash_and_heals() {
     timeout(CONVERGE_MAX, healed)
         .await
         .expect("it does not heal");
-    assert!(node.child.try_wait().unwrap().is_none(), "it ended");
+    assert!(!node.has_ended(), "it ended");
     let after = house.shown(&node, 1).await;
     assert_eq!(after[1], before[1]);
     assert!(house.folder.path().join("mypage.sqlite.damaged").exists());

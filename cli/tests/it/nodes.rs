@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::load::Answer;
-use crate::roles::{House, Role};
+use crate::process::Process;
+use crate::roles::House;
 use crate::server::{followers, moment, spacerent};
 
 pub(crate) const EVERYTHING: &str = "book,mypage,payment,processes,projections";
@@ -46,7 +47,7 @@ pub(crate) async fn until(what: &str, house: &House, query: &str, wanted: usize)
 }
 
 /// A sample of a process's metrics, all labels together.
-async fn metric(house: &House, role: &Role, name: &str) -> f64 {
+async fn metric(house: &House, role: &Process, name: &str) -> f64 {
     let asked = house.http.get(role.url("/metrics")).send().await.unwrap();
     let text = asked.text().await.unwrap();
     let of_it = text.lines().filter(|line| line.starts_with(name));
@@ -55,7 +56,7 @@ async fn metric(house: &House, role: &Role, name: &str) -> f64 {
         .sum()
 }
 
-pub(crate) async fn metric_rises(house: &House, role: &Role, name: &str, over: f64) {
+pub(crate) async fn metric_rises(house: &House, role: &Process, name: &str, over: f64) {
     let rises = async {
         while metric(house, role, name).await <= over {
             moment().await;
@@ -67,10 +68,10 @@ pub(crate) async fn metric_rises(house: &House, role: &Role, name: &str, over: f
 }
 
 /// Nodes that share the followers, and those that the first of them has.
-async fn two_nodes(house: &House) -> (Role, Role) {
+async fn two_nodes(house: &House) -> (Process, Process) {
     let all = followers().len();
     let one = house
-        .role_set(EVERYTHING, Some("BOOK"), &[("PGAPPNAME", "one")])
+        .role_set(EVERYTHING, Some("book"), &[("PGAPPNAME", "one")])
         .await;
     let owned = "select count(*) from followers where lease_until > clock_timestamp()";
     until("one node has every lease", house, owned, all).await;
@@ -79,7 +80,7 @@ async fn two_nodes(house: &House) -> (Role, Role) {
         .await
         .unwrap();
     let other = house
-        .role_set(EVERYTHING, Some("BOOK"), &[("PGAPPNAME", "other")])
+        .role_set(EVERYTHING, Some("book"), &[("PGAPPNAME", "other")])
         .await;
     shared(house).await;
     sqlx::raw_sql(WATCH).execute(&house.pool).await.unwrap();
@@ -109,7 +110,7 @@ async fn shared(house: &House) {
     }
 }
 
-pub(crate) async fn book(house: &House, role: &Role, bookings: usize) {
+pub(crate) async fn book(house: &House, role: &Process, bookings: usize) {
     for _ in 0..bookings {
         let answer: Answer = house.book(role).await;
         assert_eq!(answer.status, 201, "{answer:?}");
@@ -136,7 +137,7 @@ async fn taken_over_in_time(house: &House, wanted: usize) {
 #[tokio::test]
 async fn a_killed_node_is_replaced_within_its_lease() {
     let house = House::build().await;
-    let (one, other) = two_nodes(&house).await;
+    let (mut one, other) = two_nodes(&house).await;
     tokio::join!(book(&house, &one, BOOKINGS), book(&house, &other, BOOKINGS));
     let its = house.count(OF_ONE).await;
     one.kill().await;
@@ -157,7 +158,7 @@ async fn a_killed_node_is_replaced_within_its_lease() {
 
 /// Stops the node that is called `one` between two steps of its followers: in the middle of a transaction it is another
 /// story.
-pub(crate) async fn stop_between_steps(house: &House, node: &Role) {
+pub(crate) async fn stop_between_steps(house: &House, node: &Process) {
     let at_work = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'one' and xact_start is not null";
     let stopped = async {
         loop {
@@ -211,14 +212,14 @@ async fn a_worker_wakes_up_when(so_far: &str) {
     let house = House::build().await;
     let nobody = [("PAYMENT_URL", "http://127.0.0.1:1")];
     let desk = house
-        .role_set("book,projections", Some("BOOK"), &nobody)
+        .role_set("book,projections", Some("book"), &nobody)
         .await;
     let body = serde_json::json!({ "userid": 4, "spacename": SLOW_SPACE });
     let asked = house.http.post(desk.url("/books")).json(&body).send().await;
     assert_eq!(asked.unwrap().status(), 202);
 
     let one = house
-        .role_set("mypage,processes", Some("MYPAGE"), &[])
+        .role_set("mypage,processes", Some("mypage"), &[])
         .await;
     let claimed = "select count(*) from jobs where fence = 1";
     until("it is at work", &house, claimed, 1).await;
@@ -282,7 +283,7 @@ async fn a_process_holds_no_more_connections_than_is_said() {
         ("MYPAGE_STORE", "sqlite"),
         ("MYPAGE_SQLITE_FILE", file.to_str().unwrap()),
     ];
-    let node = house.role_set(EVERYTHING, Some("BOOK"), &settings).await;
+    let node = house.role_set(EVERYTHING, Some("book"), &settings).await;
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
         let (http, url) = (house.http.clone(), node.url("/books"));

@@ -10,7 +10,8 @@ use crate::nodes::{
     BOOKINGS, EVERYTHING, LEASE_MS, NOTICED_MS, SOON, WATCH, book, metric_rises,
     stop_between_steps, until,
 };
-use crate::roles::{House, Role};
+use crate::process::Process;
+use crate::roles::House;
 use crate::server::{moment, spacerent};
 
 /// Slices whose lease the first node has, or the other.
@@ -34,10 +35,10 @@ async fn slices(house: &House, arguments: &[&str]) -> (bool, Value) {
 }
 
 /// Nodes that have two each of the saga's four slices.
-async fn two_nodes(house: &House) -> (Role, Role) {
+async fn two_nodes(house: &House) -> (Process, Process) {
     let node = async |name| {
         house
-            .role_set(EVERYTHING, Some("BOOK"), &[("PGAPPNAME", name)])
+            .role_set(EVERYTHING, Some("book"), &[("PGAPPNAME", name)])
             .await
     };
     let one = node("one").await;
@@ -73,7 +74,7 @@ async fn taken_over_in_time(house: &House) {
 #[tokio::test]
 async fn the_slices_of_a_killed_node_are_anothers_within_the_lease() {
     let house = House::build().await;
-    let (one, other) = two_nodes(&house).await;
+    let (mut one, other) = two_nodes(&house).await;
     tokio::join!(book(&house, &one, BOOKINGS), book(&house, &other, BOOKINGS));
     one.kill().await;
     let killed: f64 = sqlx::query_scalar("select extract(epoch from clock_timestamp())::float8")

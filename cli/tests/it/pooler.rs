@@ -55,8 +55,8 @@ async fn two_nodes_do_everything_behind_a_pooler_of_transactions() {
         return;
     };
     let settings = through(&pooler, &house);
-    let one = house.role_set(EVERYTHING, Some("BOOK"), &settings).await;
-    let other = house.role_set(EVERYTHING, Some("BOOK"), &settings).await;
+    let one = house.role_set(EVERYTHING, Some("book"), &settings).await;
+    let other = house.role_set(EVERYTHING, Some("book"), &settings).await;
     let book = async |node| {
         let mut bookings = Vec::new();
         for _ in 0..BOOKINGS {

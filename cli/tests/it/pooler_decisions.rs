@@ -55,7 +55,7 @@ async fn people_decide_about_jobs_behind_a_pooler_of_transactions() {
     };
     let settings = through(&pooler, &house);
     // A node at work leaves the pooler with several sessions to lend; it has gone when people decide.
-    let node = house.role_set(EVERYTHING, Some("BOOK"), &settings).await;
+    let mut node = house.role_set(EVERYTHING, Some("book"), &settings).await;
     assert_eq!(house.book(&node).await.status, 201);
     house.converges(1).await;
     let cancel = house.http.patch(node.url("/books/1"));

@@ -8,18 +8,16 @@ use std::time::Duration;
 
 use local_postgres::testing::Database;
 use local_postgres::testing::timeout;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use sqlx::PgPool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::Child;
 use tokio::task::JoinSet;
 
 use crate::load::Answer;
+use crate::process::Process;
 use crate::server::{client, moment, spacerent};
 
-/// Within this time a role is ready.
-const READY_MAX: Duration = Duration::from_secs(30);
 /// Within this time a booking is answered, whatever another role does.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// Within this time everything is paid and registered after all roles are well: the end of the customer's own
@@ -32,12 +30,6 @@ pub struct House {
     pub database: Database,
     pub pool: PgPool,
     pub http: reqwest::Client,
-}
-
-/// One process.
-pub struct Role {
-    child: Child,
-    port: u16,
 }
 
 impl House {
@@ -64,7 +56,13 @@ impl House {
     }
 
     /// Starts a process; it is ready when the port of `listens` says so, if it has one.
-    async fn role(&self, roles: &str, listens: Option<&str>, payment: Option<SocketAddr>) -> Role {
+    /// Starts a process; where it listens for a role, it is ready.
+    async fn role(
+        &self,
+        roles: &str,
+        listens: Option<&'static str>,
+        payment: Option<SocketAddr>,
+    ) -> Process {
         let payment = payment.map(|address| format!("http://{address}"));
         let settings: Vec<_> = payment.iter().map(|url| ("PAYMENT_URL", &**url)).collect();
         self.role_set(roles, listens, &settings).await
@@ -74,43 +72,25 @@ impl House {
     pub async fn role_set(
         &self,
         roles: &str,
-        listens: Option<&str>,
+        listens: Option<&'static str>,
         settings: &[(&str, &str)],
-    ) -> Role {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .await
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+    ) -> Process {
         let mut command = spacerent(&["serve", "--role", roles]);
         command
             .env("DATABASE_URL", self.database.url())
-            .stderr(std::process::Stdio::null())
             .envs(settings.iter().copied());
-        if let Some(role) = listens {
-            command.env(format!("LISTEN_PORT_{role}"), port.to_string());
-        }
-        let role = Role {
-            child: command.spawn().unwrap(),
-            port,
-        };
+        let mut process = Process::start(&mut command, listens.unwrap_or_default());
         if listens.is_some() {
-            let ready = async {
-                while self.get(&role, "/readyz").await.status != 200 {
-                    moment().await;
-                }
-            };
-            timeout(READY_MAX, ready).await.expect("it is never ready");
+            process.becomes_ready(&self.http).await;
         }
-        role
+        process
     }
 
-    pub async fn get(&self, role: &Role, path: &str) -> Answer {
+    pub async fn get(&self, role: &Process, path: &str) -> Answer {
         Answer::to(path, self.http.get(role.url(path)).send()).await
     }
 
-    pub async fn book(&self, role: &Role) -> Answer {
+    pub async fn book(&self, role: &Process) -> Answer {
         let body = serde_json::json!({ "userid": 4, "spacename": "numberfour" });
         let answer = Answer::to(
             "/books",
@@ -191,33 +171,14 @@ impl House {
     }
 }
 
-impl Role {
-    pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
-    fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
-    }
-
-    pub fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-    }
-
-    pub async fn kill(mut self) {
-        self.child.kill().await.unwrap();
-    }
-}
-
 #[tokio::test]
 async fn without_processes_bookings_are_paid_and_registered_when_they_are_back() {
     let house = House::build().await;
-    let book = house.role("book,projections", Some("BOOK"), None).await;
+    let book = house.role("book,projections", Some("book"), None).await;
     for _ in 0..BOOKINGS {
         assert_eq!(house.book(&book).await.status, 201);
     }
-    let processes = house.role("processes", None, None).await;
+    let mut processes = house.role("processes", None, None).await;
     house.converges(BOOKINGS).await;
     // And once more, from the middle of its work.
     processes.kill().await;
@@ -231,8 +192,8 @@ async fn without_processes_bookings_are_paid_and_registered_when_they_are_back()
 #[tokio::test]
 async fn without_projections_reads_are_old_and_answered() {
     let house = House::build().await;
-    let book = house.role("book,processes", Some("BOOK"), None).await;
-    let projections = house.role("projections", None, None).await;
+    let book = house.role("book,processes", Some("book"), None).await;
+    let mut projections = house.role("projections", None, None).await;
     let first = house.book(&book).await;
     house.converges(1).await;
     projections.kill().await;
@@ -256,10 +217,10 @@ async fn without_projections_reads_are_old_and_answered() {
 #[tokio::test]
 async fn a_payment_role_that_is_gone() {
     let house = House::build().await;
-    let payment = house.role("payment", Some("PAYMENT"), None).await;
+    let mut payment = house.role("payment", Some("payment"), None).await;
     let everything_else = "book,mypage,processes,projections";
     let book = house
-        .role(everything_else, Some("BOOK"), Some(payment.address()))
+        .role(everything_else, Some("book"), Some(payment.address()))
         .await;
     assert_eq!(house.book(&book).await.status, 201);
     payment.kill().await;
@@ -272,10 +233,10 @@ async fn a_payment_role_that_is_gone() {
 #[tokio::test]
 async fn a_payment_role_that_hangs() {
     let house = House::build().await;
-    let payment = house.role("payment", Some("PAYMENT"), None).await;
+    let payment = house.role("payment", Some("payment"), None).await;
     let everything_else = "book,mypage,processes,projections";
     let book = house
-        .role(everything_else, Some("BOOK"), Some(payment.address()))
+        .role(everything_else, Some("book"), Some(payment.address()))
         .await;
     payment.signal(Signal::STOP);
     for _ in 0..BOOKINGS {
@@ -310,12 +271,12 @@ enum Line {
 
 async fn through_a_line_that(breaks: Line) {
     let house = House::build().await;
-    let payment = house.role("payment", Some("PAYMENT"), None).await;
+    let payment = house.role("payment", Some("payment"), None).await;
     let (line, address, _task) = line_to(payment.address()).await;
     line.store(breaks as u8, Ordering::SeqCst);
     let everything_else = "book,mypage,processes,projections";
     let book = house
-        .role(everything_else, Some("BOOK"), Some(address))
+        .role(everything_else, Some("book"), Some(address))
         .await;
     for _ in 0..BOOKINGS {
         assert_eq!(house.book(&book).await.status, 202);

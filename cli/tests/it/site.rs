@@ -1,16 +1,15 @@
 //! A database of a test's own that the program works on through `DATABASE_URL`, and `serve` on it.
 
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::time::Duration;
 
 use local_postgres::testing::Database;
 use local_postgres::testing::timeout;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
+use crate::process::Process;
 use crate::server::{client, moment, spacerent};
 
 /// Within this time something must have happened.
@@ -28,8 +27,7 @@ pub struct Site {
 
 /// A process that serves everything.
 pub struct Serving {
-    child: Child,
-    pub url: String,
+    process: Process,
 }
 
 impl Site {
@@ -65,31 +63,9 @@ impl Site {
     }
 
     pub async fn serve(&self) -> Serving {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .await
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let mut command = self.command(&["serve"]);
-        command
-            .env("LISTEN_PORT_GATEWAY", port.to_string())
-            .stderr(Stdio::null());
-        let child = command.spawn().unwrap();
-        let url = format!("http://127.0.0.1:{port}");
-        let ready = async {
-            while client()
-                .get(format!("{url}/readyz"))
-                .send()
-                .await
-                .map_or(0, |a| a.status().as_u16())
-                != 200
-            {
-                moment().await;
-            }
-        };
-        timeout(SOON, ready).await.expect("it is never ready");
-        Serving { child, url }
+        let mut process = Process::start(&mut self.command(&["serve"]), "gateway");
+        process.becomes_ready(&client()).await;
+        Serving { process }
     }
 
     pub async fn number(&self, query: &str) -> i64 {
@@ -149,8 +125,12 @@ impl Site {
 }
 
 impl Serving {
+    pub fn url(&self, path: &str) -> String {
+        self.process.url(path)
+    }
+
     pub async fn post(&self, path: &str, body: &Value, key: Option<&str>) -> Option<(u16, Value)> {
-        let mut request = client().post(format!("{}{path}", self.url)).json(body);
+        let mut request = client().post(self.url(path)).json(body);
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);
         }
@@ -164,19 +144,11 @@ impl Serving {
     }
 
     pub async fn kill(mut self) {
-        self.child.kill().await.unwrap();
+        self.process.kill().await;
     }
 
-    pub async fn stop(mut self) {
-        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
-        assert!(
-            timeout(SOON, self.child.wait())
-                .await
-                .expect("it does not stop")
-                .unwrap()
-                .success()
-        );
+    pub async fn stop(self) {
+        self.process.stop().await;
     }
 }
 

@@ -5,7 +5,8 @@ use local_postgres::testing::timeout;
 use serde_json::Value;
 
 use crate::nodes::{SOON, book, metric_rises, until};
-use crate::roles::{House, Role};
+use crate::process::Process;
+use crate::roles::House;
 use crate::server::{moment, spacerent};
 
 /// How long a follower may stand still here, in seconds.
@@ -14,7 +15,7 @@ const GOES_ON: &str =
     "select count(*) from incidents where class = 'standstill' and ended_at is null";
 
 /// What a port says of itself, once it is up and its status is `wanted`.
-async fn ready_and(house: &House, role: &Role, wanted: &str) -> Value {
+async fn ready_and(house: &House, role: &Process, wanted: &str) -> Value {
     let said = async {
         loop {
             let answer = house.http.get(role.url("/readyz")).send().await.unwrap();
@@ -44,7 +45,7 @@ async fn state(house: &House) -> Value {
 async fn a_saga_that_nobody_runs_or_that_was_killed_is_told_of_and_bookings_stay_up() {
     let house = House::build().await;
     let books = house
-        .role_set("book,payment,projections", Some("BOOK"), &[BOUND])
+        .role_set("book,payment,projections", Some("book"), &[BOUND])
         .await;
     assert_eq!(state(&house).await, "never_ran");
     let quiet = house.http.get(books.url("/readyz")).send().await.unwrap();
@@ -68,7 +69,7 @@ async fn a_saga_that_nobody_runs_or_that_was_killed_is_told_of_and_bookings_stay
         metric_rises(&house, &books, name, 0.0).await;
     }
 
-    let saga = house.role_set("processes", None, &[BOUND]).await;
+    let mut saga = house.role_set("processes", None, &[BOUND]).await;
     ready_and(&house, &books, "ok").await;
     until("it is over", &house, GOES_ON, 0).await;
     house.converges(3).await;

@@ -42,7 +42,7 @@ async fn a_system_moves_into_another_database_and_goes_on() {
     assert_eq!(serving.book("declined", None).await.0, 402);
     old.happened(2, "BookConfirmed").await;
     let cancelled = client()
-        .delete(format!("{}/books/2", serving.url))
+        .delete(serving.url("/books/2"))
         .send()
         .await
         .unwrap();

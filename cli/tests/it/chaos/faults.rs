@@ -12,7 +12,8 @@ use sqlx::postgres::PgPoolOptions;
 use super::load::{Load, Places};
 use super::proxy::{Cut, Proxy};
 use super::verdict;
-use super::world::{Node, SETTLED_MAX, SHORT, World, migrate};
+use super::world::{SETTLED_MAX, SHORT, World, migrate};
+use crate::process::Process;
 use crate::server::moment;
 
 /// Bookings that must be accepted before and after a fault.
@@ -25,11 +26,11 @@ pub const TERMINATE: &str = "
     select coalesce(count(pg_terminate_backend(pid)), 0) from (
         select pid from pg_stat_activity where application_name = 'spacerent' and datname = current_database() order by random() limit 1) s";
 
-pub fn places(nodes: &[&Node]) -> Places {
+pub fn places(nodes: &[&Process]) -> Places {
     Arc::new(Mutex::new(nodes.iter().map(|node| node.url("")).collect()))
 }
 
-fn load(nodes: &[&Node]) -> Load {
+fn load(nodes: &[&Process]) -> Load {
     Load::on(&places(nodes), 6, Duration::from_millis(20), 7)
 }
 

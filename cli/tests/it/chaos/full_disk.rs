@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use super::faults::{behind_a_proxy, places};
 use super::load::{Answered, Load, book};
 use super::verdict;
-use super::world::{Node, SETTLED_MAX, SHORT, World};
+use super::world::{SETTLED_MAX, SHORT, World};
+use crate::process::Process;
 use crate::server::moment;
 
 /// Big enough for a server and a load, small enough for memory.
@@ -111,7 +112,7 @@ pub async fn server_again(disk: &Disk) -> Server {
 }
 
 /// Fills the disk under a load until a booking is refused; false when all are taken for too long.
-pub async fn fill_until_refused(disk: &Disk, world: &World, node: &Node) -> bool {
+pub async fn fill_until_refused(disk: &Disk, world: &World, node: &Process) -> bool {
     let filled = stopwatch();
     while filled.elapsed() < REFUSED_MAX {
         disk.fill();

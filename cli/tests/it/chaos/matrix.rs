@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 
 use super::load::{Answered, at, book, book_for, cancel, move_to, put};
 use super::verdict;
-use super::world::{Node, SETTLED_MAX, SHORT, World};
+use super::world::{SETTLED_MAX, SHORT, World};
+use crate::process::Process;
 use crate::server::moment;
 
 /// Within this time a customer who asks again under the key is answered.
@@ -191,7 +192,7 @@ async fn crash(row: &Row) -> Duration {
     let bookid = prepare(&world, &mut node, row.flow, &mut answered).await;
     world.arm(row.point, "kill");
     if row.flow == Expiry {
-        node = world.started(settings).await;
+        node = world.started(settings);
     }
     let key = row.is_keyed().then_some("a key of its own");
     let first = act(&world, &node, row.flow, bookid, key).await;
@@ -246,7 +247,7 @@ async fn comes_to_its_end(world: &World, row: &Row) -> bool {
 /// What was before: a booking to be cancelled, an open breaker, a process that was killed.
 async fn prepare(
     world: &World,
-    node: &mut Node,
+    node: &mut Process,
     flow: Flow,
     answered: &mut Answered,
 ) -> Option<i64> {
@@ -294,7 +295,7 @@ async fn prepare(
 }
 
 /// A booking with a time, in the morning.
-async fn book_the_studio(world: &World, node: &Node, expected: u16) -> Value {
+async fn book_the_studio(world: &World, node: &Process, expected: u16) -> Value {
     let venue = node.url("/venues/studio");
     assert_eq!(put(&world.http, &venue, &json!({})).await.0, 201);
     let url = node.url("/books");
@@ -305,7 +306,7 @@ async fn book_the_studio(world: &World, node: &Node, expected: u16) -> Value {
 
 async fn act(
     world: &World,
-    node: &Node,
+    node: &Process,
     flow: Flow,
     bookid: Option<i64>,
     key: Option<&str>,
@@ -331,7 +332,7 @@ async fn act(
 
 async fn until_answered(
     world: &World,
-    node: &Node,
+    node: &Process,
     row: &Row,
     bookid: Option<i64>,
     key: Option<&str>,

@@ -14,7 +14,8 @@ use super::load::{Answered, Load, Places, book};
 use super::proxy::{Cut, Proxy};
 use super::tally::{Fault, Tally, print};
 use super::verdict;
-use super::world::{Node, World};
+use super::world::World;
+use crate::process::Process;
 use crate::server::{moment, spacerent};
 
 /// How long it goes on unless `CHAOS_SECONDS` says otherwise.
@@ -76,7 +77,7 @@ struct Chaos {
     home: Home,
     world: World,
     proxy: Proxy,
-    nodes: Vec<Node>,
+    nodes: Vec<Process>,
     places: Places,
     random: fastrand::Rng,
     /// How often a full disk was freed and the same server went on.

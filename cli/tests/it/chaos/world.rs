@@ -1,25 +1,18 @@
 //! A database, the processes on it, and what is done to them.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use local_postgres::testing::Database;
 use local_postgres::testing::timeout;
-use rustix::process::{Pid, Signal, kill_process};
 use sqlx::PgPool;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::process::Child;
 
+use crate::process::Process;
 use crate::server::{client, moment, spacerent};
 
-/// Within this time a process is ready.
-const READY_MAX: Duration = Duration::from_secs(30);
 /// Within this time a process comes to an armed point.
 pub const TAKEN_MAX: Duration = Duration::from_secs(30);
-/// How often a process is started again when somebody else was given its port.
-const STARTS_MAX: u32 = 3;
 
 /// Short calls, so that claims (two calls and 10 s) and take-overs are short; and a gateway that is believed soon. A
 /// charge that was perhaps sent and is no longer wanted counts as not charged when the longest call for it, 2 s of
@@ -45,12 +38,6 @@ pub struct World {
     folder: TempDir,
     // Dropped last.
     _database: Option<Database>,
-}
-
-/// One `spacerent serve` of all roles.
-pub struct Node {
-    child: Child,
-    port: u16,
 }
 
 impl World {
@@ -80,51 +67,24 @@ impl World {
         }
     }
 
-    pub async fn node(&self, settings: &[(&str, &str)]) -> Node {
-        for _ in 0..STARTS_MAX {
-            if let Some(node) = self.try_node(settings).await {
-                return node;
-            }
-        }
-        panic!("no process becomes ready");
+    /// A `spacerent serve` of all roles that is ready.
+    pub async fn node(&self, settings: &[(&str, &str)]) -> Process {
+        let mut node = self.started(settings);
+        node.becomes_ready(&self.http).await;
+        node
     }
 
     /// One that may end before it is ready.
-    pub async fn started(&self, settings: &[(&str, &str)]) -> Node {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
+    pub fn started(&self, settings: &[(&str, &str)]) -> Process {
         let clock = self.clock();
         let clock = clock.exists().then_some(("CLOCK_FILE", clock));
-        let child = spacerent(&["serve"])
+        let mut command = spacerent(&["serve"]);
+        command
             .env("DATABASE_URL", &self.url)
-            .env("LISTEN_PORT_GATEWAY", port.to_string())
             .env("FAIL_POINT_FILE", self.order())
             .envs(settings.iter().copied())
-            .envs(clock)
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Node { child, port }
-    }
-
-    async fn try_node(&self, settings: &[(&str, &str)]) -> Option<Node> {
-        let mut node = self.started(settings).await;
-        let ready = async {
-            loop {
-                let url = node.url("/readyz");
-                let asked = self.http.get(url).timeout(READY_MAX).send().await;
-                if asked.is_ok_and(|answer| answer.status() == 200) {
-                    return true;
-                }
-                if node.has_ended() {
-                    return false;
-                }
-                moment().await;
-            }
-        };
-        let ready = timeout(READY_MAX, ready).await.unwrap_or(false);
-        ready.then_some(node)
+            .envs(clock);
+        Process::start(&mut command, "gateway")
     }
 
     fn clock(&self) -> PathBuf {
@@ -187,44 +147,4 @@ pub async fn migrate(url: &str) {
         .unwrap();
     let said = String::from_utf8_lossy(&migrated.stderr);
     assert!(migrated.status.success(), "{said}");
-}
-
-impl Node {
-    pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-
-    pub fn signal(&self, signal: Signal) {
-        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
-        if let Some(pid) = pid.and_then(Pid::from_raw) {
-            let _ = kill_process(pid, signal);
-        }
-    }
-
-    /// Whether it has been stopped and not continued.
-    pub fn stands_still(&self) -> bool {
-        let Some(pid) = self.child.id() else {
-            return false;
-        };
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ")
-            .is_some_and(|(_, state)| state.starts_with('T'))
-    }
-
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
-    }
-
-    /// Waits until it has ended by itself.
-    pub async fn ended(&mut self) {
-        timeout(TAKEN_MAX, self.child.wait())
-            .await
-            .expect("it does not end")
-            .unwrap();
-    }
-
-    /// `kill -9`.
-    pub async fn kill(&mut self) {
-        self.child.kill().await.unwrap();
-    }
 }
