@@ -1,6 +1,6 @@
 //! A payment gateway, and the network to it: charged and cut off, late, slow, silent, and forgetful after a day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +19,13 @@ const REMEMBERED_MS: i64 = 24 * 3_600_000;
 /// The longest that a request is under way: shorter than what `PAYMENT_CALL_MAX_MS` and `PAYMENT_SETTLE_MS` allow for.
 const UNDER_WAY_MAX: Duration = Duration::from_secs(20);
 const UNDER_WAY_MAX_MS: i64 = 20_000;
+/// The longest that the connection of a process outlives its sleep: much shorter than a key is remembered.
+const ASLEEP_MAX_MS: i64 = 3_600_000;
+/// What it says of a charge whose process slept on the way.
+const ASLEEP: &str = "a charge arrived whose process had slept";
+
+/// How many refunds of a hundred it will not make.
+const REFUSES: u64 = 2;
 
 /// What it does when it changes its mind.
 pub(crate) const AFTER_ALL: &str = "a declined charge was captured after all";
@@ -40,10 +47,15 @@ pub struct Charge {
     /// When it arrived.
     pub(crate) at_ms: i64,
     key: String,
+    /// Whether its process slept on the way, for longer than a charge is waited for.
+    pub(crate) slept: bool,
 }
 
 /// Money that went back.
 struct Refund {
+    bookid: i64,
+    /// It will not do it.
+    refused: bool,
     reference: String,
     at_ms: i64,
     key: String,
@@ -53,7 +65,13 @@ struct Refund {
 struct Books {
     charges: Vec<Charge>,
     refunds: Vec<Refund>,
+    /// Keys of charges that it has taken in and not decided on.
+    under_way: BTreeSet<String>,
+    /// Whether what arrives now comes from a process that slept.
+    slept: bool,
     bad_percent: u64,
+    /// How many charges are sent before the process of the next one falls asleep, and for how long.
+    sleeps: Option<(u64, Duration)>,
     seen: BTreeMap<&'static str, u64>,
 }
 
@@ -82,7 +100,22 @@ impl Gateway {
 
     /// From now on every call is answered.
     pub fn recover(&self) {
-        lock(&self.books).bad_percent = 0;
+        let mut books = lock(&self.books);
+        books.bad_percent = 0;
+        books.sleeps = None;
+    }
+
+    /// So many charges are sent, and with the next one in its hand a process falls asleep.
+    pub(crate) fn put_to_sleep_after(&self, charges: u64, pause: Duration) {
+        lock(&self.books).sleeps = Some((charges, pause));
+    }
+
+    /// For how long the process that is about to charge sleeps, if it does.
+    fn falls_asleep(&self) -> Option<Duration> {
+        let mut books = lock(&self.books);
+        let (charges, pause) = books.sleeps?;
+        books.sleeps = charges.checked_sub(1).map(|left| (left, pause));
+        (charges == 0).then_some(pause)
     }
 
     /// Every charge that it has in its books.
@@ -114,6 +147,13 @@ impl Gateway {
             "the gateway said again that it had captured"
         });
         Some((bookid, said))
+    }
+
+    /// Bookings of which a refund was refused.
+    pub(crate) fn refused(&self) -> BTreeSet<i64> {
+        let books = lock(&self.books);
+        let refused = books.refunds.iter().filter(|refund| refund.refused);
+        refused.map(|refund| refund.bookid).collect()
     }
 
     pub(crate) fn seen(&self) -> BTreeMap<&'static str, u64> {
@@ -153,7 +193,11 @@ impl Gateway {
             declined: declines,
             at_ms: now,
             key: key.clone(),
+            slept: books.slept,
         };
+        if charge.slept {
+            *books.seen.entry(ASLEEP).or_default() += 1;
+        }
         let outcome = charge.outcome();
         self.scheduler
             .tell(|| format!("gateway: {key} is {outcome:?}"));
@@ -162,15 +206,14 @@ impl Gateway {
     }
 
     fn arrive_back(&self, request: &RefundRequest) -> RefundOutcome {
-        let now = self.scheduler.now_ms();
+        let (now, refuses) = (self.scheduler.now_ms(), self.scheduler.chance(REFUSES));
         let mut books = lock(&self.books);
         let key = &request.idempotency_key;
         let known = |refund: &&Refund| refund.key == *key && now - refund.at_ms <= REMEMBERED_MS;
         if let Some(refund) = books.refunds.iter().find(known) {
-            let refund_ref = refund.reference.clone();
-            return RefundOutcome::Refunded { refund_ref };
+            return refund.outcome();
         }
-        let refund_ref = format!("refund-{}", books.refunds.len() + 1);
+        let reference = format!("refund-{}", books.refunds.len() + 1);
         let charge = books
             .charges
             .iter_mut()
@@ -179,25 +222,40 @@ impl Gateway {
             let code = "no-such-charge".to_owned();
             return RefundOutcome::Rejected { code };
         };
-        charge.refunded += request.refund.minor;
-        books.refunds.push(Refund {
-            reference: refund_ref.clone(),
+        if refuses {
+            *books.seen.entry("a refund was refused").or_default() += 1;
+        } else {
+            charge.refunded += request.refund.minor;
+        }
+        let refund = Refund {
+            bookid: request.payid.0,
+            refused: refuses,
+            reference,
             at_ms: now,
             key: key.clone(),
-        });
-        RefundOutcome::Refunded { refund_ref }
+        };
+        let outcome = refund.outcome();
+        books.refunds.push(refund);
+        outcome
     }
 
-    /// Sends something that arrives whether or not anybody waits, and answers unless the network swallows it.
+    /// Sends something that arrives whether or not anybody waits, and answers unless the network swallows it. What is slow
+    /// may be slow on the way, or be taken in at once under its key.
     async fn send<T: Send + 'static>(
         &self,
+        key: &str,
         arrive: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Sent<T> {
         let sent_ms = self.scheduler.now_ms();
         let arrive = move |gateway: &Self| {
-            // The connection that it travelled on does not outlive a machine that slept.
+            // The connection that it travelled on may outlive a machine that slept, or not.
             let age_ms = gateway.scheduler.now_ms() - sent_ms;
-            (age_ms <= UNDER_WAY_MAX_MS).then(|| arrive(gateway))
+            let slept = age_ms > UNDER_WAY_MAX_MS;
+            if slept && (age_ms > ASLEEP_MAX_MS || gateway.scheduler.chance(50)) {
+                return None;
+            }
+            lock(&gateway.books).slept = slept;
+            Some(arrive(gateway))
         };
         self.scheduler.pause().await;
         if !self.is_bad() {
@@ -232,8 +290,13 @@ impl Gateway {
                 self.count("a call was slow");
                 let (slow, gateway) = (self.scheduler.up_to(UNDER_WAY_MAX), self.clone());
                 let (answer, answered) = oneshot::channel();
+                let key = self.scheduler.chance(50).then(|| key.to_owned());
+                lock(&self.books).under_way.extend(key.clone());
                 self.scheduler.spawn(Place::Gateway, async move {
                     gateway.scheduler.sleep(slow).await;
+                    if let Some(key) = key {
+                        lock(&gateway.books).under_way.remove(&key);
+                    }
                     let _ = answer.send(arrive(&gateway));
                 });
                 let answer = answered.await.ok().flatten();
@@ -244,6 +307,17 @@ impl Gateway {
 
     fn new_key(&self, key: &str) -> String {
         format!("{key}/{}", self.scheduler.below(u64::MAX))
+    }
+}
+
+impl Refund {
+    fn outcome(&self) -> RefundOutcome {
+        if self.refused {
+            let code = "refused".to_owned();
+            return RefundOutcome::Rejected { code };
+        }
+        let refund_ref = self.reference.clone();
+        RefundOutcome::Refunded { refund_ref }
     }
 }
 
@@ -279,7 +353,13 @@ impl PaymentGateway for Gateway {
         if self.has(Mutation::NewKeyEachTry) {
             request.idempotency_key = self.new_key(&request.idempotency_key);
         }
-        let unknown = match self.send(move |gateway| gateway.arrive(&request)).await {
+        if let Some(pause) = self.falls_asleep() {
+            self.count("a process fell asleep with a charge in its hand");
+            self.scheduler.stop_here(pause);
+        }
+        let key = request.idempotency_key.clone();
+        let sent = self.send(&key, move |gateway| gateway.arrive(&request));
+        let unknown = match sent.await {
             Sent::Answered(outcome) => return outcome,
             Sent::Not => return ChargeOutcome::NotSent { why: cut_off() },
             Sent::Perhaps => ChargeOutcome::Unknown { why: cut_off() },
@@ -300,10 +380,9 @@ impl PaymentGateway for Gateway {
         if self.has(Mutation::NewRefundKeyEachTry) {
             request.idempotency_key = self.new_key(&request.idempotency_key);
         }
-        match self
-            .send(move |gateway| gateway.arrive_back(&request))
-            .await
-        {
+        let key = request.idempotency_key.clone();
+        let sent = self.send(&key, move |gateway| gateway.arrive_back(&request));
+        match sent.await {
             Sent::Answered(outcome) => outcome,
             Sent::Not | Sent::Perhaps => RefundOutcome::Unknown { why: cut_off() },
         }
@@ -316,6 +395,10 @@ impl PaymentGateway for Gateway {
             return LookupOutcome::Unknown { why: cut_off() };
         }
         let now = self.scheduler.now_ms();
+        if lock(&self.books).under_way.contains(idempotency_key) {
+            self.count("a look-up was told to wait");
+            return LookupOutcome::Pending;
+        }
         let books = lock(&self.books);
         let known = books
             .charges

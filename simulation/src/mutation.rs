@@ -76,6 +76,8 @@ bugs! {
     ChargedBeforeIntent: "money moves before its intent is stored"
     DeferredAsUnsent: "a charge whose outcome is open is handed over as never sent"
     TwinCharges: "a request that is sent again charges, too, and each says what it sent itself"
+    LeftToNobody: "what is left to people counts as done"
+    LateCallNotAsked: "what a process took that slept across its call is not asked for"
     OnlyWakeUps: "followers wait to be woken and do not look by themselves"
 }
 
@@ -98,6 +100,8 @@ impl Mutation {
         Self::FenceLookedAtNotHeld,
         Self::TwinCharges,
         Self::LoserReleases,
+        Self::CutKeepsRows,
+        Self::LateCallNotAsked,
     ];
 
     /// Those that schedules must find.
@@ -144,6 +148,8 @@ impl Mutation {
         Self::ChargedBeforeIntent,
         Self::DeferredAsUnsent,
         Self::TwinCharges,
+        Self::LeftToNobody,
+        Self::LateCallNotAsked,
         Self::OnlyWakeUps,
     ];
 }

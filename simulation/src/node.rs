@@ -16,7 +16,7 @@ use processes::settings::PaymentSettings;
 use projections::projection::Projection;
 use tokio_util::sync::CancellationToken;
 
-use crate::database::{Database, InMemory, Line, Orders, Shows};
+use crate::database::{Database, InMemory, Line, Orders, Poison, Shows};
 use crate::gateway::Gateway;
 use crate::mutation::Mutation;
 use crate::scheduler::{Place, Scheduler, Surroundings};
@@ -34,6 +34,8 @@ pub(crate) struct Parts {
     pub(crate) mutation: Option<Mutation>,
     pub(crate) projections: Vec<&'static Projection>,
     pub(crate) poisons: Poisons,
+    /// The booking whose order the saga cannot read for now.
+    pub(crate) poison_of_saga: Poison,
 }
 
 /// A running process, as customers see it.
@@ -114,6 +116,7 @@ impl Parts {
             database: self.database.clone(),
             journal: journal.clone(),
             settings,
+            poison: self.poison_of_saga.clone(),
             id: order::follower_id(),
         };
         let (runs, stop) = (Arc::clone(runtime), CancellationToken::new());
@@ -135,6 +138,7 @@ struct Sagas {
     database: Database,
     journal: Journal,
     settings: PaymentSettings,
+    poison: Poison,
     id: FollowerId,
 }
 
@@ -159,7 +163,7 @@ impl Cut for Sagas {
         );
         let owner = self.journal.random().uuid();
         let checkpoints = InMemory::of_slice(self.database.clone(), id, slice, owner);
-        let orders = Orders(self.database.clone());
+        let orders = Orders::new(self.database.clone(), Arc::clone(&self.poison));
         let saga = OrderSaga::over(self.journal.clone(), self.settings.clone(), orders);
         Follower::over(self.journal.clone(), feed.only(slice), checkpoints, saga)
     }

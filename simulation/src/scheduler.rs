@@ -69,6 +69,8 @@ struct State {
     now_ms: i64,
     random: fastrand::Rng,
     stopped: BTreeMap<Place, i64>,
+    /// Where the task is that is polled, or was last.
+    here: Option<Place>,
     polls: u64,
     /// A number that every draw and every step goes into: two runs of a seed that differ show it here.
     trace: u64,
@@ -99,6 +101,7 @@ impl Scheduler {
                 now_ms: BEGINS_AT_MS,
                 random: fastrand::Rng::with_seed(seed),
                 stopped: BTreeMap::new(),
+                here: None,
                 polls: 0,
                 trace: seed,
                 story: vec![],
@@ -165,6 +168,7 @@ impl Scheduler {
             now_ms,
             polls,
             trace,
+            here,
             ..
         } = &mut *state;
         stopped.retain(|_, until| *until > *now_ms);
@@ -187,7 +191,22 @@ impl Scheduler {
         *polls += 1;
         *trace = mix(*trace, id);
         let task = tasks.get_mut(&id)?;
+        *here = Some(task.place);
         Some((id, task.future.take()?, Arc::clone(&task.waker)))
+    }
+
+    /// Stops whatever asks for it, from its next await on.
+    pub(crate) fn stop_here(&self, pause: Duration) {
+        let here = lock(&self.state).here;
+        if let Some(place) = here {
+            self.stop(place, pause);
+        }
+    }
+
+    /// Whether something is stopped that will go on.
+    pub(crate) fn is_any_stopped(&self) -> bool {
+        let state = lock(&self.state);
+        state.stopped.values().any(|until| *until > state.now_ms)
     }
 
     fn next_timer(&self) -> bool {

@@ -183,7 +183,10 @@ impl<'e> Promised<'e> {
             if names.contains("Bookcancelled") && names.contains("HandedOver") {
                 found.push(format!("booking {bookid} is cancelled and handed over"));
             }
-            let was_sent = |charge: &Charge| charge.bookid == *bookid && charge.charge_no == 1;
+            // What a process that slept has in hand arrives whenever it wakes up.
+            let was_sent = |charge: &Charge| {
+                charge.bookid == *bookid && charge.charge_no == 1 && !charge.slept
+            };
             if names.contains("BookExpired") && charges.iter().any(was_sent) {
                 found.push(format!("booking {bookid} expired, and its charge was sent"));
             }
@@ -195,6 +198,7 @@ impl<'e> Promised<'e> {
         let too_late = |charge: &&Charge| {
             let until = self.holds.get(&charge.bookid);
             charge.charge_no == 1
+                && !charge.slept
                 && until.is_some_and(|until| charge.at_ms > until + AFTER_HOLD_MAX_MS)
         };
         let said = |charge: &Charge| {

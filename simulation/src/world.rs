@@ -52,6 +52,8 @@ pub(crate) struct World {
     /// Whether so much time passed at once that keys were forgotten.
     pub(crate) overslept: Arc<AtomicBool>,
     pub(crate) faults: Arc<AtomicUsize>,
+    /// When processes were killed.
+    pub(crate) kills_ms: Arc<Mutex<Vec<i64>>>,
     manners: Manners,
 }
 
@@ -101,6 +103,7 @@ impl World {
                 mutation,
                 projections,
                 poisons,
+                poison_of_saga: Poison::default(),
             },
             nodes: Arc::new(Mutex::new(vec![None; NODES])),
             told: Arc::default(),
@@ -108,6 +111,7 @@ impl World {
             coming: Arc::default(),
             overslept: Arc::default(),
             faults: Arc::default(),
+            kills_ms: Arc::default(),
             manners,
         }
     }
@@ -123,6 +127,7 @@ impl World {
         if let Some(node) = lock(&self.nodes).get_mut(number) {
             *node = None;
         }
+        lock(&self.kills_ms).push(self.parts.scheduler.now_ms());
         self.parts.scheduler.kill(Place::Node(number));
     }
 

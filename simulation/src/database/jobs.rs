@@ -76,7 +76,11 @@ impl Database {
         claimed
     }
 
+    /// Only a call that ended after its time asks for that.
     pub(super) fn reopen(&self, new: &NewJob) {
+        if self.has(Mutation::LateCallNotAsked) {
+            return;
+        }
         let now = self.scheduler.now();
         let mut inner = self.inner();
         let about = |job: &&mut JobRow| job.kind == new.kind && job.key == new.key;
@@ -129,7 +133,11 @@ impl Database {
                 row.last_error = Some(reason.clone());
             }
             Finish::Attention { reason } => {
-                row.state = JobState::Attention;
+                row.state = if self.has(Mutation::LeftToNobody) {
+                    JobState::Done
+                } else {
+                    JobState::Attention
+                };
                 row.last_error = Some(reason.clone());
             }
         }

@@ -14,9 +14,17 @@ use crate::node::Parts;
 use crate::people::{self, OUTSIDE};
 use crate::scheduler::{Place, lock};
 
+/// The longest that a process sleeps with a charge in its hand: so long that the charge may count as not made by then.
+const ASLEEP_MAX: Duration = Duration::from_secs(240);
+
 impl World {
     pub(super) fn troubles_come(&self) {
         let scheduler = self.parts.scheduler.clone();
+        if scheduler.chance(15) {
+            self.faults.fetch_add(1, Ordering::Relaxed);
+            let (charges, pause) = (scheduler.below(4), scheduler.up_to(ASLEEP_MAX));
+            self.parts.gateway.put_to_sleep_after(charges, pause);
+        }
         for _ in 0..scheduler.below(6) {
             let (world, scheduler) = (self.clone(), scheduler.clone());
             self.coming.fetch_add(1, Ordering::Relaxed);
@@ -100,14 +108,14 @@ impl World {
         }
     }
 
-    /// A booking cannot be folded for a while; then it can, and somebody asks for it.
+    /// A booking cannot be folded, or its order not be read, for a while; then it can, and somebody asks for it.
     async fn poison(&self) {
         let scheduler = &self.parts.scheduler;
-        let which = usize::try_from(scheduler.below(self.parts.poisons.len() as u64)).unwrap_or(0);
+        // One of the read models, or the saga.
+        let which = usize::try_from(scheduler.below(1 + self.parts.poisons.len() as u64));
         let key = (1 + scheduler.below(4)).to_string();
-        let Some(poison) = self.parts.poisons.get(which) else {
-            return;
-        };
+        let poison = which.ok().and_then(|which| self.parts.poisons.get(which));
+        let poison = poison.unwrap_or(&self.parts.poison_of_saga);
         *lock(poison) = Some(key);
         scheduler
             .sleep(scheduler.up_to(Duration::from_secs(10)))
@@ -117,8 +125,9 @@ impl World {
     }
 
     pub(super) fn ask_for_parked(&self) {
-        for projection in &self.parts.projections {
-            let id = FollowerId::new(projection.name, 1);
+        let read_models = self.parts.projections.iter();
+        let read_models = read_models.map(|projection| FollowerId::new(projection.name, 1));
+        for id in read_models.chain([order::follower_id()]) {
             for key in self.parts.database.parked_keys(&id) {
                 self.parts.database.retry(&id, &key);
             }
