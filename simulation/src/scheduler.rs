@@ -4,6 +4,7 @@
 //! on, and then jumps to the next timer. A task belongs to a [`Place`]; a place can be killed between any two
 //! awaits (its tasks are dropped where they stand), or stopped for a while.
 
+mod places;
 mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+pub use places::Place;
 pub use surroundings::Surroundings;
 
 /// When a simulation begins.
@@ -27,19 +29,6 @@ const SLOW_MAX: Duration = Duration::from_millis(40);
 
 /// How many lines are kept of a schedule's story.
 const STORY_MAX: usize = 5_000;
-
-/// Where a task runs: what can be killed or stopped as one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// The database's server. It has faults of its own.
-    Server,
-    /// The payment gateway, and the network to it.
-    Gateway,
-    /// A customer or a member of staff, outside.
-    Outside,
-    /// A process of spacerent, by number.
-    Node(usize),
-}
 
 type TaskId = u64;
 
@@ -195,20 +184,6 @@ impl Scheduler {
         Some((id, task.future.take()?, Arc::clone(&task.waker)))
     }
 
-    /// Stops whatever asks for it, from its next await on.
-    pub(crate) fn stop_here(&self, pause: Duration) {
-        let here = lock(&self.state).here;
-        if let Some(place) = here {
-            self.stop(place, pause);
-        }
-    }
-
-    /// Whether something is stopped that will go on.
-    pub(crate) fn is_any_stopped(&self) -> bool {
-        let state = lock(&self.state);
-        state.stopped.values().any(|until| *until > state.now_ms)
-    }
-
     fn next_timer(&self) -> bool {
         let mut state = lock(&self.state);
         let starts_again = state.stopped.values().min().copied();
@@ -227,30 +202,6 @@ impl Scheduler {
         drop(state);
         due.into_iter().for_each(Waker::wake);
         true
-    }
-
-    /// Drops every task of a place where it stands.
-    pub fn kill(&self, place: Place) {
-        let mut state = lock(&self.state);
-        let ids: Vec<_> = state
-            .tasks
-            .iter()
-            .filter(|(_, task)| task.place == place)
-            .map(|(id, _)| *id)
-            .collect();
-        let killed: Vec<_> = ids.iter().filter_map(|id| state.tasks.remove(id)).collect();
-        state.stopped.remove(&place);
-        state.trace = mix(state.trace, ids.len() as u64);
-        drop(state);
-        // What is dropped may look at the time.
-        drop(killed);
-    }
-
-    /// Stops a place: none of its tasks goes on before the time is over, though its timers run.
-    pub fn stop(&self, place: Place, time: Duration) {
-        let mut state = lock(&self.state);
-        let until = state.now_ms + millis(time);
-        state.stopped.insert(place, until);
     }
 
     /// Lets time pass in which nobody does anything.
@@ -300,13 +251,6 @@ impl Scheduler {
     #[must_use]
     pub fn trace(&self) -> u64 {
         lock(&self.state).trace
-    }
-
-    /// How many tasks of a place there are.
-    #[must_use]
-    pub fn tasks_at(&self, place: Place) -> usize {
-        let state = lock(&self.state);
-        state.tasks.values().filter(|t| t.place == place).count()
     }
 
     /// A number below `bound`, which is at least one.
