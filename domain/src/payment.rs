@@ -367,3 +367,7 @@ mod tests;
 #[cfg(test)]
 #[path = "payment_extra_tests.rs"]
 mod extra_tests;
+
+#[cfg(test)]
+#[path = "payment_adjust_tests.rs"]
+mod adjust_tests;

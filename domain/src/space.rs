@@ -271,3 +271,7 @@ impl Aggregate for Space {
 #[cfg(test)]
 #[path = "space_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "space_slot_tests.rs"]
+mod slot_tests;

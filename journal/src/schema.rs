@@ -145,6 +145,34 @@ pub async fn connect_as_owner(url: &str) -> Result<PgConnection, StoreError> {
     Ok(connection)
 }
 
+/// What only one session may be at, for as long as the session lives; false when another one is at it.
+///
+/// The session of a process that has ended, or was killed, lives until the server notices: so the lock is waited for, for
+/// a moment.
+///
+/// # Errors
+/// [`StoreError`] when the database does not answer.
+pub async fn hold_alone(connection: &mut PgConnection, what: &str) -> Result<bool, StoreError> {
+    let mut waiting = connection.begin().await?;
+    sqlx::raw_sql("set local lock_timeout = '2s'")
+        .execute(&mut *waiting)
+        .await?;
+    let held = sqlx::query("select pg_advisory_lock(hashtextextended($1, 0))")
+        .bind(what)
+        .execute(&mut *waiting)
+        .await;
+    // The lock is the session's, whatever becomes of the transaction.
+    waiting.rollback().await?;
+    match held.map_err(StoreError::from) {
+        Ok(_) => Ok(true),
+        Err(error) if error.sqlstate() == Some(LOCK_NOT_AVAILABLE) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A lock was waited for in vain.
+pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 /// A setting that only a server's session has that got our start-up message: PgBouncer refuses or drops it.
 const ARRIVED: (&str, &str) = ("spacerent.session", "ours");
 

@@ -4,13 +4,12 @@ use sqlx::PgConnection;
 
 use super::TransferError;
 use crate::StoreError;
+use crate::schema::{LOCK_NOT_AVAILABLE, hold_alone};
 
 /// How long the import waits for those who write to the journal.
 const LOCK_TIMEOUT: &str = "set lock_timeout = '5s'";
 /// Keeps two imports apart.
-const ADVISORY_LOCK: i64 = 0x1a07_0016;
-/// `lock_not_available`.
-const LOCKED: &str = "55P03";
+const IMPORT: &str = "import";
 
 /// Sets the session up, and keeps other imports away for as long as it lives.
 pub(super) async fn prepare(owner: &mut PgConnection) -> Result<(), TransferError> {
@@ -18,11 +17,7 @@ pub(super) async fn prepare(owner: &mut PgConnection) -> Result<(), TransferErro
     sqlx::raw_sql("set spacerent.import = 'on'")
         .execute(&mut *owner)
         .await?;
-    let alone: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
-        .bind(ADVISORY_LOCK)
-        .fetch_one(&mut *owner)
-        .await?;
-    if alone {
+    if hold_alone(owner, IMPORT).await? {
         Ok(())
     } else {
         Err(TransferError::ImportAtWork)
@@ -45,7 +40,7 @@ pub(super) async fn lock_events(connection: &mut PgConnection) -> Result<(), Tra
         .await;
     match locked.map_err(StoreError::from) {
         Ok(_) => Ok(()),
-        Err(error) if error.sqlstate() == Some(LOCKED) => Err(TransferError::InUse),
+        Err(error) if error.sqlstate() == Some(LOCK_NOT_AVAILABLE) => Err(TransferError::InUse),
         Err(error) => Err(error.into()),
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use journal::schema::{MIGRATOR, SchemaError, check, connect, migrate};
+use journal::schema::{MIGRATOR, SchemaError, check, connect, hold_alone, migrate};
 use local_postgres::Profile;
 use local_postgres::testing::{Cluster, Database};
 use sqlx::PgConnection;
 
+use crate::force::{until_blocked, within};
 use crate::sql;
 use crate::stage::{Stage, connect as session};
 
@@ -216,4 +217,23 @@ async fn a_migration_gives_up_where_it_was_told_how_long_to_wait() {
     sql::run(&mut writer, "commit").await;
     migrate(&url).await.unwrap();
     check(stage.journal.pool()).await.unwrap();
+}
+
+/// A process that has ended, or was killed, is not gone for the server at once.
+#[tokio::test]
+async fn what_one_session_is_at_is_the_next_ones_when_the_server_has_noticed_that_it_is_gone() {
+    let mut stage = Stage::open().await;
+    let (mut gone, mut next) = (stage.session().await, stage.session().await);
+    assert!(hold_alone(&mut gone, "work").await.unwrap());
+    let waits = async { hold_alone(&mut next, "work").await.unwrap() };
+    let ends = async {
+        until_blocked(&mut stage.owner, 1).await;
+        drop(gone);
+    };
+    let (held, ()) = within("the next one has it", async { tokio::join!(waits, ends) }).await;
+    assert!(held);
+    // Who is still there keeps it, and other work is nobody else's.
+    let mut other = stage.session().await;
+    assert!(!hold_alone(&mut other, "work").await.unwrap());
+    assert!(hold_alone(&mut other, "other work").await.unwrap());
 }

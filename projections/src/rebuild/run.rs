@@ -2,7 +2,7 @@
 
 use journal::StoreError;
 use journal::follow::BATCH_MAX;
-use journal::schema::connect_as_owner;
+use journal::schema::{connect_as_owner, hold_alone};
 use sqlx::{Connection, PgConnection};
 
 use super::compare::{Side, compare, sum_up};
@@ -14,8 +14,6 @@ use super::{Goal, Rebuilder, ReplayError, Report};
 use crate::generation::{self, Generation, State};
 use crate::projection::Projection;
 
-/// First half of the lock that a rebuild holds; the second one is its projection's name.
-const LOCK: i32 = 0x7265_7072;
 /// How often to run after a live generation that moves on, before comparing with it.
 const CHASES_MAX: u32 = 1_000;
 
@@ -296,12 +294,7 @@ pub(super) async fn lock(
 ) -> Result<(PgConnection, Generation), ReplayError> {
     let name = projection.name;
     let mut owner = connect_as_owner(owner_url).await?;
-    let locked: bool = sqlx::query_scalar("select pg_try_advisory_lock($1, hashtext($2))")
-        .bind(LOCK)
-        .bind(name)
-        .fetch_one(&mut owner)
-        .await?;
-    if !locked {
+    if !hold_alone(&mut owner, &format!("rebuild of {name}")).await? {
         return Err(ReplayError::Running(name));
     }
     let live = generation::live(&mut owner).await?;

@@ -1,10 +1,11 @@
 //! Rebuilding: what comes out, and what keeps a rebuild from starting.
 
+use journal::schema::hold_alone;
 use projections::NAMES;
 use projections::rebuild::{Goal, ReplayError};
 use proptest::prelude::{Strategy, prop};
 use proptest::test_runner::{Config, TestRunner};
-use sqlx::{Connection, Executor};
+use sqlx::Connection;
 
 use crate::story::{self, CANCELLED, REGISTERED, STEPS, Step, play};
 use crate::world::World;
@@ -192,8 +193,7 @@ async fn two_rebuilds_of_one_read_model_do_not_meet() {
     let world = World::new().await;
     play(&world, 1, &REGISTERED).await;
     let mut other = world.owner().await;
-    let lock = "select pg_advisory_lock(x'72657072'::int, hashtext('books'))";
-    other.execute(lock).await.unwrap();
+    assert!(hold_alone(&mut other, "rebuild of books").await.unwrap());
     let error = world.replay("books", Goal::Switch).await.unwrap_err();
     assert!(matches!(error, ReplayError::Running("books")), "{error}");
     // Another read model is nobody else's business.

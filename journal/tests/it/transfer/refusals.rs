@@ -1,5 +1,6 @@
 //! What is not exported onto, and not imported into.
 
+use journal::schema::hold_alone;
 use journal::transfer::{Target, TransferError};
 
 use super::desk::{
@@ -134,7 +135,7 @@ async fn two_imports_do_not_run_at_once() {
     let text = exported(&told().await).await;
     let stage = Stage::open().await;
     let mut first = stage.session().await;
-    sql::run(&mut first, "select pg_advisory_lock(436666390)").await;
+    assert!(hold_alone(&mut first, "import").await.unwrap());
     let error = import_text(&import(&stage), &text).await.unwrap_err();
     assert!(matches!(error, TransferError::ImportAtWork), "{error}");
 }
