@@ -2,12 +2,13 @@
 //!
 //! What is recorded is a command on the Payment stream whose id is derived from what it says: the key of the
 //! charge or refund and the outcome. Whoever says the same again, the customer's call and a worker at the
-//! same time, is answered and changes nothing; a second reference under one key is another outcome.
+//! same time, is answered and changes nothing; a second reference under one key is another outcome. That a call was
+//! not answered is said of that call alone: of each one, when it ended counts.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::ChargeOutcome;
+use domain::ports::{ChargeOutcome, Random};
 use domain::{BookId, Command, payment};
 use journal::runtime::Runtime;
 use journal::{CommandError, Done, Journal, Request, StoreError, Trace, fail_point};
@@ -133,6 +134,15 @@ impl Record {
         }
     }
 
+    /// That a call was not answered becomes a record of its own, whatever another call said of the same try: since the
+    /// last one ended, "not found" means nothing for a while.
+    fn of_its_own_call(mut self, random: &dyn Random) -> Self {
+        if matches!(self.command, payment::Command::RecordUnknown { .. }) {
+            self.said = format!("{} {}", self.said, random.uuid());
+        }
+        self
+    }
+
     /// The request that records it.
     pub(crate) fn into_request(self, trace: Trace) -> Request {
         let id = self.command_id();
@@ -159,6 +169,7 @@ impl Recorder {
     /// Records, and answers with the position of the last event that says so. A database that is away is
     /// tried again, [`TRIES_MAX`] times in all.
     pub(crate) async fn record(&self, record: Record, trace: Trace) -> Result<i64, NotRecorded> {
+        let record = record.of_its_own_call(self.journal.random());
         let (key, said) = (&record.key, &record.said);
         let mut tries = 1;
         loop {

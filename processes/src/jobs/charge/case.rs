@@ -39,7 +39,9 @@ pub(super) enum Move {
 impl Case {
     pub(super) fn first_move(&self, now: Timestamp) -> Move {
         let is_open = self.payment.is_charge_open(self.notes.number);
-        match (is_open, self.notes.nothing_sent(), self.void_at) {
+        // Another call for the same charge may have gone out, and the payment knows that it was not answered.
+        let nothing_sent = self.notes.nothing_sent() && self.unanswered_at.is_none();
+        match (is_open, nothing_sent, self.void_at) {
             (false, _, _) => Move::Nothing,
             (true, true, Some(_)) => Move::SayNotCharged,
             (true, true, None) if self.hold_ended_at(now).is_some() => Move::Expire,
