@@ -26,6 +26,8 @@ pub(crate) const PRICE: Money = Money::krw(10_000);
 const SPACE: &str = "numberone";
 /// How often somebody asks that is not answered.
 const ASKS_MAX: u32 = 60;
+/// How many payments of a hundred are asked for a second time, beside the booking's own call.
+const SECOND_CALLS: u64 = 20;
 /// How long somebody waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -75,8 +77,10 @@ pub(crate) async fn book(world: World, command_id: Uuid, order: Order) -> Told {
         let (answer, answered) = oneshot::channel();
         let place = node.place;
         let mutation = world.parts.mutation;
+        let second = scheduler.chance(SECOND_CALLS).then(|| world.clone());
         scheduler.spawn(place, async move {
-            let _ = answer.send(place_booking(&node, command_id, order, mutation).await);
+            let told = place_booking(&node, command_id, order, mutation, second);
+            let _ = answer.send(told.await);
         });
         tokio::select! {
             biased;
@@ -99,6 +103,7 @@ async fn place_booking(
     command_id: Uuid,
     order: Order,
     mutation: Option<Mutation>,
+    second: Option<World>,
 ) -> Result<Told, CommandError> {
     let fresh = node.line.next_book_id().await?;
     if mutation == Some(Mutation::ChargedBeforeIntent) {
@@ -116,6 +121,9 @@ async fn place_booking(
         return Ok(Told::Nothing);
     };
     let due = order.due(BookId(bookid));
+    if let (Done::Stored(_), Some(world)) = (&done, second) {
+        ask_beside(&world, due.clone());
+    }
     let taken = match &done {
         Done::Stored(_) => node.payment.take(due).await,
         _ if mutation == Some(Mutation::TwinCharges) => node.payment.take(due).await,
@@ -137,6 +145,21 @@ async fn place_booking(
             Ok(Told::Waiting(bookid))
         }
     }
+}
+
+/// As `POST /payments` does: the same payment is asked for at a process, beside the booking's own call.
+fn ask_beside(world: &World, due: PaymentDue) {
+    let Some(node) = world.any_node() else {
+        return;
+    };
+    world.count("a payment was asked for beside its booking's own call");
+    let scheduler = world.parts.scheduler.clone();
+    world.parts.scheduler.spawn(node.place, async move {
+        scheduler
+            .sleep(scheduler.up_to(Duration::from_secs(2)))
+            .await;
+        node.payment.take(due).await;
+    });
 }
 
 impl Order {

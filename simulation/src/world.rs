@@ -214,7 +214,7 @@ impl World {
         }
     }
 
-    fn count(&self, what: &'static str) {
+    pub(crate) fn count(&self, what: &'static str) {
         self.parts.scheduler.tell(|| what.to_owned());
         self.parts.database.inner().count(what);
     }

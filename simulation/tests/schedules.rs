@@ -41,6 +41,7 @@ const HAPPENS: &[(&str, u64)] = &[
     ("a look-up was not answered", 400),
     ("a look-up was told to wait", 15),
     ("a parked event was taken", 100),
+    ("a payment was asked for beside its booking's own call", 200),
     ("a process was killed", 200),
     ("a process was stopped for a while", 100),
     ("a proof was begun", 2_000),
