@@ -61,6 +61,8 @@ pub(super) async fn run_and_tell<C: Checkpoints, H: Handler<C::Connection>>(
                     if said != Said::Fine {
                         said = says(&follower, None).await;
                     }
+                } else if said == Said::Fine {
+                    said = Said::Unknown;
                 }
                 pause_after(step)
             }
@@ -101,7 +103,7 @@ pub(super) async fn run_and_tell<C: Checkpoints, H: Handler<C::Connection>>(
 /// What was last written down of a follower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
-    /// Nothing by this process; one that ended while it failed may have left that open.
+    /// Nothing by this process since it has the lease; who had it before may have failed, and left that open.
     Unknown,
     Fine,
     Failing,

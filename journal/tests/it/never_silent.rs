@@ -12,6 +12,7 @@ use futures::future::{BoxFuture, FutureExt, ready};
 use jiff::Timestamp;
 use journal::StoreError;
 use journal::follow::{Step, run};
+use journal::incidents::Class;
 use journal::jobs::{Finish, NewJob, schedule};
 use journal::runtime::{Runtime, Tokio};
 use sqlx::Acquire;
@@ -247,4 +248,38 @@ async fn a_follower_that_fails_again_and_again_and_then_goes_on() {
     };
     tokio::join!(follower_runs, test);
     assert_eq!(effects(&mut stage).await, ["a 1", "a 2"]);
+}
+
+/// A node failed, said so and was killed; the one that follows from then on had followed before, and been well.
+#[tokio::test]
+async fn whoever_takes_over_from_a_failing_node_that_was_killed_says_that_it_goes_on() {
+    let mut stage = stage_with(1).await;
+    let stop = CancellationToken::new();
+    let follower = clerk("a").following(&stage.journal);
+    let follower_runs = run(follower, Arc::new(Tokio), stop.clone());
+    let test = async {
+        until("it follows", async || effects(&mut stage).await == ["a 1"]).await;
+        let others = "update followers set owner = gen_random_uuid(), epoch = epoch + 1,
+                                           lease_until = clock_timestamp() + interval '1 hour'";
+        sql::run(&mut stage.owner, others).await;
+        stage.append(booked(2, 2)).await.unwrap();
+        let are = async |stage: &Stage, one: &str| {
+            let all = incidents(stage).await;
+            all.iter().any(|incident| incident == one)
+        };
+        until("it is denied", async || {
+            are(&stage, "lease_denied clerk/1/0 1 times, over").await
+        })
+        .await;
+        let (class, failed) = (Class::FollowerFailing, "no such table");
+        let said = stage.journal.incident_begins(class, "clerk/1/0", failed);
+        said.await.unwrap();
+        end_the_lease(&mut stage).await;
+        until("it says that it goes on", async || {
+            are(&stage, "follower_failing clerk/1/0 1 times, over").await
+        })
+        .await;
+        stop.cancel();
+    };
+    tokio::join!(follower_runs, test);
 }
