@@ -206,10 +206,10 @@ impl Feed {
         let Some(proof) = self.proof.as_ref().filter(|_| !spans.is_empty()) else {
             return Ok(());
         };
-        let Some(reader) = &self.reader else {
-            return Ok(());
-        };
-        self.journal.store.record_dead(spans, proof, reader).await?;
+        if let Some(reader) = &self.reader {
+            self.journal.store.record_dead(spans, proof, reader).await?;
+        }
+        let reader = self.name();
         for span in spans {
             metrics::counter!("feed_dead_positions_total")
                 .increment(span.last.abs_diff(span.first) + 1);
@@ -226,17 +226,14 @@ impl Feed {
 
     /// A hole that held up a whole read becomes a row, a metric and a log line.
     async fn report(&mut self, hole: Span) -> Result<(), StoreError> {
-        let Some(reader) = &self.reader else {
-            return Ok(());
-        };
         if self.reported == Reported::Hole(hole) {
             return Ok(());
         }
-        let proof = self.proof.as_ref();
-        self.journal
-            .store
-            .hold_at(reader, Some(hole), proof)
-            .await?;
+        if let Some(reader) = &self.reader {
+            let (store, proof) = (&self.journal.store, self.proof.as_ref());
+            store.hold_at(reader, Some(hole), proof).await?;
+        }
+        let reader = self.name();
         metrics::counter!("feed_holds_total").increment(1);
         tracing::warn!(
             first = hole.first,
@@ -249,13 +246,18 @@ impl Feed {
     }
 
     async fn hole_passed(&mut self) -> Result<(), StoreError> {
-        let Some(reader) = &self.reader else {
+        if self.reported == Reported::Nothing {
             return Ok(());
-        };
-        if self.reported != Reported::Nothing {
-            self.journal.store.hold_at(reader, None, None).await?;
-            self.reported = Reported::Nothing;
         }
+        if let Some(reader) = &self.reader {
+            self.journal.store.hold_at(reader, None, None).await?;
+        }
+        self.reported = Reported::Nothing;
         Ok(())
+    }
+
+    /// What its log lines call it.
+    fn name(&self) -> &str {
+        self.reader.as_deref().unwrap_or("an observer")
     }
 }
