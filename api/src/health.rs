@@ -217,10 +217,19 @@ enum Storage {
     Silent,
 }
 
+/// A database that says nothing leaves what was known last.
+fn show_import(unfinished: bool) {
+    metrics::gauge!("import_unfinished").set(f64::from(u8::from(unfinished)));
+}
+
 async fn storage(api: &Api) -> Storage {
     match within(&*api.runtime, PING_MAX, api.journal.unfinished_import()).await {
-        Some(Ok(None)) => Storage::Ready,
+        Some(Ok(None)) => {
+            show_import(false);
+            Storage::Ready
+        }
         Some(Ok(Some(import))) => {
+            show_import(true);
             tracing::warn!(source = %import.source, events = import.events, "not ready: an import is unfinished");
             Storage::HalfImported
         }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::app::{Setup, TestApp, eventually, listen, order, spawn};
 use crate::client::{Answer, Call};
+use crate::heard::Heard;
 use crate::till::{Till, approved, declined, pending};
 
 const KEY: &str = "\"8e03978e-40d5-43e8-bc93-6894a57f9324\"";
@@ -194,6 +195,7 @@ async fn fifty_equal_requests_at_once_are_one_booking_and_one_charge() {
 
 #[tokio::test]
 async fn what_may_go_better_next_time_is_not_kept() {
+    let heard = Heard::new();
     let mut setup = Setup {
         payment: Some(Till::answering(approved())),
         ..Setup::default()
@@ -214,6 +216,15 @@ async fn what_may_go_better_next_time_is_not_kept() {
         (201, None),
         "{answer:?}"
     );
+    was_run_again(&app, &heard).await;
+}
+
+/// That a request was run again under its key, once: a row, a metric, a line of the log.
+async fn was_run_again(app: &TestApp, heard: &Heard) {
+    assert_eq!(app.count("idempotency_keys where attempt = 2").await, 1);
+    assert_eq!(heard.metric("idempotency_keys_run_again_total"), 1);
+    let line = ["is run again under its key", "path=\"/books\"", "attempt=2"];
+    assert_eq!(heard.lines(&line), 1, "{}", heard.log());
 }
 
 /// Takes the lock of every request in progress away, as time would.
@@ -272,6 +283,7 @@ async fn a_process_that_died_after_storing_is_taken_over_with_the_same_booking()
 
 #[tokio::test]
 async fn a_process_that_died_after_deferring_gives_the_same_202() {
+    let heard = Heard::new();
     let till = Till::answering(pending());
     let app = TestApp::paid_by(till.clone()).await;
     let first = book(&app, KEY).await;
@@ -281,6 +293,7 @@ async fn a_process_that_died_after_deferring_gives_the_same_202() {
         (again.status, &again.body, again.position()),
         (202, &first.body, first.position())
     );
+    was_run_again(&app, &heard).await;
     assert_eq!(app.events("Book", 1).await, ["Booked", "PaymentDeferred"]);
 }
 

@@ -24,6 +24,8 @@ mod frozen;
 mod gateway;
 mod golden;
 mod health;
+#[path = "../../../journal/tests/it/heard.rs"]
+mod heard;
 mod idempotency;
 mod interruptions;
 mod manager;

@@ -3,6 +3,7 @@
 use api::Role;
 
 use crate::app::{TestApp, WITHIN};
+use crate::heard::Heard;
 
 /// What a newer node would store: an event that this one has never heard of.
 async fn changed_by_a_newer_node(app: &TestApp, aggregate_type: &str, id: i64) {
@@ -21,6 +22,7 @@ async fn changed_by_a_newer_node(app: &TestApp, aggregate_type: &str, id: i64) {
 
 #[tokio::test]
 async fn a_command_on_it_is_503_and_stores_nothing_and_others_go_on() {
+    let heard = Heard::new();
     let app = TestApp::start().await;
     for id in [1, 2] {
         assert_eq!(app.book("numberone").await.status, 201);
@@ -54,6 +56,12 @@ async fn a_command_on_it_is_503_and_stores_nothing_and_others_go_on() {
         }
     }
     assert_eq!(app.count("events").await, stored);
+    assert_eq!(heard.metric("requests_for_newer_version_total"), 4);
+    let why = [
+        "a request was about what only a newer version can read",
+        "SecretlyMoved",
+    ];
+    assert_eq!(heard.lines(&why), 4, "{}", heard.log());
     // It is still shown as far as this node can read it.
     assert_eq!(app.get(Role::Book, "/books/1").await.status, 200);
 

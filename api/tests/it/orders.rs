@@ -6,6 +6,7 @@ use domain::ports::{PendingReason, Taken};
 use serde_json::json;
 
 use crate::app::{Setup, TestApp, eventually, listen};
+use crate::heard::Heard;
 use crate::till::{Till, approved, declined, pending};
 
 #[tokio::test]
@@ -138,6 +139,7 @@ async fn a_booking_that_moved_on_while_its_customer_waited_says_where_it_is() {
 
 #[tokio::test]
 async fn too_many_waiting_payments_is_503_with_nothing_stored() {
+    let heard = Heard::new();
     let till = Till::answering(approved());
     let mut setup = Setup {
         payment: Some(till.clone()),
@@ -159,6 +161,8 @@ async fn too_many_waiting_payments_is_503_with_nothing_stored() {
     assert_eq!(answer.header("retry-after"), Some("30"));
     assert_eq!(answer.header("x-event-position"), None);
     assert_eq!((app.count("events").await, till.asked().len()), (0, 0));
+    let refused = "bookings_refused_total{reason=\"payment-overloaded\"}";
+    assert_eq!(heard.metric(refused), 1);
     // One fewer is not more than two; and the refused one drew no number.
     sqlx::query("update jobs set state = 'done' where key = 'charge:1:1'")
         .execute(app.journal.pool())

@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use crate::args::recovery::{At, By, ParkedCommand};
 use crate::database::on_journal;
-use crate::output;
 use crate::settings::Settings;
+use crate::{log, output};
 
 /// How often, and how long in between, we look whether the follower has tried.
 const LOOKS_MAX: u32 = 100;
@@ -79,6 +79,8 @@ pub async fn run(
                 by: &by,
                 reason: &reason,
             };
+            // What is given up stands in a log, too; a command has none otherwise.
+            log::start();
             let discarded = journal.discard_parked(&at, all, &decision).await?;
             outcome(&journal, &at, discarded, json).await
         }

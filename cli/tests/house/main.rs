@@ -7,6 +7,7 @@
 
 mod migrations;
 mod ports;
+mod signs;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};

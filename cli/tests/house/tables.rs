@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 /// Tables that only the journal's own code names: what they hold is read and written by rules that stand there.
 const TABLES_OF_THE_JOURNAL: &[&str] = &["events", "commands", "idempotency_keys"];
 
+/// The shipped crates but `journal`.
+const OUTSIDE_THE_JOURNAL: [&str; 5] = ["domain", "projections", "processes", "api", "cli"];
+
 /// What names one all the same, and runs nothing.
 const NAMED_IN_HELP: &str = r#"psql \"$(spacerent url)\" -c 'select count(*) from events'"#;
 
-/// The code of the shipped crates but `journal`, by file, without comments.
-fn code_outside_the_journal() -> Vec<(PathBuf, String)> {
+/// The code in a folder of each of these crates, by file, without comments.
+pub(crate) fn code_of(crates: &[&str], folder: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let mut open: Vec<_> = ["domain", "projections", "processes", "api", "cli"]
-        .map(|name| root.join(name).join("src"))
-        .into();
+    let folders = crates.iter().map(|name| root.join(name).join(folder));
+    let mut open: Vec<_> = folders.collect();
     let mut files = vec![];
     while let Some(path) = open.pop() {
         if path.is_dir() {
@@ -25,7 +27,7 @@ fn code_outside_the_journal() -> Vec<(PathBuf, String)> {
                 .lines()
                 .filter(|line| !line.trim_start().starts_with("//"));
             let code = code.collect::<Vec<_>>().join("\n");
-            files.push((path, code.replace(NAMED_IN_HELP, "")));
+            files.push((path, code));
         }
     }
     files
@@ -70,9 +72,10 @@ fn sql_that_names_a_table_is_told_from_what_does_not() {
 
 #[test]
 fn only_the_journal_knows_its_tables() {
-    let files = code_outside_the_journal();
+    let files = code_of(&OUTSIDE_THE_JOURNAL, "src");
     assert!(files.len() > 100, "{}", files.len());
     for (file, code) in files {
+        let code = code.replace(NAMED_IN_HELP, "");
         let named = TABLES_OF_THE_JOURNAL
             .iter()
             .find(|table| names(&code, table));

@@ -112,9 +112,15 @@ async fn a_parked_booking_is_listed_retried_and_discarded() {
         "ann",
         "--reason",
         "no such thing",
+        "--json",
     ];
-    let (status, gone) = json(&folder, &discard).await;
+    let output = folder.run(&discard).await;
+    let gone: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let status = output.status.code();
     assert_eq!((status, &gone["discarded"]), (Some(0), &1.into()), "{gone}");
+    let log = String::from_utf8(output.stderr).unwrap();
+    let why = ["parked events were discarded", "no such thing"];
+    assert!(why.iter().all(|word| log.contains(word)), "{log}");
     let (_, list) = json(&folder, &["parked", "list"]).await;
     let names: Vec<_> = list["parked"]
         .as_array()
@@ -353,6 +359,7 @@ async fn an_unfinished_import_is_seen_wherever_somebody_looks() {
                  values (gen_random_uuid(), 1, '', 7, '', 1, 7, false)";
     sqlx::raw_sql(begun).execute(&mut owner).await.unwrap();
     assert_eq!(server.status_of("book", "/readyz").await, 503);
+    assert_eq!(server.metric("import_unfinished").await, 1);
     let (status, document) = json(&folder, &["status"]).await;
     assert_eq!(
         (status, &document["import"]["events"]),
@@ -366,5 +373,6 @@ async fn an_unfinished_import_is_seen_wherever_somebody_looks() {
         .await
         .unwrap();
     assert_eq!(server.status_of("book", "/readyz").await, 200);
+    assert_eq!(server.metric("import_unfinished").await, 0);
     assert!(server.stop().await.success());
 }

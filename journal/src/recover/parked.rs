@@ -227,15 +227,18 @@ impl Journal {
             .bind(decision.reason)
             .fetch_one(self.pool())
             .await?;
-        tracing::warn!(
-            follower = at.name,
-            generation = at.generation,
-            key = at.key,
-            events = gone,
-            by = decision.by,
-            reason = decision.reason,
-            "parked events were discarded"
-        );
+        // Whoever comes second, or names what is not parked, has discarded nothing.
+        if gone > 0 {
+            tracing::warn!(
+                follower = at.name,
+                generation = at.generation,
+                key = at.key,
+                events = gone,
+                by = decision.by,
+                reason = decision.reason,
+                "parked events were discarded"
+            );
+        }
         Ok(gone)
     }
 }

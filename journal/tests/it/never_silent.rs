@@ -46,7 +46,7 @@ async fn a_hole_that_holds_a_follower_and_a_span_that_is_skipped() {
     assert_eq!(sql::texts(&mut stage.owner, row).await, ["clerk/1 2-2"]);
     assert_eq!(heard.metric("feed_holds_total"), 1);
     let why = [
-        "holds at a hole: an older transaction has not ended",
+        "the feed holds at a hole: an older transaction has not ended",
         "first=2",
     ];
     assert_eq!(heard.lines(&why), 1, "{}", heard.log());
@@ -70,7 +70,7 @@ async fn a_hole_that_holds_a_follower_and_a_span_that_is_skipped() {
     assert_eq!(sql::texts(&mut stage.owner, row).await, ["2-2 by clerk/1"]);
     assert_eq!(heard.metric("feed_dead_positions_total"), 1);
     let why = [
-        "proved dead: their transactions rolled back or were lost",
+        "positions proved dead: their transactions rolled back or were lost",
         "first=2",
     ];
     assert_eq!(heard.lines(&why), 1, "{}", heard.log());
@@ -225,7 +225,7 @@ async fn a_follower_that_fails_again_and_again_and_then_goes_on() {
         let reason = "the database refused (42P01): no such table";
         assert_eq!(clerk.reason.as_deref(), Some(reason));
         until("it is in the log", async || {
-            heard.lines(&["fails again and again", reason]) == 1
+            heard.lines(&["a follower fails again and again", reason]) == 1
         })
         .await;
         assert_eq!(heard.metric(&follower("follower_failing")), 1);

@@ -7,6 +7,7 @@ use processes::payment::InlinePayment;
 use processes::settings::{BreakerSettings, PaymentSettings};
 use tokio::task::JoinHandle;
 
+use crate::heard::Heard;
 use crate::scripted::{Say, Scripted};
 use crate::world::{World, beside, ms, settings, settings_with, within};
 
@@ -103,6 +104,7 @@ fn narrow(error_pct: u8) -> PaymentSettings {
 
 #[tokio::test]
 async fn the_breaker_opens_at_twenty_calls_half_of_which_failed_and_closes_after_a_probe() {
+    let heard = Heard::new();
     let script = [Say::Fail, Say::Approve].into_iter().cycle().take(20);
     let counter = Counter::open(settings(), script).await;
     for call in 0..20 {
@@ -114,6 +116,10 @@ async fn the_breaker_opens_at_twenty_calls_half_of_which_failed_and_closes_after
     counter.world.timeline.advance(ms(4_999));
     assert_eq!(counter.pay().await, BREAKER_OPEN);
     assert_eq!(counter.sent(), 20);
+    assert_eq!(heard.metric("circuit_breaker_state{name=\"inline\"}"), 2);
+    let held = "payment_calls_held_back_total{name=\"inline\",reason=\"breaker_open\"}";
+    assert_eq!(heard.metric(held), 2);
+    assert_eq!(heard.lines(&["the breaker changed"]), 1, "{}", heard.log());
     // Half-open: exactly one probe.
     counter.world.timeline.advance(ms(1));
     counter.gateway.say([Say::Hold]);
@@ -128,6 +134,8 @@ async fn the_breaker_opens_at_twenty_calls_half_of_which_failed_and_closes_after
     for _ in 0..3 {
         assert!(approved(&counter.pay().await));
     }
+    assert_eq!(heard.metric("circuit_breaker_state{name=\"inline\"}"), 0);
+    assert_eq!(heard.lines(&["the breaker changed"]), 3, "{}", heard.log());
 }
 
 #[tokio::test]
@@ -223,6 +231,7 @@ async fn a_late_call_gives_its_place_back() {
 
 #[tokio::test]
 async fn only_so_many_calls_go_on_late() {
+    let heard = Heard::new();
     let settings = PaymentSettings {
         late_max: 1,
         ..settings()
@@ -242,6 +251,8 @@ async fn only_so_many_calls_go_on_late() {
         .world
         .until(second.bookid, "PaymentOutcomeUnknown")
         .await;
+    let dropped = "payment_late_calls_total{outcome=\"dropped\"}";
+    assert_eq!(heard.metric(dropped), 1);
     counter.gateway.let_go(2);
     counter.world.until(first.bookid, "Approved").await;
     assert_eq!(counter.world.times(second.bookid, "Approved").await, 0);

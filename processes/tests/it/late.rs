@@ -15,6 +15,7 @@ use processes::payment::InlinePayment;
 use processes::settings::BreakerSettings;
 use tokio::task::JoinHandle;
 
+use crate::heard::Heard;
 use crate::scripted::{Say, Scripted};
 use crate::timeline::Timeline;
 use crate::workers::Office;
@@ -111,6 +112,22 @@ async fn woken_too_late(office: &Office) -> (PaymentDue, Arc<Worker>) {
     (due, worker)
 }
 
+/// How many calls it is told of that ended when their charge counted as not made: a metric and a line of the log each.
+fn told_of(heard: &Heard) -> i64 {
+    let told = heard.metric("payment_calls_after_their_time_total");
+    let why = [
+        "a call ended when its charge counted as not made already",
+        "key=\"charge:1:1\"",
+    ];
+    assert_eq!(
+        i64::try_from(heard.lines(&why)).unwrap(),
+        told,
+        "{}",
+        heard.log()
+    );
+    told
+}
+
 /// What came late is in the story once, and went back.
 async fn given_back(office: &Office, bookid: BookId) {
     office.world.run_saga().await;
@@ -131,13 +148,16 @@ async fn given_back(office: &Office, bookid: BookId) {
 
 #[tokio::test]
 async fn a_customers_call_that_wakes_up_too_late_is_found_and_goes_back() {
+    let heard = Heard::new();
     let office = Office::open(Scripted::new([Say::Hold])).await;
     let (due, process, take) = asleep_at_the_gateway(&office).await;
     let worker = office.charges();
     not_made(&office, due.bookid, &worker).await;
+    assert_eq!(told_of(&heard), 0);
     wake(&process, take).await;
     office.gateway.capture(&charge_key(due.bookid, 1), PRICE);
     until_late_job(&office).await;
+    assert_eq!(told_of(&heard), 1);
     // A saga that is behind reads only now that the charge was not made, and ends the charge's own job.
     office.world.run_saga().await;
     assert_eq!(late_job(&office).await, "open");
@@ -147,6 +167,7 @@ async fn a_customers_call_that_wakes_up_too_late_is_found_and_goes_back() {
 
 #[tokio::test]
 async fn a_workers_call_that_wakes_up_too_late_is_found_and_goes_back() {
+    let heard = Heard::new();
     let office = Office::open(Scripted::new([Say::Hold])).await;
     let (due, slept, process) = worker_asleep_at_the_gateway(&office).await;
     let worker = office.charges();
@@ -155,6 +176,7 @@ async fn a_workers_call_that_wakes_up_too_late_is_found_and_goes_back() {
     within(slept.idle()).await;
     office.gateway.capture(&charge_key(due.bookid, 1), PRICE);
     assert_eq!(late_job(&office).await, "open");
+    assert_eq!(told_of(&heard), 1);
     office.work(&worker).await;
     given_back(&office, due.bookid).await;
 }
@@ -188,6 +210,7 @@ async fn what_never_went_out_is_asked_for_twice_and_is_done() {
 
 #[tokio::test]
 async fn a_call_that_wakes_up_when_its_charge_is_known_changes_nothing() {
+    let heard = Heard::new();
     let office = Office::open(Scripted::new([Say::Hold])).await;
     let (due, slept, process) = worker_asleep_at_the_gateway(&office).await;
     office.gateway.capture(&charge_key(due.bookid, 1), PRICE);
@@ -198,6 +221,7 @@ async fn a_call_that_wakes_up_when_its_charge_is_known_changes_nothing() {
     within(slept.idle()).await;
     assert_eq!(office.world.story(due.bookid).await, story);
     assert_eq!(late_job(&office).await, "");
+    assert_eq!(told_of(&heard), 0);
 }
 
 #[tokio::test]

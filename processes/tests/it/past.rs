@@ -11,6 +11,7 @@ use journal::follow::{Handler, HandlerError};
 use processes::order::{self, OrderSaga};
 use serde_json::{Value, json};
 
+use crate::heard::Heard;
 use crate::scripted::Scripted;
 use crate::workers::Office;
 use crate::world::{World, settings};
@@ -149,7 +150,7 @@ async fn a_job_of_a_booking_that_nobody_can_read_is_left_to_people_after_a_day()
     );
     write(&office.world, damaged.bookid, row).await;
     write(&office.world, newer.bookid, paid(newer.bookid)).await;
-    let worker = office.charges();
+    let (worker, heard) = (office.charges(), Heard::new());
     for (hours, state) in [(23, "open"), (2, "attention")] {
         office.world.timeline.advance(Duration::from_hours(hours));
         office.work(&worker).await;
@@ -158,6 +159,14 @@ async fn a_job_of_a_booking_that_nobody_can_read_is_left_to_people_after_a_day()
     }
     let error = office.charge_job(damaged.bookid).await.last_error.unwrap();
     assert!(error.contains("PaymentDeclined"), "{error}");
+    assert_eq!(heard.metric("jobs_attention_total{kind=\"charge\"}"), 1);
+    let why = [
+        "a job needs people",
+        "PaymentDeclined",
+        &format!("bookid={}", damaged.bookid),
+    ];
+    assert_eq!(heard.lines(&why), 1, "{}", heard.log());
+    assert_eq!(heard.lines(&why[..1]), 1, "of no other: {}", heard.log());
     assert_eq!(office.gateway.asked().charges.len(), 0);
 }
 

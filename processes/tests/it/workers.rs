@@ -11,6 +11,7 @@ use processes::settings::PaymentSettings;
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 use uuid::Uuid;
 
+use crate::heard::Heard;
 use crate::scripted::{Say, Scripted};
 use crate::timeline::Timeline;
 use crate::world::{JobRow, World, beside, ms, settings, settings_with, within};
@@ -202,6 +203,7 @@ async fn no_transaction_is_open_while_the_outside_is_called() {
 
 #[tokio::test]
 async fn a_database_that_is_away_in_the_middle_leaves_the_job_to_be_done() {
+    let heard = Heard::new();
     let office = Office::open(Scripted::new([])).await;
     let due = office.never_sent().await;
     office
@@ -218,13 +220,18 @@ async fn a_database_that_is_away_in_the_middle_leaves_the_job_to_be_done() {
         let worker = worker.clone();
         async move { worker.idle().await }
     });
+    let metric = "payment_outcomes_not_recorded_total";
     for pause in [50, 100, 200, 400, 800] {
+        assert_eq!(heard.metric(metric), 0, "it is still tried");
         office.world.timeline.asleep(ms(pause)).await;
         office.world.timeline.advance(ms(pause));
     }
     within(idle).await.unwrap();
     let job = office.charge_job(due.bookid).await;
     assert_eq!((job.state.as_str(), job.waits), ("open", true));
+    assert_eq!(heard.metric(metric), 1);
+    let why = ["an outcome was not recorded", "charge:1:1", "error="];
+    assert_eq!(heard.lines(&why), 1, "{}", heard.log());
     office.world.sql("drop trigger away on events").await;
     office.work(&worker).await;
     assert_eq!(office.world.times(due.bookid, "Approved").await, 1);

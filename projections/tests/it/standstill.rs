@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use journal::incidents::Incident;
+use journal::runtime::Tokio;
 use projections::Watch;
 
 use crate::heard::Heard;
@@ -189,4 +190,46 @@ async fn without_a_bound_lags_are_shown_and_nothing_is_told() {
         .unwrap();
     assert_eq!(world.journal.incidents(20).await.unwrap(), []);
     assert_eq!(heard.lines(&["stands still"]), 0, "{}", heard.log());
+}
+
+/// Whether a read model shows every event.
+async fn shows_all(world: &World, name: &str) -> bool {
+    let head = world.journal.head().await.unwrap();
+    let wait = Duration::from_millis(1);
+    let fresh = world.models.wait(name, head, &Tokio, wait).await.unwrap();
+    fresh.position >= head
+}
+
+#[tokio::test]
+async fn a_read_model_of_another_version_is_told_of_and_others_go_on() {
+    let (world, heard) = (World::new().await, Heard::new());
+    let ours = "select version::text from projections where name = 'spaces'";
+    let ours = world.text(ours).await;
+    let version = async |version: &str| {
+        let sql = format!("update projections set version = {version} where name = 'spaces'");
+        world.run_sql(&sql).await;
+    };
+    version("99").await;
+    let followers = world.follow();
+    play(&world, 1, &REGISTERED).await;
+    let others = async { while !shows_all(&world, "books").await {} };
+    local_postgres::testing::timeout(crate::world::SOON, others)
+        .await
+        .unwrap();
+    let metric = "projection_outdated_total{projection=\"spaces\"}";
+    assert_eq!(heard.metric(metric), 1);
+    let why = [
+        "was filled by another version",
+        "projection=\"spaces\"",
+        "filled_by=99",
+        &format!("known={ours}"),
+    ];
+    assert_eq!(heard.lines(&why), 1, "{}", heard.log());
+    assert_eq!(heard.lines(&why[..1]), 1, "of no other: {}", heard.log());
+    assert!(!shows_all(&world, "spaces").await, "nobody follows it");
+
+    version(&ours).await;
+    world.caught_up().await;
+    assert_eq!(heard.metric(metric), 1);
+    followers.stop().await;
 }

@@ -11,6 +11,7 @@ use journal::recover::{Decision, ParkedAt};
 use local_postgres::testing::timeout;
 
 use super::clerk::{Clerk, clerk, effects, end_the_lease, failure, refusing, stage_with};
+use crate::heard::Heard;
 use crate::samples::{Compose, append};
 use crate::sql;
 use crate::stage::Stage;
@@ -169,6 +170,7 @@ async fn an_error_that_is_nobodys_fault_leaves_it_parked_and_stops_nothing_else(
 #[tokio::test]
 async fn a_discarded_event_stays_as_a_row_and_the_rest_is_taken() {
     let (mut stage, mut follower) = one_is_parked().await;
+    let heard = Heard::new();
     let gone = stage.journal.discard_parked(&booking(1), false, &WHY).await;
     assert_eq!(gone.unwrap(), 1);
     assert_eq!(follower.step().await.unwrap(), advanced(1, 5));
@@ -179,6 +181,14 @@ async fn a_discarded_event_stays_as_a_row_and_the_rest_is_taken() {
     );
     let gone = stage.journal.discard_parked(&booking(1), false, &WHY).await;
     assert_eq!(gone.unwrap(), 0, "there is nothing left to discard");
+    let why = [
+        "parked events were discarded",
+        "events=1",
+        "by=\"ann\"",
+        "it was a test booking",
+    ];
+    assert_eq!(heard.lines(&why), 1, "{}", heard.log());
+    assert_eq!(heard.lines(&why[..1]), 1, "once: {}", heard.log());
 }
 
 #[tokio::test]
