@@ -1,7 +1,10 @@
 //! The lines of a file, besides those of events ([`crate::feed::Stored`]).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -99,7 +102,8 @@ pub(super) struct KeptJob {
     pub(super) kind: String,
     pub(super) key: String,
     pub(super) bookid: i64,
-    pub(super) payload: Box<RawValue>,
+    #[serde(deserialize_with = "texts")]
+    pub(super) payload: BTreeMap<String, String>,
     /// `attention` or `done`.
     pub(super) state: String,
     pub(super) timer: bool,
@@ -108,6 +112,12 @@ pub(super) struct KeptJob {
     pub(super) due_at: Timestamp,
     pub(super) created_at: Timestamp,
     pub(super) finished_at: Option<Timestamp>,
+}
+
+/// What a worker can read, and nothing else: a row with anything else is nobody's to work on.
+fn texts<'de, D: Deserializer<'de>>(payload: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let texts = BTreeMap::deserialize(payload);
+    texts.map_err(|error| D::Error::custom(format!("a job's payload is no map of texts: {error}")))
 }
 
 /// The last line.

@@ -11,6 +11,7 @@ use sqlx::types::Json;
 use super::line::{Claimed, KeptJob, KeptVenue};
 use crate::feed::Span;
 use crate::follow::FollowerId;
+use crate::jobs::payload;
 use crate::{Journal, StoreError};
 
 /// What the payload of a job says that people settled where the job comes from: the decision itself stays there.
@@ -165,7 +166,6 @@ impl Journal {
 }
 
 fn read_job(row: &PgRow) -> Result<(i64, KeptJob), StoreError> {
-    let Json(payload) = row.try_get("payload")?;
     let time = |name: &str| -> Result<Option<Timestamp>, sqlx::Error> {
         let time: Option<jiff_sqlx::Timestamp> = row.try_get(name)?;
         Ok(time.map(jiff_sqlx::Timestamp::to_jiff))
@@ -174,7 +174,8 @@ fn read_job(row: &PgRow) -> Result<(i64, KeptJob), StoreError> {
         kind: row.try_get("kind")?,
         key: row.try_get("key")?,
         bookid: row.try_get("bookid")?,
-        payload,
+        // As people see it: a row that no worker can read must not make a file that nobody can import.
+        payload: payload::shown(&payload::stored(row)?),
         state: row.try_get("state")?,
         timer: row.try_get("timer")?,
         attempts: row.try_get("attempts")?,
