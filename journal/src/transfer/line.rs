@@ -70,7 +70,7 @@ pub(super) enum State {
     Venue(KeptVenue),
     /// A slot that a booking holds.
     Claim(Claimed),
-    /// A charge or refund that is for people, or that people have settled by hand.
+    /// A charge or refund that is for people, or that people have settled by hand; or the search for a late call.
     Job(KeptJob),
 }
 
@@ -104,7 +104,7 @@ pub(super) struct KeptJob {
     pub(super) bookid: i64,
     #[serde(deserialize_with = "texts")]
     pub(super) payload: BTreeMap<String, String>,
-    /// `attention` or `done`.
+    /// `attention` or `done`; of the search for a late call also `open`.
     pub(super) state: String,
     pub(super) timer: bool,
     pub(super) attempts: i32,
