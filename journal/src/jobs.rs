@@ -4,6 +4,8 @@
 //! with none open, and finishes with a fenced update: when its claim ran out and somebody else took over, its
 //! finish does nothing, and says so.
 
+pub(crate) mod payload;
+
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
@@ -50,6 +52,24 @@ pub struct Job {
     pub fence: i64,
     /// When it was first written.
     pub created_at: Timestamp,
+}
+
+/// What a claim brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// What can be worked on.
+    pub jobs: Vec<Job>,
+    /// What cannot.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A claimed job that does not say what its worker needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The job, with nothing for its payload.
+    pub job: Job,
+    /// Why its payload cannot be read.
+    pub why: String,
 }
 
 /// How a claim ends.
@@ -189,7 +209,8 @@ impl Journal {
         self.store.reopen_job(job).await
     }
 
-    /// Claims up to `limit` jobs of these kinds that are due, for `lease_ms`.
+    /// Claims up to `limit` jobs of these kinds that are due, for `lease_ms`. One whose payload cannot be read is left to
+    /// people at once, and the others are answered: each of them may be somebody's money.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not answer.
@@ -201,9 +222,23 @@ impl Journal {
         lease_ms: i32,
     ) -> Result<Vec<Job>, StoreError> {
         let set_time = self.clock().set_by_hand();
-        self.store
+        let claimed = self
+            .store
             .claim_jobs(kinds, owner, limit, lease_ms, set_time)
-            .await
+            .await?;
+        for unreadable in &claimed.unreadable {
+            self.leave_to_people(unreadable).await;
+        }
+        Ok(claimed.jobs)
+    }
+
+    /// Ends the claim on a job that nobody can work on.
+    async fn leave_to_people(&self, Unreadable { job, why }: &Unreadable) {
+        let reason = format!("its payload cannot be read: {why}");
+        // Where that fails, the claim runs out by itself, and the job comes here again.
+        if let Err(error) = self.finish_job(job, &Finish::Attention { reason }).await {
+            tracing::warn!(job = job.id, kind = job.kind, %error, "a job that cannot be read was not left to people");
+        }
     }
 
     /// Adds to what a claimed job knows, for its later claims; false when somebody else holds the job by now,

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::append::{Answer, Append, Outcome};
 use crate::feed::{Look, Proof, Span, Stored};
-use crate::jobs::{Finish, Job, NewJob};
+use crate::jobs::{Claimed, Finish, Job, NewJob};
 use crate::transfer::{Caused, Imported, Led};
 use crate::{StoreError, StreamId};
 
@@ -97,7 +97,7 @@ pub trait Store: Send + Sync {
     async fn led_to_by_imports(&self, events: &[Caused]) -> Result<Vec<Led>, StoreError>;
 
     /// Claims up to `limit` jobs of these kinds that are due, for `lease_ms`; due by `set_time` where a clock was set by
-    /// hand, else by the database's clock.
+    /// hand, else by the database's clock. What cannot be read is claimed like the others.
     async fn claim_jobs(
         &self,
         kinds: &[&str],
@@ -105,7 +105,7 @@ pub trait Store: Send + Sync {
         limit: i32,
         lease_ms: i32,
         set_time: Option<Timestamp>,
-    ) -> Result<Vec<Job>, StoreError>;
+    ) -> Result<Claimed, StoreError>;
 
     /// Writes a job; one that is there is open again, and whoever has it claimed finds the fence shut.
     async fn reopen_job(&self, job: &NewJob) -> Result<(), StoreError>;

@@ -10,6 +10,7 @@ use sqlx::{PgExecutor, Row};
 
 use super::Decision;
 use crate::connections::{TRANSACTION_MAX, within};
+use crate::jobs::payload;
 use crate::{Journal, Session, StoreError};
 
 /// A job as its row says it.
@@ -39,7 +40,7 @@ pub struct JobRow {
     pub created_at: Timestamp,
     /// When it was done, or left to people.
     pub finished_at: Option<Timestamp>,
-    /// What its worker knows.
+    /// What its worker knows. What is no text is here as its JSON: the worker cannot read it, and people can.
     pub payload: BTreeMap<String, String>,
 }
 
@@ -227,7 +228,6 @@ impl JobRow {
             let time: jiff_sqlx::Timestamp = row.try_get(name)?;
             Ok(time.to_jiff())
         };
-        let Json(payload) = row.try_get("payload")?;
         Ok(Self {
             id: row.try_get("id")?,
             kind: row.try_get("kind")?,
@@ -241,7 +241,7 @@ impl JobRow {
             last_error: row.try_get("last_error")?,
             created_at: always("created_at")?,
             finished_at: time("finished_at")?,
-            payload,
+            payload: payload::shown(&payload::stored(row)?),
         })
     }
 }

@@ -24,7 +24,7 @@ use super::{NotAppended, Store};
 use crate::append::{Answer, Append, Outcome, StreamVersion};
 use crate::connections::statement;
 use crate::feed::{Look, Proof, Span, Stored};
-use crate::jobs::{Finish, Job, NewJob};
+use crate::jobs::{Claimed, Finish, Job, NewJob};
 use crate::transfer::{Caused, Imported, Led};
 use crate::{Connections, StoreError, StreamId};
 
@@ -169,7 +169,7 @@ impl Store for Postgres {
         limit: i32,
         lease_ms: i32,
         set_time: Option<Timestamp>,
-    ) -> Result<Vec<Job>, StoreError> {
+    ) -> Result<Claimed, StoreError> {
         jobs::claim(&self.pool, kinds, owner, limit, lease_ms, set_time).await
     }
 

@@ -69,6 +69,7 @@ pub(super) async fn append<R: BufRead>(
             .fetch_one(settling.connection())
             .await?;
     let payments_held = import.hold_payments || truncated;
+    settling.late_calls(payments_held).await?;
     sqlx::query(
         "insert into imports (source, source_epoch, header_sha256, events, events_sha256, first_position,
                               last_position, acted_to, payments_held, finished_at)

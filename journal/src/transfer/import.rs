@@ -186,6 +186,7 @@ impl Import<'_> {
         .bind(part.last)
         .fetch_one(settling.connection())
         .await?;
+        settling.late_calls(payments_held).await?;
         let identity = settling.identity().await?;
         settling.commit().await?;
         let analyzed = sqlx::raw_sql("analyze events, commands").execute(owner);

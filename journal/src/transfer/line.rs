@@ -1,7 +1,10 @@
 //! The lines of a file, besides those of events ([`crate::feed::Stored`]).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -67,7 +70,7 @@ pub(super) enum State {
     Venue(KeptVenue),
     /// A slot that a booking holds.
     Claim(Claimed),
-    /// A charge or refund that is for people, or that people have settled by hand.
+    /// A charge or refund that is for people, or that people have settled by hand; or the search for a late call.
     Job(KeptJob),
 }
 
@@ -99,8 +102,9 @@ pub(super) struct KeptJob {
     pub(super) kind: String,
     pub(super) key: String,
     pub(super) bookid: i64,
-    pub(super) payload: Box<RawValue>,
-    /// `attention` or `done`.
+    #[serde(deserialize_with = "texts")]
+    pub(super) payload: BTreeMap<String, String>,
+    /// `attention` or `done`; of the search for a late call also `open`.
     pub(super) state: String,
     pub(super) timer: bool,
     pub(super) attempts: i32,
@@ -108,6 +112,12 @@ pub(super) struct KeptJob {
     pub(super) due_at: Timestamp,
     pub(super) created_at: Timestamp,
     pub(super) finished_at: Option<Timestamp>,
+}
+
+/// What a worker can read, and nothing else: a row with anything else is nobody's to work on.
+fn texts<'de, D: Deserializer<'de>>(payload: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let texts = BTreeMap::deserialize(payload);
+    texts.map_err(|error| D::Error::custom(format!("a job's payload is no map of texts: {error}")))
 }
 
 /// The last line.

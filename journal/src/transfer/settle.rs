@@ -4,15 +4,15 @@
 //! where these stand. So are the slots of bookings whose events tell of one; balances of points are sums over
 //! the events.
 
-use jiff_sqlx::ToSqlx;
+mod jobs;
+
 use sqlx::postgres::PgQueryResult;
 use sqlx::types::Json;
 use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use super::TransferError;
-use super::line::{Claimed, KeptJob, KeptVenue};
-use super::state::RESOLVED;
+use super::line::{Claimed, KeptVenue};
 use crate::{Identity, StoreError};
 
 /// Memory for sorting and grouping: an import has the machine for itself.
@@ -55,6 +55,8 @@ pub(super) struct Settling<'c> {
     tx: Transaction<'c, Postgres>,
     part: Part,
     settled: Settled,
+    /// The rows of searches for late calls.
+    late: Vec<i64>,
 }
 
 impl<'c> Settling<'c> {
@@ -72,6 +74,7 @@ impl<'c> Settling<'c> {
             tx,
             part,
             settled: Settled::default(),
+            late: vec![],
         }
     }
 
@@ -151,33 +154,6 @@ impl<'c> Settling<'c> {
         .execute(&mut *self.tx)
         .await;
         self.settled.claims += count(&taken(claimed, what)?);
-        Ok(())
-    }
-
-    pub(super) async fn job(&mut self, job: KeptJob) -> Result<(), TransferError> {
-        let what = format!("the {} job {}", job.kind, job.key);
-        let kept = sqlx::query(
-            "insert into jobs (kind, key, bookid, payload, state, timer, attempts, last_error,
-                               due_at, created_at, finished_at)
-             values ($1, $2, $3, case when $5 = 'done' then $4 || jsonb_build_object($12::text, 'elsewhere') else $4 end,
-                     $5, $6, $7, $8, $9, $10, $11)",
-        )
-        .bind(job.kind)
-        .bind(job.key)
-        .bind(job.bookid)
-        .bind(Json(job.payload))
-        .bind(job.state)
-        .bind(job.timer)
-        .bind(job.attempts)
-        .bind(job.last_error)
-        .bind(job.due_at.to_sqlx())
-        .bind(job.created_at.to_sqlx())
-        .bind(job.finished_at.map(ToSqlx::to_sqlx))
-        .bind(RESOLVED)
-        .execute(&mut *self.tx)
-        .await;
-        taken(kept, what)?;
-        self.settled.jobs += 1;
         Ok(())
     }
 

@@ -1,5 +1,5 @@
-//! What is written behind the events: how far the saga had acted, slots that are held, and jobs that people have in
-//! hand. Only what belongs to events of the file; all else follows from them.
+//! What is written behind the events: how far the saga had acted, slots that are held, jobs that people have in hand, and
+//! the searches for late calls. Only what belongs to events of the file; all else follows from them.
 
 use std::ops::RangeInclusive;
 
@@ -11,10 +11,14 @@ use sqlx::types::Json;
 use super::line::{Claimed, KeptJob, KeptVenue};
 use crate::feed::Span;
 use crate::follow::FollowerId;
+use crate::jobs::payload;
 use crate::{Journal, StoreError};
 
 /// What the payload of a job says that people settled where the job comes from: the decision itself stays there.
 pub(super) const RESOLVED: &str = "resolved";
+/// What only the payload of a job says that searches for a call whose charge counted as not made when it ended. No event
+/// has led to it, so no saga would write it again.
+pub(super) const LATE_SINCE: &str = "late_since";
 /// How far apart the events of one command are looked for: one statement draws their positions, beside other writers.
 const COMMAND_POSITIONS_MAX: i64 = 100_000;
 /// How many rows are read at a time.
@@ -127,7 +131,8 @@ impl Journal {
     }
 
     /// The jobs behind row `after` that are for people, or that people have settled by hand, here or where they come
-    /// from, of bookings that were placed between these positions, as was the event that led to them; each with its row.
+    /// from, of bookings that were placed between these positions, as was the event that led to them; and of such bookings
+    /// the searches for late calls, also open ones, which need no event. Each with its row.
     pub(super) async fn jobs_of_people(
         &self,
         after: i64,
@@ -136,7 +141,7 @@ impl Journal {
         let rows = sqlx::query(
             "select j.* from jobs j
              where j.id > $1
-               and (j.state = 'attention' or j.state = 'done' and (
+               and (j.state = 'attention' or j.state = 'open' and j.payload->>$6 is not null or j.state = 'done' and (
                    j.payload->>$4 is not null or exists (
                        select from decisions d where d.action = 'job.resolve' and d.subject->>'id' = j.id::text
                    )
@@ -146,11 +151,11 @@ impl Journal {
                    where e.aggregate_type = 'Book' and e.aggregate_id = j.bookid::text and e.sequence = 1
                      and e.position between $2 and $3
                )
-               and exists (
+               and (j.payload->>$6 is not null or exists (
                    select from events e
                    where e.aggregate_type in ('Book', 'Payment') and e.aggregate_id = j.bookid::text
                      and e.event_id::text = j.payload->>'causation_id' and e.position between $2 and $3
-               )
+               ))
              order by j.id limit $5",
         )
         .bind(after)
@@ -158,6 +163,7 @@ impl Journal {
         .bind(file.end())
         .bind(RESOLVED)
         .bind(ROWS_MAX)
+        .bind(LATE_SINCE)
         .fetch_all(self.pool())
         .await?;
         rows.iter().map(read_job).collect()
@@ -165,7 +171,6 @@ impl Journal {
 }
 
 fn read_job(row: &PgRow) -> Result<(i64, KeptJob), StoreError> {
-    let Json(payload) = row.try_get("payload")?;
     let time = |name: &str| -> Result<Option<Timestamp>, sqlx::Error> {
         let time: Option<jiff_sqlx::Timestamp> = row.try_get(name)?;
         Ok(time.map(jiff_sqlx::Timestamp::to_jiff))
@@ -174,7 +179,8 @@ fn read_job(row: &PgRow) -> Result<(i64, KeptJob), StoreError> {
         kind: row.try_get("kind")?,
         key: row.try_get("key")?,
         bookid: row.try_get("bookid")?,
-        payload,
+        // As people see it: a row that no worker can read must not make a file that nobody can import.
+        payload: payload::shown(&payload::stored(row)?),
         state: row.try_get("state")?,
         timer: row.try_get("timer")?,
         attempts: row.try_get("attempts")?,

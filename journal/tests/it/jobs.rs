@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use journal::jobs::{Finish, Job, NewJob, schedule, settle};
+use journal::recover::{Decided, Decision};
 use sqlx::Acquire;
 
+use crate::heard::Heard;
 use crate::samples::{hour, id};
 use crate::sql;
 use crate::stage::Stage;
@@ -247,4 +249,43 @@ async fn a_settled_job_is_over_for_the_worker_that_has_it() {
         ["1 done"],
         "one that never ran leaves no row"
     );
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_for_people_and_holds_up_nobody_else() {
+    let (mut stage, heard) = (Stage::open().await, Heard::new());
+    let jobs: Vec<_> = (1..=5).map(|key| job(key, past())).collect();
+    scheduled(&stage, &jobs).await;
+    let damage = r#"update jobs set payload = payload || '{"tries": 1, "huge": 1e400}' where key = '1';
+                    update jobs set payload = '["a"]' where key = '3';
+                    update jobs set payload = '"a"' where key = '5'"#;
+    sql::run(&mut stage.owner, damage).await;
+    let read: Vec<_> = claimed(&stage, 1, 9).await;
+    let mut read: Vec<_> = read.into_iter().map(|job| job.bookid).collect();
+    read.sort_unstable();
+    assert_eq!(read, [2, 4]);
+
+    let left =
+        "select key from jobs where state = 'attention' and claimed_until is null and attempts = 1
+                  and last_error like 'its payload cannot be read: %' order by key";
+    assert_eq!(sql::texts(&mut stage.owner, left).await, ["1", "3", "5"]);
+    assert_eq!(heard.metric("jobs_attention_total{kind=\"charge\"}"), 3);
+    let line = ["a job needs people", "its payload cannot be read"];
+    assert_eq!(heard.lines(&line), 3, "{}", heard.log());
+
+    // People see what there is, and decide.
+    let list = stage.journal.jobs(false, 9).await.unwrap();
+    assert_eq!(list.len(), 5);
+    let people = stage.journal.jobs_for_people(9).await.unwrap();
+    let shown = |name: &'static str| people.iter().map(move |row| row.payload.get(name).cloned());
+    let some = |text: &str| Some(text.to_owned());
+    assert!(shown("tries").eq([some("1"), None, None]));
+    assert!(shown("correlation_id").eq([some("journey 1"), None, None]));
+    assert!(shown("payload").eq([None, some("[\"a\"]"), some("a")]));
+    let decision = Decision {
+        by: "somebody",
+        reason: "paid by hand",
+    };
+    let resolved = stage.journal.resolve_job(people[1].id, &decision);
+    assert_eq!(resolved.await.unwrap(), Decided::Done);
 }

@@ -5,6 +5,7 @@ mod commands;
 mod damage;
 mod desk;
 mod going_on;
+mod jobs;
 mod live;
 mod property;
 mod refusals;

@@ -59,6 +59,9 @@ impl Work for ChargeWork {
             Err(reason) => return Ok(Finish::Attention { reason }),
         };
         if let Some(since) = case.notes.told.late_since {
+            if self.desk.is_held(job, &case.notes).await? {
+                return Ok(held());
+            }
             return self.look_for_late(job, &case, since).await;
         }
         let first = case.first_move(self.desk.now());

@@ -18,7 +18,7 @@ use crate::workers::Office;
 use crate::world::{PRICE, World};
 
 /// Longer than a gateway surely remembers a key.
-const RETENTION: Duration = Duration::from_hours(21);
+pub(crate) const RETENTION: Duration = Duration::from_hours(21);
 
 struct Silent;
 
@@ -29,7 +29,7 @@ impl Progress for Silent {
 
 /// What the file says of the saga.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Saga {
+pub(crate) enum Saga {
     /// How far it had acted.
     Known,
     /// Nothing.
@@ -37,7 +37,7 @@ enum Saga {
 }
 
 /// Carries a journal into `to`, which is empty.
-async fn carry(from: &World, to: &World, saga: Saga, hold_payments: bool) {
+pub(crate) async fn carry(from: &World, to: &World, saga: Saga, hold_payments: bool) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.jsonl");
     let export = Export {
@@ -75,7 +75,7 @@ async fn imported(from: &World, saga: Saga) -> Office {
 }
 
 /// Lets saga and workers do everything that they find.
-async fn everything(office: &Office) {
+pub(crate) async fn everything(office: &Office) {
     for _ in 0..4 {
         office.world.run_saga().await;
         office.work(&office.charges()).await;
@@ -84,7 +84,7 @@ async fn everything(office: &Office) {
 }
 
 /// Nobody called the gateway.
-fn nobody_called(office: &Office) {
+pub(crate) fn nobody_called(office: &Office) {
     let asked = office.gateway.asked();
     assert_eq!(asked.charges, [""; 0]);
     assert_eq!(asked.look_ups, [""; 0]);

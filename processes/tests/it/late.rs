@@ -22,7 +22,7 @@ use crate::workers::Office;
 use crate::world::{PRICE, beside, look_again, ms, settings, settings_with, within};
 
 /// How long after a cancellation "not found" is believed: a customer's wait, a call, and the time to settle.
-const SETTLED_AFTER: Duration = ms(2_000 + 10_000 + SETTLE_MS);
+pub(crate) const SETTLED_AFTER: Duration = ms(2_000 + 10_000 + SETTLE_MS);
 const SETTLE_MS: u64 = 60_000;
 /// How long a call may take.
 const CALL_MAX: Duration = ms(10_000);
@@ -87,7 +87,7 @@ async fn not_made(office: &Office, bookid: BookId, worker: &Arc<Worker>) {
 }
 
 /// The state of the job that looks for a late call.
-async fn late_job(office: &Office) -> String {
+pub(crate) async fn late_job(office: &Office) -> String {
     let state = "select state from jobs where key like '%:late'";
     let state = sqlx::query_scalar(state).fetch_optional(&office.world.owner);
     state.await.unwrap().unwrap_or_default()
@@ -103,7 +103,7 @@ async fn until_late_job(office: &Office) {
 }
 
 /// A customer's call that woke up when its charge counted as not made: a worker is to look for it.
-async fn woken_too_late(office: &Office) -> (PaymentDue, Arc<Worker>) {
+pub(crate) async fn woken_too_late(office: &Office) -> (PaymentDue, Arc<Worker>) {
     let (due, process, take) = asleep_at_the_gateway(office).await;
     let worker = office.charges();
     not_made(office, due.bookid, &worker).await;

@@ -24,6 +24,7 @@ mod guards;
 mod heard;
 mod holds;
 mod imported;
+mod imported_late;
 mod late;
 mod outages;
 mod past;

@@ -8,7 +8,7 @@ use domain::BookId;
 use jiff::Timestamp;
 use journal::append::{Answer, Append, Outcome, StreamVersion};
 use journal::feed::{Look, Proof, SeenRow, Span, Stored};
-use journal::jobs::{Finish, Job, NewJob};
+use journal::jobs::{Claimed, Finish, Job, NewJob};
 use journal::store::{NotAppended, Store};
 use journal::transfer::{Caused, Imported, Led};
 use journal::{StoreError, StreamId};
@@ -227,11 +227,17 @@ impl Store for Line {
         limit: i32,
         lease_ms: i32,
         _set_time: Option<Timestamp>,
-    ) -> Result<Vec<Job>, StoreError> {
+    ) -> Result<Claimed, StoreError> {
         let kinds: Vec<String> = kinds.iter().map(|&kind| kind.to_owned()).collect();
-        self.database
+        let jobs = self
+            .database
             .at_once(|database| database.claim_due(&kinds, limit, lease_ms))
-            .await
+            .await?;
+        // A row here holds what its worker knows, so each can be read.
+        Ok(Claimed {
+            jobs,
+            ..Claimed::default()
+        })
     }
 
     async fn reopen_job(&self, job: &NewJob) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::jobs::{Finish, Job, NewJob};
+use crate::jobs::{Claimed, Finish, Job, NewJob, Unreadable, payload};
 use crate::{Connections, StoreError};
 
 pub(super) async fn claim(
@@ -19,7 +19,7 @@ pub(super) async fn claim(
     limit: i32,
     lease_ms: i32,
     set_time: Option<Timestamp>,
-) -> Result<Vec<Job>, StoreError> {
+) -> Result<Claimed, StoreError> {
     let rows = sqlx::query("select * from job_claim($1, $2, $3, $4, $5)")
         .bind(kinds)
         .bind(owner)
@@ -28,7 +28,23 @@ pub(super) async fn claim(
         .bind(set_time.map(ToSqlx::to_sqlx))
         .fetch_all(pool)
         .await?;
-    rows.iter().map(job).collect()
+    sorted(&rows)
+}
+
+/// The claim is committed by now, so a row that cannot be read must not take the others with it: nobody would work on
+/// them until it runs out, and then it would be so again.
+fn sorted(rows: &[PgRow]) -> Result<Claimed, StoreError> {
+    let mut claimed = Claimed::default();
+    for row in rows {
+        match payload::known(&payload::stored(row)?) {
+            Ok(payload) => claimed.jobs.push(job(row, payload)?),
+            Err(error) => claimed.unreadable.push(Unreadable {
+                job: job(row, HashMap::new())?,
+                why: error.to_string(),
+            }),
+        }
+    }
+    Ok(claimed)
 }
 
 pub(super) async fn reopen(pool: &Connections, job: &NewJob) -> Result<(), StoreError> {
@@ -107,8 +123,7 @@ pub(super) async fn open(pool: &Connections, kind: &str, ending: &str) -> Result
     .await?)
 }
 
-fn job(row: &PgRow) -> Result<Job, StoreError> {
-    let Json(payload) = row.try_get("payload")?;
+fn job(row: &PgRow, payload: HashMap<String, String>) -> Result<Job, StoreError> {
     let created_at: jiff_sqlx::Timestamp = row.try_get("created_at")?;
     Ok(Job {
         id: row.try_get("id")?,

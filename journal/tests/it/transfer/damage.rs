@@ -3,6 +3,7 @@
 use journal::transfer::TransferError;
 
 use super::desk::{changed, exported, import, import_stream, import_text, told, unmarked};
+use crate::sql;
 use crate::stage::Stage;
 
 /// What a damaged file is told.
@@ -231,4 +232,33 @@ async fn a_mark_finds_the_damage_before_it() {
         let error = refused(&mut stage, &damaged).await;
         assert!(error.contains(expected), "{error}, not {expected}");
     }
+}
+
+#[tokio::test]
+async fn a_job_that_no_worker_can_read_is_damage() {
+    let mut source = told().await;
+    sql::run(
+        &mut source.owner,
+        "insert into jobs (kind, key, bookid, payload, state, due_at)
+         select 'charge', 'charge:5:1', 5, jsonb_build_object('number', '1', 'causation_id', event_id), 'attention', now()
+         from events where aggregate_type = 'Payment' and aggregate_id = '5'",
+    )
+    .await;
+    let text = unmarked(&exported(&source).await);
+    let mut stage = Stage::open().await;
+    for payload in ["{\"number\":1}", "{\"number\":null}", "[]", "\"1\"", "null"] {
+        let damaged = changed(&text, |lines| {
+            for line in lines.iter_mut().filter(|line| line.contains("\"job\"")) {
+                let at = line.find("\"payload\":").unwrap() + "\"payload\":".len();
+                let end = at + line[at..].find('}').unwrap() + 1;
+                line.replace_range(at..end, payload);
+            }
+        });
+        assert_ne!(damaged, text);
+        let error = refused(&mut stage, &damaged).await;
+        let expected = "line 13 is damaged: it cannot be read: a job's payload is no map of texts";
+        assert!(error.contains(expected), "{payload}: {error}");
+    }
+    let report = import_text(&import(&stage), &text).await.unwrap();
+    assert_eq!(report.jobs, 1);
 }
