@@ -75,7 +75,6 @@ bugs! {
     NotFoundBelievedAtOnce: "a charge that the gateway does not know yet counts as not made"
     ChargedBeforeIntent: "money moves before its intent is stored"
     DeferredAsUnsent: "a charge whose outcome is open is handed over as never sent"
-    TwinCharges: "a request that is sent again charges, too, and each says what it sent itself"
     LeftToNobody: "what is left to people counts as done"
     LateCallNotAsked: "what a process took that slept across its call is not asked for"
     OnlyWakeUps: "followers wait to be woken and do not look by themselves"
@@ -98,7 +97,7 @@ impl Mutation {
     /// Those that take hundreds of schedules, or thousands: for optimised code.
     pub const RARE: &[Self] = &[
         Self::FenceLookedAtNotHeld,
-        Self::TwinCharges,
+        Self::DeferredAsUnsent,
         Self::LoserReleases,
         Self::CutKeepsRows,
         Self::LateCallNotAsked,
@@ -147,7 +146,6 @@ impl Mutation {
         Self::NotFoundBelievedAtOnce,
         Self::ChargedBeforeIntent,
         Self::DeferredAsUnsent,
-        Self::TwinCharges,
         Self::LeftToNobody,
         Self::LateCallNotAsked,
         Self::OnlyWakeUps,

@@ -126,7 +126,6 @@ async fn place_booking(
     }
     let taken = match &done {
         Done::Stored(_) => node.payment.take(due).await,
-        _ if mutation == Some(Mutation::TwinCharges) => node.payment.take(due).await,
         // The node that stored it may be charging at this moment, and says whether anything was sent.
         _ => match node.journal.load::<Payment>(BookId(bookid)).await? {
             Some((payment, _)) if payment.is_open() => Taken::Pending {

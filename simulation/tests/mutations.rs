@@ -14,7 +14,7 @@ use simulation::mutation::Mutation;
 use simulation::run;
 
 /// How many schedules a bug may hide in.
-const SCHEDULES_MAX: u64 = 8_000;
+const SCHEDULES_MAX: u64 = 20_000;
 
 /// Which bug, and after how many schedules what was found wrong.
 type Hunted = (Mutation, Option<(u64, String)>);
