@@ -154,9 +154,7 @@ pub async fn connect_as_owner(url: &str) -> Result<PgConnection, StoreError> {
 /// [`StoreError`] when the database does not answer.
 pub async fn hold_alone(connection: &mut PgConnection, what: &str) -> Result<bool, StoreError> {
     let mut waiting = connection.begin().await?;
-    sqlx::raw_sql("set local lock_timeout = '2s'")
-        .execute(&mut *waiting)
-        .await?;
+    sqlx::raw_sql(GONE_WITHIN).execute(&mut *waiting).await?;
     let held = sqlx::query("select pg_advisory_lock(hashtextextended($1, 0))")
         .bind(what)
         .execute(&mut *waiting)
@@ -169,6 +167,9 @@ pub async fn hold_alone(connection: &mut PgConnection, what: &str) -> Result<boo
         Err(error) => Err(error),
     }
 }
+
+/// How long a session that has ended may keep its lock.
+const GONE_WITHIN: &str = "set local lock_timeout = '2s'";
 
 /// A lock was waited for in vain.
 pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";

@@ -1,6 +1,6 @@
 //! Which port a process listens on.
 
-use std::path::Path;
+use super::tables::code_of;
 
 /// Tests that name a port's setting: these give every process a free one, and one finds it taken.
 const NAMED_IN: [&str; 3] = ["bare.rs", "commands.rs", "server.rs"];
@@ -9,19 +9,11 @@ const NAMED_IN: [&str; 3] = ["bare.rs", "commands.rs", "server.rs"];
 /// and says which one it is; whoever gives it one must be in the list.
 #[test]
 fn no_test_chooses_a_port_for_a_process() {
-    let mut open = vec![Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it")).to_owned()];
-    let mut found = vec![];
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            let inside = path.read_dir().unwrap();
-            open.extend(inside.map(|entry| entry.unwrap().path()));
-        } else if std::fs::read_to_string(&path)
-            .unwrap()
-            .contains("LISTEN_PORT")
-        {
-            found.push(path.file_name().unwrap().to_str().unwrap().to_owned());
-        }
-    }
-    found.sort();
-    assert_eq!(found, NAMED_IN);
+    let files = code_of(&["cli"], "tests/it").into_iter();
+    let named = files.filter(|(_, code)| code.contains("LISTEN_PORT"));
+    let mut names: Vec<_> = named
+        .map(|(file, _)| file.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, NAMED_IN);
 }
